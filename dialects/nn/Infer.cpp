@@ -1,0 +1,384 @@
+// Infer: result types of `nn` ops from their operands, and verifiers of ops that carry their result type.
+//
+// The messages end up in front of a user when an elaborated method does not fit its site, so they name both shapes.
+#include "dialects/nn/Nn.h"
+#include "llvm/ADT/StringSet.h"
+#include <map>
+
+using namespace mlir;
+using namespace mlir::nn;
+
+namespace {
+NNType typeOf(Value value) { return cast<NNType>(value.getType()); }
+NNType make(MLIRContext *context, bool example, ArrayRef<Dim> dims, Type element) {
+  return NNType::get(context, example, dims, element);
+}
+Type boolType(MLIRContext *context) { return IntegerType::get(context, 1); }
+Type indexType(MLIRContext *context) { return IntegerType::get(context, 64); }
+bool anyExample(ValueRange values) {
+  return llvm::any_of(values, [](Value value) { return typeOf(value).getExample(); });
+}
+/// A negative axis counts from the end; failure when outside.
+FailureOr<int64_t> axisOf(std::optional<Location> location, int64_t axis, int64_t rank) {
+  int64_t actual = axis < 0 ? axis + rank : axis;
+  if (actual < 0 || actual >= rank)
+    return emitOptionalError(location, "axis ", axis, " of a value with ", rank, " axes"), failure();
+  return actual;
+}
+/// Right-aligned broadcast of all operands' shapes, in their common element type (or `element`).
+LogicalResult inferElementwise(MLIRContext *context, std::optional<Location> location, ValueRange operands, Type element,
+                               SmallVectorImpl<Type> &types) {
+  SmallVector<Dim> dims;
+  for (Value operand : operands) {
+    auto both = broadcastDims(dims, typeOf(operand).getDims());
+    if (failed(both))
+      return emitOptionalError(location, "shapes ", toString(typeOf(operands.front())), " and ", toString(typeOf(operand)),
+                               " do not match");
+    dims = *both;
+  }
+  types.push_back(make(context, anyExample(operands), dims, element));
+  return success();
+}
+LogicalResult sameElement(std::optional<Location> location, Value x, Value y) {
+  if (typeOf(x).getElement() == typeOf(y).getElement())
+    return success();
+  return emitOptionalError(location, "operands hold ", typeOf(x).getElement(), " and ", typeOf(y).getElement());
+}
+} // namespace
+
+#define PEFT_INFER(OP)                                                                                                 \
+  static LogicalResult infer##OP(MLIRContext *context, std::optional<Location> location, OP::Adaptor op,               \
+                                 ValueRange operands, SmallVectorImpl<Type> &types);                                   \
+  LogicalResult OP::inferReturnTypes(MLIRContext *context, std::optional<Location> location, ValueRange operands,      \
+                                     DictionaryAttr attributes, OpaqueProperties properties, RegionRange regions,      \
+                                     SmallVectorImpl<Type> &types) {                                                   \
+    return infer##OP(context, location, OP::Adaptor(operands, attributes, properties, regions), operands, types);      \
+  }                                                                                                                    \
+  static LogicalResult infer##OP(MLIRContext *context, std::optional<Location> location, OP::Adaptor op,               \
+                                 ValueRange operands, SmallVectorImpl<Type> &types)
+
+#define PEFT_INFER_UNARY(OP)                                                                                           \
+  PEFT_INFER(OP) {                                                                                                     \
+    types.push_back(operands[0].getType());                                                                            \
+    return success();                                                                                                  \
+  }
+PEFT_INFER_UNARY(NegOp)
+PEFT_INFER_UNARY(ExpOp)
+PEFT_INFER_UNARY(LogOp)
+PEFT_INFER_UNARY(SqrtOp)
+PEFT_INFER_UNARY(RsqrtOp)
+PEFT_INFER_UNARY(TanhOp)
+PEFT_INFER_UNARY(ErfOp)
+PEFT_INFER_UNARY(SinOp)
+PEFT_INFER_UNARY(CosOp)
+PEFT_INFER_UNARY(AbsOp)
+PEFT_INFER_UNARY(SignOp)
+PEFT_INFER_UNARY(FloorOp)
+PEFT_INFER_UNARY(NotOp)
+PEFT_INFER_UNARY(StopGradOp)
+
+#define PEFT_INFER_BINARY(OP)                                                                                          \
+  PEFT_INFER(OP) {                                                                                                     \
+    if (failed(sameElement(location, operands[0], operands[1])))                                                       \
+      return failure();                                                                                                \
+    return inferElementwise(context, location, operands, typeOf(operands[0]).getElement(), types);                     \
+  }
+PEFT_INFER_BINARY(AddOp)
+PEFT_INFER_BINARY(SubOp)
+PEFT_INFER_BINARY(MulOp)
+PEFT_INFER_BINARY(DivOp)
+PEFT_INFER_BINARY(PowOp)
+PEFT_INFER_BINARY(MaxOp)
+PEFT_INFER_BINARY(MinOp)
+PEFT_INFER_BINARY(AndOp)
+PEFT_INFER_BINARY(OrOp)
+
+#define PEFT_INFER_COMPARE(OP)                                                                                         \
+  PEFT_INFER(OP) {                                                                                                     \
+    if (failed(sameElement(location, operands[0], operands[1])))                                                       \
+      return failure();                                                                                                \
+    return inferElementwise(context, location, operands, boolType(context), types);                                    \
+  }
+PEFT_INFER_COMPARE(LtOp)
+PEFT_INFER_COMPARE(LeOp)
+PEFT_INFER_COMPARE(EqOp)
+PEFT_INFER_COMPARE(NeOp)
+PEFT_INFER_COMPARE(GtOp)
+PEFT_INFER_COMPARE(GeOp)
+
+PEFT_INFER(CastOp) {
+  types.push_back(typeOf(operands[0]).withElement(op.getTo()));
+  return success();
+}
+PEFT_INFER(SelectOp) {
+  if (failed(sameElement(location, operands[1], operands[2])))
+    return failure();
+  return inferElementwise(context, location, operands, typeOf(operands[1]).getElement(), types);
+}
+PEFT_INFER(ByModeOp) {
+  if (!typeOf(operands[0]).sameShape(typeOf(operands[1])))
+    return emitOptionalError(location, "training has ", toString(typeOf(operands[0])), ", other programs have ",
+                             toString(typeOf(operands[1])));
+  types.push_back(typeOf(operands[0]).withExample(anyExample(operands)));
+  return success();
+}
+PEFT_INFER(IotaOp) {
+  NNType like = typeOf(operands[0]);
+  auto axis = axisOf(location, op.getAxis(), like.rank());
+  if (failed(axis))
+    return failure();
+  types.push_back(make(context, like.getExample(), like.getDims()[*axis], indexType(context)));
+  return success();
+}
+PEFT_INFER(DimOp) {
+  NNType like = typeOf(operands[0]);
+  if (failed(axisOf(location, op.getAxis(), like.rank())))
+    return failure();
+  types.push_back(make(context, like.getExample(), {}, indexType(context)));
+  return success();
+}
+PEFT_INFER(ArgmaxOp) {
+  NNType x = typeOf(operands[0]);
+  auto axis = axisOf(location, op.getAxis(), x.rank());
+  if (failed(axis))
+    return failure();
+  SmallVector<Dim> dims(x.getDims());
+  dims.erase(dims.begin() + *axis);
+  types.push_back(make(context, x.getExample(), dims, indexType(context)));
+  return success();
+}
+PEFT_INFER(ReduceOp) {
+  NNType x = typeOf(operands[0]);
+  SmallVector<Dim> dims(x.getDims());
+  llvm::SmallVector<bool> reduced(dims.size());
+  for (int64_t axis : op.getAxes()) {
+    auto actual = axisOf(location, axis, x.rank());
+    if (failed(actual))
+      return failure();
+    reduced[*actual] = true;
+  }
+  SmallVector<Dim> kept;
+  for (auto [i, dim] : llvm::enumerate(dims))
+    if (!reduced[i])
+      kept.push_back(dim);
+    else if (op.getKeep())
+      kept.push_back({1, 0});
+  types.push_back(make(context, x.getExample() && !op.getOverExamples(), kept, x.getElement()));
+  return success();
+}
+PEFT_INFER(ContractOp) {
+  StringRef inputs, lhs, rhs, out;
+  std::tie(inputs, out) = op.getEquation().split("->");
+  std::tie(lhs, rhs) = inputs.split(',');
+  std::map<char, Dim> lengths;
+  for (auto [letters, value] : {std::pair(lhs, operands[0]), std::pair(rhs, operands[1])}) {
+    NNType type = typeOf(value);
+    if (static_cast<int64_t>(letters.size()) != type.rank())
+      return emitOptionalError(location, "`", op.getEquation(), "` names ", letters.size(), " axes of a value ", toString(type));
+    for (auto [letter, dim] : llvm::zip(letters, type.getDims())) {
+      auto [it, inserted] = lengths.insert({letter, dim});
+      if (!inserted && it->second != dim)
+        return emitOptionalError(location, "a product of ", toString(typeOf(operands[0])), " and ",
+                                 toString(typeOf(operands[1])), " sums over axes of length ", toString(it->second), " and ",
+                                 toString(dim));
+    }
+  }
+  SmallVector<Dim> dims;
+  for (char letter : out) {
+    auto it = lengths.find(letter);
+    if (it == lengths.end())
+      return emitOptionalError(location, "`", op.getEquation(), "`: `", std::string(1, letter), "` is not in an operand");
+    dims.push_back(it->second);
+  }
+  types.push_back(make(context, anyExample(operands) && !op.getOverExamples(), dims, typeOf(operands[0]).getElement()));
+  return success();
+}
+PEFT_INFER(TransposeOp) {
+  NNType x = typeOf(operands[0]);
+  if (static_cast<int64_t>(op.getPerm().size()) != x.rank())
+    return emitOptionalError(location, "a permutation of ", op.getPerm().size(), " axes for ", toString(x));
+  SmallVector<Dim> dims;
+  for (int64_t axis : op.getPerm()) {
+    if (failed(axisOf(location, axis, x.rank())))
+      return failure();
+    dims.push_back(x.getDims()[axis]);
+  }
+  types.push_back(x.withDims(dims));
+  return success();
+}
+PEFT_INFER(SplitOp) {
+  NNType x = typeOf(operands[0]);
+  auto axis = axisOf(location, op.getAxis(), x.rank());
+  if (failed(axis))
+    return failure();
+  int64_t product = 1;
+  for (int64_t size : op.getSizes())
+    product *= size;
+  if (!x.getDims()[*axis].is(product))
+    return emitOptionalError(location, "axis ", *axis, " of ", toString(x), " is not ", product, " long");
+  SmallVector<Dim> dims(x.getDims().take_front(*axis));
+  for (int64_t size : op.getSizes())
+    dims.push_back({size, 0});
+  llvm::append_range(dims, x.getDims().drop_front(*axis + 1));
+  types.push_back(x.withDims(dims));
+  return success();
+}
+PEFT_INFER(MergeOp) {
+  NNType x = typeOf(operands[0]);
+  auto axis = axisOf(location, op.getAxis(), x.rank());
+  if (failed(axis))
+    return failure();
+  Dim merged{1, 0};
+  for (int64_t i = *axis; i < *axis + op.getCount(); ++i) {
+    if (i >= x.rank())
+      return emitOptionalError(location, "cannot merge ", op.getCount(), " axes of ", toString(x), " from axis ", *axis);
+    Dim dim = x.getDims()[i];
+    if (!dim.isStatic() && !merged.isStatic())
+      return emitOptionalError(location, "two axes that depend on the length of the text cannot be merged: ", toString(x));
+    merged = merged.isStatic() ? Dim{dim.constant * merged.constant, dim.scale * merged.constant}
+                               : Dim{merged.constant * dim.constant, merged.scale * dim.constant};
+  }
+  SmallVector<Dim> dims(x.getDims().take_front(*axis));
+  dims.push_back(merged);
+  llvm::append_range(dims, x.getDims().drop_front(*axis + op.getCount()));
+  types.push_back(x.withDims(dims));
+  return success();
+}
+PEFT_INFER(ExpandDimsOp) {
+  NNType x = typeOf(operands[0]);
+  auto axis = axisOf(location, op.getAxis(), x.rank() + 1);
+  if (failed(axis))
+    return failure();
+  SmallVector<Dim> dims(x.getDims());
+  dims.insert(dims.begin() + *axis, Dim{1, 0});
+  types.push_back(x.withDims(dims));
+  return success();
+}
+PEFT_INFER(SqueezeOp) {
+  NNType x = typeOf(operands[0]);
+  auto axis = axisOf(location, op.getAxis(), x.rank());
+  if (failed(axis))
+    return failure();
+  if (!x.getDims()[*axis].is(1))
+    return emitOptionalError(location, "axis ", *axis, " of ", toString(x), " is not 1 long");
+  SmallVector<Dim> dims(x.getDims());
+  dims.erase(dims.begin() + *axis);
+  types.push_back(x.withDims(dims));
+  return success();
+}
+PEFT_INFER(SliceOp) {
+  NNType x = typeOf(operands[0]);
+  auto axis = axisOf(location, op.getAxis(), x.rank());
+  if (failed(axis))
+    return failure();
+  Dim length = x.getDims()[*axis];
+  auto place = [&](Dim dim) { return dim.isStatic() && dim.constant < 0 ? length + dim : dim; };
+  Dim start = place(op.getStart().dim());
+  Dim stop = op.getStop() ? place(op.getStop()->dim()) : length;
+  Dim count = stop - start;
+  if (count.isStatic() && length.isStatic() && (start.constant < 0 || stop.constant > length.constant || count.constant < 0))
+    return emitOptionalError(location, "entries ", toString(start), " to ", toString(stop), " of an axis that is ",
+                             toString(length), " long");
+  int64_t step = op.getStep();
+  if (step != 1) {
+    if (step < 1 || !count.isStatic())
+      return emitOptionalError(location, "a step of ", step, " along an axis of length ", toString(count));
+    count.constant = (count.constant + step - 1) / step;
+  }
+  SmallVector<Dim> dims(x.getDims());
+  dims[*axis] = count;
+  types.push_back(x.withDims(dims));
+  return success();
+}
+PEFT_INFER(ConcatOp) {
+  NNType first = typeOf(operands[0]);
+  auto axis = axisOf(location, op.getAxis(), first.rank());
+  if (failed(axis))
+    return failure();
+  SmallVector<Dim> dims(first.getDims());
+  for (Value operand : operands.drop_front()) {
+    NNType type = typeOf(operand);
+    if (failed(sameElement(location, operands[0], operand)))
+      return failure();
+    bool fits = type.rank() == first.rank();
+    for (int64_t i = 0; fits && i < first.rank(); ++i)
+      fits = i == *axis || type.getDims()[i] == dims[i];
+    if (!fits)
+      return emitOptionalError(location, "cannot join ", toString(first), " and ", toString(type), " along axis ", *axis);
+    dims[*axis] = dims[*axis] + type.getDims()[*axis];
+  }
+  types.push_back(make(context, anyExample(operands), dims, first.getElement()));
+  return success();
+}
+PEFT_INFER(GatherOp) {
+  NNType table = typeOf(operands[0]), indices = typeOf(operands[1]);
+  if (table.rank() < 1 || !indices.isInteger())
+    return emitOptionalError(location, "cannot look up ", toString(indices), " of ", indices.getElement(), " in ", toString(table));
+  SmallVector<Dim> dims(indices.getDims());
+  llvm::append_range(dims, table.getDims().drop_front());
+  types.push_back(make(context, anyExample(operands), dims, table.getElement()));
+  return success();
+}
+PEFT_INFER(ScatterAddOp) {
+  NNType indices = typeOf(operands[0]), updates = typeOf(operands[1]);
+  if (updates.rank() < indices.rank() || !indices.isInteger())
+    return emitOptionalError(location, "cannot add ", toString(updates), " at indices ", toString(indices));
+  SmallVector<Dim> dims = {op.getRows().dim()};
+  llvm::append_range(dims, updates.getDims().drop_front(indices.rank()));
+  types.push_back(make(context, anyExample(operands) && !op.getOverExamples(), dims, updates.getElement()));
+  return success();
+}
+
+// ---- verifiers of ops that carry their result type -----------------------------------------------------------------
+
+LogicalResult ParamOp::verify() {
+  return getResult().getType().getExample() ? emitOpError("a parameter is not one example's") : success();
+}
+LogicalResult ConstantOp::verify() {
+  NNType type = getResult().getType();
+  if (type.getExample() || type.rank() != 0)
+    return emitOpError("a constant is a run-level scalar");
+  bool fits = isa<FloatAttr>(getValue()) ? type.isFloat() : isa<BoolAttr>(getValue()) ? type.isBool() : type.isInteger();
+  return fits ? success() : emitOpError("the value does not have the element type of the result");
+}
+LogicalResult LiteralOp::verify() {
+  NNType type = getResult().getType();
+  if (type.getExample() || !type.isStatic() || type.elements() != static_cast<int64_t>(getValues().size()))
+    return emitOpError("holds ") << getValues().size() << " numbers for " << toString(type);
+  return success();
+}
+LogicalResult RandomOp::verify() {
+  static const llvm::StringSet<> rates = {"token", "example", "pass", "step", "init"};
+  if (getDist() != "uniform" && getDist() != "normal")
+    return emitOpError("distribution `") << getDist() << "` is neither uniform nor normal";
+  if (!rates.contains(getRate()))
+    return emitOpError("no such rate: `") << getRate() << "`";
+  NNType type = getResult().getType();
+  if (getLike() ? !type.sameShape(getLike().getType()) || type.getExample() != getLike().getType().getExample()
+                : type.getExample() || !type.isStatic())
+    return emitOpError("result is ") << toString(type);
+  return success();
+}
+LogicalResult ReduceOp::verify() {
+  return getKind() == "sum" || getKind() == "max" || getKind() == "min"
+             ? success()
+             : emitOpError("kind `") << getKind() << "` is none of sum, max, min";
+}
+LogicalResult ContractOp::verify() {
+  if (typeOf(getX()).getElement() != typeOf(getY()).getElement())
+    return emitOpError("operands of different element types");
+  return success();
+}
+LogicalResult BroadcastOp::verify() {
+  NNType from = getX().getType(), to = getResult().getType();
+  auto both = broadcastDims(from.getDims(), to.getDims());
+  if (failed(both) || ArrayRef<Dim>(*both) != to.getDims() || (from.getExample() && !to.getExample()))
+    return emitOpError("cannot make ") << toString(to) << " of " << toString(from);
+  return success();
+}
+LogicalResult PadOp::verify() {
+  return getX().getType().rank() == getResult().getType().rank() ? success() : emitOpError("changes the number of axes");
+}
+
+#define GET_OP_CLASSES
+#include "dialects/nn/NnOps.cpp.inc"

@@ -1,0 +1,48 @@
+// Nn: C++ face of the `nn` dialect: the Dim struct, the tensor type, the interfaces and the ops.
+#pragma once
+#include "mlir/Bytecode/BytecodeOpInterface.h"
+#include "mlir/IR/Builders.h"
+#include "mlir/IR/BuiltinAttributes.h"
+#include "mlir/IR/BuiltinTypes.h"
+#include "mlir/IR/Dialect.h"
+#include "mlir/IR/OpDefinition.h"
+#include "mlir/IR/OpImplementation.h"
+#include "mlir/IR/SymbolTable.h"
+#include "mlir/Interfaces/InferTypeOpInterface.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
+
+namespace mlir::nn {
+
+/// A length: `constant + scale * seq`, seq being the example's length.
+struct Dim {
+  int64_t constant = 0;
+  int64_t scale = 0;
+  bool isStatic() const { return scale == 0; }
+  bool is(int64_t n) const { return scale == 0 && constant == n; }
+  bool operator==(const Dim &other) const { return constant == other.constant && scale == other.scale; }
+  bool operator!=(const Dim &other) const { return !(*this == other); }
+  Dim operator+(const Dim &other) const { return {constant + other.constant, scale + other.scale}; }
+  Dim operator-(const Dim &other) const { return {constant - other.constant, scale - other.scale}; }
+  static Dim seq() { return {0, 1}; }
+};
+inline llvm::hash_code hash_value(const Dim &dim) { return llvm::hash_combine(dim.constant, dim.scale); }
+/// `384`, `seq`, `seq+10`, `2*seq-1`.
+std::string toString(Dim dim);
+
+} // namespace mlir::nn
+
+#include "dialects/nn/NnDialect.h.inc"
+#define GET_ATTRDEF_CLASSES
+#include "dialects/nn/NnAttrs.h.inc"
+#define GET_TYPEDEF_CLASSES
+#include "dialects/nn/NnTypes.h.inc"
+#include "dialects/nn/NnInterfaces.h.inc"
+#define GET_OP_CLASSES
+#include "dialects/nn/NnOps.h.inc"
+
+namespace mlir::nn {
+/// `[seq, 384]`, with `example` before it where it is one.
+std::string toString(NNType type);
+/// The shape of two operands under right-aligned broadcasting; failure where lengths differ.
+FailureOr<SmallVector<Dim>> broadcastDims(ArrayRef<Dim> a, ArrayRef<Dim> b);
+} // namespace mlir::nn

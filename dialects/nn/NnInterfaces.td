@@ -1,0 +1,18 @@
+// What generic passes ask of an `nn` op. None of them knows an op's name.
+#ifndef PEFT_NN_INTERFACES
+#define PEFT_NN_INTERFACES
+include "mlir/IR/OpBase.td"
+
+def NN_Differentiable : OpInterface<"Differentiable"> {
+  let cppNamespace = "::mlir::nn";
+  let description = "Reverse mode: how a cotangent of the result becomes cotangents of the operands.";
+  let methods = [
+    InterfaceMethod<[{
+      Builds the cotangents of those operands for which `wanted` is set, given the result's. A cotangent may be larger than its
+      operand where the op broadcast it (the caller sums it down), and `example` where the operand is `run` (the caller sums over
+      examples). A null value means zero.
+    }], "void", "vjp", (ins "::mlir::OpBuilder &":$builder, "::mlir::Value":$cotangent, "::llvm::ArrayRef<bool>":$wanted,
+                            "::llvm::SmallVectorImpl<::mlir::Value> &":$operandCotangents)>
+  ];
+}
+#endif

@@ -1,0 +1,87 @@
+// Ops of the `peft` dialect.
+#ifndef PEFT_PEFT_OPS
+#define PEFT_PEFT_OPS
+include "PeftDialect.td"
+include "mlir/IR/BuiltinAttributes.td"
+include "mlir/IR/SymbolInterfaces.td"
+include "mlir/IR/RegionKindInterface.td"
+include "mlir/Interfaces/ControlFlowInterfaces.td"
+include "mlir/Interfaces/SideEffectInterfaces.td"
+
+class PEFT_Op<string mnemonic, list<Trait> traits = []> : Op<PEFT_Dialect, mnemonic, traits>;
+
+def PEFT_ModuleOp : PEFT_Op<"module", [Symbol, SingleBlock, IsolatedFromAbove]> {
+  let summary = "a node of the network's tree, with what it computes";
+  let description = [{
+    `sym_name` is the path from the root (`layers.0.attention.q`), `model` for the root itself. `kinds`: what it is a site of.
+    `dims`: the lengths that a method may name. The region's arguments are the module's inputs, named by `inputs`; it ends in
+    `peft.yield` of the module's value.
+    - module_c1: one name in `inputs` for each argument of the region.
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name, StrArrayAttr:$kinds, StrArrayAttr:$inputs, DictionaryAttr:$dims,
+                       OptionalAttr<I64Attr>:$index);
+  let regions = (region SizedRegion<1>:$forward);
+  let assemblyFormat = "$sym_name `kinds` $kinds `inputs` $inputs `dims` $dims (`index` $index^)? attr-dict-with-keyword $forward";
+  let hasVerifier = 1;
+}
+def PEFT_YieldOp : PEFT_Op<"yield", [Terminator, ReturnLike]> {
+  let summary = "the value of a module";
+  let arguments = (ins Variadic<AnyType>:$values);
+  let assemblyFormat = "($values^ `:` type($values))? attr-dict";
+}
+def PEFT_PointOp : PEFT_Op<"point", [AllTypesMatch<["value", "result"]>]> {
+  let summary = "a named value of a module: where attaches may rewire";
+  let arguments = (ins StrAttr:$name, AnyType:$value);
+  let results = (outs AnyType:$result);
+  let assemblyFormat = "$name $value attr-dict `:` type($value)";
+}
+def PEFT_CallOp : PEFT_Op<"call"> {
+  let summary = "a child module on values";
+  let arguments = (ins SymbolNameAttr:$callee, Variadic<AnyType>:$args);
+  let results = (outs AnyType:$result);
+  let assemblyFormat = "$callee `(` $args `)` attr-dict `:` functional-type($args, $result)";
+}
+def PEFT_ResultOp : PEFT_Op<"result"> {
+  let summary = "a named result of the whole model (a metric)";
+  let arguments = (ins StrAttr:$name, AnyType:$value);
+  let assemblyFormat = "$name $value attr-dict `:` type($value)";
+}
+def PEFT_AttachOp : PEFT_Op<"attach"> {
+  let summary = "a statement `attach … to …` of the program";
+  let description = [{
+    `index` counts the attaches in textual order; `name` is what its parameters are called by (`lora` in
+    `layers.0.attention.q.lora.A`). `sites` are paths once the selector is resolved.
+  }];
+  let arguments = (ins I64Attr:$index, StrAttr:$name, StrAttr:$selector, StrArrayAttr:$sites);
+  let assemblyFormat = "$index $name `to` $selector `sites` $sites attr-dict";
+}
+def PEFT_InstanceOp : PEFT_Op<"instance", [SingleBlock, NoTerminator, IsolatedFromAbove]> {
+  let summary = "what an attach does at one site";
+  let description = "Instances stand in the order in which they apply at a site: textual order of the attaches.";
+  let arguments = (ins SymbolNameAttr:$site, I64Attr:$attach, StrAttr:$name);
+  let regions = (region SizedRegion<1>:$body);
+  let assemblyFormat = "$site `attach` $attach $name attr-dict-with-keyword $body";
+}
+def PEFT_ReadOp : PEFT_Op<"read"> {
+  let summary = "a point of a site as left by earlier attaches";
+  let arguments = (ins SymbolNameAttr:$site, StrAttr:$point);
+  let results = (outs AnyType:$result);
+  let assemblyFormat = "$site $point attr-dict `:` type($result)";
+}
+def PEFT_BaseOp : PEFT_Op<"base"> {
+  let summary = "the instance's site, as left by earlier attaches, on another input";
+  let arguments = (ins Variadic<AnyType>:$args);
+  let results = (outs AnyType:$result);
+  let assemblyFormat = "`(` $args `)` attr-dict `:` functional-type($args, $result)";
+}
+def PEFT_RewireOp : PEFT_Op<"rewire"> {
+  let summary = "from here on the point of the instance's site is this value";
+  let arguments = (ins StrAttr:$point, AnyType:$value);
+  let assemblyFormat = "$point $value attr-dict `:` type($value)";
+}
+def PEFT_LossOp : PEFT_Op<"loss"> {
+  let summary = "a term added to the loss";
+  let arguments = (ins AnyType:$value);
+  let assemblyFormat = "$value attr-dict `:` type($value)";
+}
+#endif

@@ -1,0 +1,493 @@
+// The abstract syntax of `.peft`: what a file says, with a range for everything, and nothing about what it means.
+//
+// Plain structs, owned by their parents. `Expr` and `Stmt` are tagged by `kind`; use `as<T>()`. Names are unresolved
+// text here; `lang/sema` gives them meaning. Doc comments (`///` before a declaration) are kept, without the slashes.
+#pragma once
+#include "lang/source/Source.h"
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace peftc::ast {
+
+struct Expr;
+struct Stmt;
+struct Selector;
+using ExprPtr = std::unique_ptr<Expr>;
+using StmtPtr = std::unique_ptr<Stmt>;
+using Block = std::vector<StmtPtr>;
+
+/// A name at a place.
+struct Ident {
+  std::string text;
+  Range range;
+};
+
+// ---- expressions ---------------------------------------------------------------------------------------------------
+
+struct Expr {
+  enum class Kind {
+    Number, String, Bool, None, Name, List, Member, Call, Index, Unary, Binary, If, Lambda, Comprehension, Block, SelectorValue
+  };
+  const Kind kind;
+  Range range;
+  explicit Expr(Kind kind, Range range) : kind(kind), range(range) {}
+  virtual ~Expr() = default;
+  template <typename T> const T *as() const { return kind == T::kKind ? static_cast<const T *>(this) : nullptr; }
+  template <typename T> T *as() { return kind == T::kKind ? static_cast<T *>(this) : nullptr; }
+};
+
+#define PEFT_EXPR(NAME)                                                                                                \
+  static constexpr Kind kKind = Kind::NAME;                                                                            \
+  explicit NAME##Expr(Range range) : Expr(kKind, range) {}
+
+/// `8`, `1e-3`, `0.5%` (a percent literal has its value already divided by 100).
+struct NumberExpr : Expr {
+  PEFT_EXPR(Number)
+  double value = 0;
+  bool isInteger = false; ///< written without point, exponent or percent
+  bool isPercent = false;
+  std::string spelling;
+};
+/// `"text"`; in checkpoint names `{expr}` parts are kept apart: texts[0] {holes[0]} texts[1] …
+struct StringExpr : Expr {
+  PEFT_EXPR(String)
+  std::vector<std::string> texts; ///< one more than holes, escapes resolved
+  std::vector<ExprPtr> holes;
+};
+struct BoolExpr : Expr {
+  PEFT_EXPR(Bool)
+  bool value = false;
+};
+struct NoneExpr : Expr {
+  PEFT_EXPR(None)
+};
+struct NameExpr : Expr {
+  PEFT_EXPR(Name)
+  std::string name;
+};
+/// `[a, b]`; `(a, b)` is the same with `tuple`.
+struct ListExpr : Expr {
+  PEFT_EXPR(List)
+  std::vector<ExprPtr> items;
+  bool tuple = false;
+};
+/// `object.name` (`.T` too).
+struct MemberExpr : Expr {
+  PEFT_EXPR(Member)
+  ExprPtr object;
+  Ident member;
+};
+struct Argument {
+  std::optional<Ident> name; ///< absent for a positional one
+  ExprPtr value;
+  Range range;
+};
+/// `callee(args)`. `from`: the `from "run"` after a method value; `frozen`: the word after it.
+struct CallExpr : Expr {
+  PEFT_EXPR(Call)
+  ExprPtr callee;
+  std::vector<Argument> args;
+  ExprPtr from;
+  bool frozen = false;
+};
+/// One place between brackets: an index, a slice `a:b:c`, `None` (a new axis) or `...`.
+struct Subscript {
+  enum class Kind { Index, Slice, NewAxis, Ellipsis } kind = Kind::Index;
+  ExprPtr index;             ///< Index
+  ExprPtr start, stop, step; ///< Slice; each may be null
+  Range range;
+};
+struct IndexExpr : Expr {
+  PEFT_EXPR(Index)
+  ExprPtr object;
+  std::vector<Subscript> subscripts;
+};
+enum class UnaryOp { Neg, Not };
+struct UnaryExpr : Expr {
+  PEFT_EXPR(Unary)
+  UnaryOp op = UnaryOp::Neg;
+  ExprPtr operand;
+};
+/// `Else` is `a else b`: a unless it is `none`. `Range` is `a .. b` (half-open).
+enum class BinaryOp { Add, Sub, Mul, Div, Mod, Pow, MatMul, Lt, Le, Gt, Ge, Eq, Ne, And, Or, Else, Range };
+struct BinaryExpr : Expr {
+  PEFT_EXPR(Binary)
+  BinaryOp op = BinaryOp::Add;
+  ExprPtr lhs, rhs;
+  Range opRange;
+};
+struct IfExpr : Expr {
+  PEFT_EXPR(If)
+  ExprPtr condition, thenValue, elseValue;
+};
+/// `x => e`, `(a, b) => e`.
+struct LambdaExpr : Expr {
+  PEFT_EXPR(Lambda)
+  std::vector<Ident> params;
+  ExprPtr body;
+};
+/// `[for i in 0 .. n: e]`; `sum(i in 0 .. n) e` is a Call of `sum` on one.
+struct ComprehensionExpr : Expr {
+  PEFT_EXPR(Comprehension)
+  Ident variable;
+  ExprPtr over;
+  ExprPtr body;
+};
+/// `{ let a = …; value }`: the body of a `fn` with bindings of its own.
+struct BlockExpr : Expr {
+  PEFT_EXPR(Block)
+  Block statements; ///< lets, ifs; may be empty
+  ExprPtr value;
+};
+/// A selector where a value is expected (a method argument).
+struct SelectorValueExpr : Expr {
+  PEFT_EXPR(SelectorValue)
+  std::unique_ptr<Selector> selector;
+};
+#undef PEFT_EXPR
+
+// ---- selectors -----------------------------------------------------------------------------------------------------
+
+/// One component of a path, between dots.
+struct SelectorPart {
+  enum class Kind { Name, Star, DoubleStar, Alternatives, Checkpoint } kind = Kind::Name;
+  std::string name;                                 ///< Name; the pattern for Checkpoint (`"q_proj"`)
+  std::vector<std::vector<SelectorPart>> alternatives; ///< Alternatives: `{a, b.c}`
+  bool indexed = false;                             ///< has `[…]` after it
+  ExprPtr index;                                    ///< `[3]`; null for slices and `[*]`
+  ExprPtr start, stop, step;                        ///< `[0..6]`, `[-4..]`, `[::2]`; all null: `[*]`
+  Range range;
+};
+/// `a.b[*].{q, v} where …  except …`, several joined by commas; a string selects by checkpoint name.
+struct Selector {
+  std::vector<std::vector<SelectorPart>> paths;
+  ExprPtr where; ///< may be null
+  std::vector<std::vector<SelectorPart>> except;
+  Range range;
+};
+
+// ---- types ---------------------------------------------------------------------------------------------------------
+
+/// `int`, `real`, `prob`, `rank`, `bool`, `string`, `fn`, `dim`, `config`, `list[real]`, `method on linear`,
+/// or a tensor `[seq, d] int` (an empty shape `[]` is a scalar tensor).
+struct TypeExpr {
+  bool isTensor = false;
+  std::vector<ExprPtr> dims;   ///< of a tensor
+  std::string name;            ///< scalar name; element type of a tensor ("real" unless said)
+  std::unique_ptr<TypeExpr> element; ///< of a list
+  std::string methodKind;      ///< `method on KIND`
+  Range range;
+};
+struct Parameter {
+  Ident name;
+  std::unique_ptr<TypeExpr> type; ///< may be null in `fn`
+  ExprPtr defaultValue;           ///< may be null
+  bool isConst = false;
+  Range range;
+};
+
+// ---- statements ----------------------------------------------------------------------------------------------------
+
+struct Stmt {
+  enum class Kind {
+    // inside declarations
+    Let, Param, Input, Weight, Bind, Rewire, Sample, Train, If, For, Attach, Dim, Require, AtInit, Module, Checkpoint,
+    Row, Metric, State, Loss, On,
+    // declarations and statements of a file
+    Use, SpecInput, Model, TaskUse, Optimize, Run, Budget, Fn, Method, Arch, ModuleDecl, Optimizer, Schedule, Task, KindDecl,
+    // reserved words that are not built yet: parsed loosely, answered with E0199
+    Reserved
+  };
+  const Kind kind;
+  Range range;
+  explicit Stmt(Kind kind, Range range) : kind(kind), range(range) {}
+  virtual ~Stmt() = default;
+  template <typename T> const T *as() const { return kind == T::kKind ? static_cast<const T *>(this) : nullptr; }
+  template <typename T> T *as() { return kind == T::kKind ? static_cast<T *>(this) : nullptr; }
+};
+#define PEFT_STMT(NAME)                                                                                                \
+  static constexpr Kind kKind = Kind::NAME;                                                                            \
+  explicit NAME##Stmt(Range range) : Stmt(kKind, range) {}
+
+/// `let x = e`, `let (a, b) = e`.
+struct LetStmt : Stmt {
+  PEFT_STMT(Let)
+  std::vector<Ident> names;
+  bool tuple = false;
+  ExprPtr value;
+};
+/// `param A: [r, in] = init`; also `buffer`, `frozen`, with `shared [per layer|model|task]` before it.
+struct ParamStmt : Stmt {
+  PEFT_STMT(Param)
+  enum class Storage { Param, Buffer, Frozen } storage = Storage::Param;
+  bool shared = false;
+  std::string sharedPer; ///< "" | "layer" | "model" | "task"
+  Ident name;
+  std::unique_ptr<TypeExpr> type;
+  ExprPtr init; ///< may be null: zeros
+};
+/// `input x: [seq, in]` of a module or an arch.
+struct InputStmt : Stmt {
+  PEFT_STMT(Input)
+  Ident name;
+  std::unique_ptr<TypeExpr> type;
+};
+/// `@ "name"`, `@ new "name"`: the name in the checkpoint; `new`: not read from it, written to a merged one.
+struct CheckpointName {
+  ExprPtr name;
+  bool isNew = false;
+  Range range;
+};
+/// `weight W: [out, in] @ "weight" = init`.
+struct WeightStmt : Stmt {
+  PEFT_STMT(Weight)
+  Ident name;
+  std::unique_ptr<TypeExpr> type;
+  std::optional<CheckpointName> checkpoint;
+  ExprPtr init;
+};
+/// `y = e`: a point (in modules, archs, tasks).
+struct BindStmt : Stmt {
+  PEFT_STMT(Bind)
+  Ident name;
+  ExprPtr value;
+};
+/// `y <- e` (a point, a state, an optimizer's `p`), `target += e`.
+struct RewireStmt : Stmt {
+  PEFT_STMT(Rewire)
+  ExprPtr target; ///< a Name or Member
+  ExprPtr value;
+  bool add = false;
+};
+/// `sample z ~ bernoulli(p, [r]) per pass`.
+struct SampleStmt : Stmt {
+  PEFT_STMT(Sample)
+  Ident name;
+  ExprPtr distribution; ///< a Call
+  std::string per;      ///< "token" | "example" | "pass" | "step"; "" where not said
+};
+/// `train sel`, `freeze sel`; in a method names of its site's weights.
+struct TrainStmt : Stmt {
+  PEFT_STMT(Train)
+  bool freeze = false;
+  Selector selector;
+};
+/// A compile-time `if`; its bindings are visible after it.
+struct IfStmt : Stmt {
+  PEFT_STMT(If)
+  ExprPtr condition;
+  Block thenBody, elseBody;
+};
+struct ForStmt : Stmt {
+  PEFT_STMT(For)
+  Ident variable;
+  ExprPtr over;
+  Block body;
+};
+/// `attach m(args) to selector [as name]`.
+struct AttachStmt : Stmt {
+  PEFT_STMT(Attach)
+  ExprPtr method; ///< a Call or a Name
+  Selector selector;
+  std::optional<Ident> alias;
+};
+/// `dim d = e`.
+struct DimStmt : Stmt {
+  PEFT_STMT(Dim)
+  Ident name;
+  ExprPtr value;
+};
+/// `require cond else "what is wrong"`.
+struct RequireStmt : Stmt {
+  PEFT_STMT(Require)
+  ExprPtr condition;
+  ExprPtr message;
+};
+/// `at_init identity`, `at_init changes("reason")`.
+struct AtInitStmt : Stmt {
+  PEFT_STMT(AtInit)
+  bool identity = true;
+  std::string reason;
+};
+/// A child module: `q: linear(d, d) @ "self.query"`, `layers[i in 0 .. n]: layer @ "…{i}" { … }`.
+/// Either `constructor` (a Call of a module declaration) or `kinds` + `body`.
+struct ModuleStmt : Stmt {
+  PEFT_STMT(Module)
+  std::vector<Ident> names; ///< `gate, up: linear(…)` declares two
+  std::optional<Ident> variable;
+  ExprPtr over; ///< of `[i in over]`
+  ExprPtr constructor;
+  std::vector<Ident> kinds; ///< `module` stands for no kind: empty
+  std::optional<CheckpointName> checkpoint;
+  Block body;
+  std::string doc;
+};
+/// `name = value` in braces.
+struct Field {
+  Ident name;
+  ExprPtr value;
+};
+/// `checkpoint { model_type = "bert", … } [for task, task]` in an arch.
+struct CheckpointStmt : Stmt {
+  PEFT_STMT(Checkpoint)
+  std::vector<Field> fields;
+  std::vector<Ident> tasks; ///< empty: for every task
+};
+/// `row ids: tokens(text, pair)` in a task: one column of the batch and how it is read.
+struct RowStmt : Stmt {
+  PEFT_STMT(Row)
+  Ident name;
+  ExprPtr encoder; ///< a Call: tokens | class | number
+};
+/// `metric accuracy = e`: a value an example, averaged.
+struct MetricStmt : Stmt {
+  PEFT_STMT(Metric)
+  Ident name;
+  ExprPtr value;
+};
+/// `state m = zeros` in an optimizer.
+struct StateStmt : Stmt {
+  PEFT_STMT(State)
+  Ident name;
+  ExprPtr init;
+};
+/// `loss += e` at any site, `loss <- e` at the model.
+struct LossStmt : Stmt {
+  PEFT_STMT(Loss)
+  bool add = true;
+  ExprPtr value;
+};
+/// `on kind { … }`: one clause of a method with several.
+struct OnStmt : Stmt {
+  PEFT_STMT(On)
+  Ident site;
+  Block body;
+};
+
+/// `use peft.methods.{lora, prefix}`, `use "mine.peft"`.
+struct UseStmt : Stmt {
+  PEFT_STMT(Use)
+  std::vector<Ident> path;
+  std::vector<Ident> names; ///< between the braces; empty: the last of `path`, or all of a file
+  std::optional<std::string> file;
+};
+/// `input r: int = 8` of a spec (`--set r=16`).
+struct SpecInputStmt : Stmt {
+  PEFT_STMT(SpecInput)
+  Parameter parameter;
+};
+/// `model base = bert`.
+struct ModelStmt : Stmt {
+  PEFT_STMT(Model)
+  Ident name;
+  ExprPtr arch; ///< a Name or a Call
+};
+/// `task classify(labels = 12)`.
+struct TaskUseStmt : Stmt {
+  PEFT_STMT(TaskUse)
+  ExprPtr task;
+};
+struct OptimizerGroup {
+  std::vector<Field> fields;
+  Selector selector;
+  Range range;
+};
+/// `optimize adamw(…) { schedule linear(…)  group lr = 1e-3 for head }`.
+struct OptimizeStmt : Stmt {
+  PEFT_STMT(Optimize)
+  ExprPtr optimizer;
+  ExprPtr schedule; ///< may be null
+  std::vector<OptimizerGroup> groups;
+};
+/// `run { epochs = 3, … }`.
+struct RunStmt : Stmt {
+  PEFT_STMT(Run)
+  std::vector<Field> fields;
+};
+/// `budget params <= 1%`.
+struct BudgetStmt : Stmt {
+  PEFT_STMT(Budget)
+  Ident quantity;
+  ExprPtr limit;
+};
+
+/// What `fn`, `method`, `arch`, `module`, `optimizer`, `schedule` and `task` have in common.
+struct Declaration : Stmt {
+  Declaration(Kind kind, Range range) : Stmt(kind, range) {}
+  Ident name;
+  std::string doc;
+  std::vector<Parameter> params;
+};
+/// `fn f(x, n: int = 1) = e`.
+struct FnStmt : Declaration {
+  static constexpr Kind kKind = Kind::Fn;
+  explicit FnStmt(Range range) : Declaration(kKind, range) {}
+  ExprPtr body;
+};
+/// `method m(…) on kind { … }`; with several clauses `site` is empty and the body holds OnStmts.
+struct MethodStmt : Declaration {
+  static constexpr Kind kKind = Kind::Method;
+  explicit MethodStmt(Range range) : Declaration(kKind, range) {}
+  std::optional<Ident> site;
+  Block body;
+};
+/// `arch bert(cfg: config): model { … }`.
+struct ArchStmt : Declaration {
+  static constexpr Kind kKind = Kind::Arch;
+  explicit ArchStmt(Range range) : Declaration(kKind, range) {}
+  std::vector<Ident> kinds;
+  Block body;
+};
+/// `module linear(in: dim, out: dim): linear { … }`.
+struct ModuleDeclStmt : Declaration {
+  static constexpr Kind kKind = Kind::ModuleDecl;
+  explicit ModuleDeclStmt(Range range) : Declaration(kKind, range) {}
+  std::vector<Ident> kinds;
+  Block body;
+};
+struct OptimizerStmt : Declaration {
+  static constexpr Kind kKind = Kind::Optimizer;
+  explicit OptimizerStmt(Range range) : Declaration(kKind, range) {}
+  Block body;
+};
+struct ScheduleStmt : Declaration {
+  static constexpr Kind kKind = Kind::Schedule;
+  explicit ScheduleStmt(Range range) : Declaration(kKind, range) {}
+  ExprPtr body;
+};
+/// `task classify(…) on model { … }`.
+struct TaskStmt : Declaration {
+  static constexpr Kind kKind = Kind::Task;
+  explicit TaskStmt(Range range) : Declaration(kKind, range) {}
+  std::optional<Ident> site;
+  Block body;
+};
+/// `kind linear { dims in, out; x: [seq, in]; … }`.
+struct KindPoint {
+  Ident name;
+  std::unique_ptr<TypeExpr> type;
+};
+struct KindDeclStmt : Declaration {
+  static constexpr Kind kKind = Kind::KindDecl;
+  explicit KindDeclStmt(Range range) : Declaration(kKind, range) {}
+  std::vector<Ident> dims;
+  std::vector<KindPoint> points;
+};
+/// A reserved word that is not built yet (`phase`, `search`, `carry`, `on grad`, `after step`, …).
+struct ReservedStmt : Stmt {
+  PEFT_STMT(Reserved)
+  std::string word;
+  Range wordRange;
+};
+#undef PEFT_STMT
+
+/// One parsed text, in order of its statements.
+struct File {
+  int32_t source = -1;
+  std::string doc; ///< `//!`-less: the leading `//` block is a comment, not kept here
+  Block statements;
+};
+
+} // namespace peftc::ast

@@ -1,0 +1,65 @@
+// Executor: runs a bundle's programs on a packed batch. Two of them: the plan (planned buffers, packed products) and the
+// reference (one example at a time, fp64; the specification of every op).
+//
+// Throws nothing; a failure inside is a `RuntimeError` from runtime/plan/Errors.h caught at the modes' border.
+#pragma once
+#include <ATen/core/Tensor.h>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace peftrt {
+
+struct Bundle; // runtime/bundle/Format.h
+
+/// A packed batch of E examples: columns by row name. A column `per: "seq"` is the concatenation of the examples' entries
+/// [T]; any other is [E].
+struct Batch {
+  std::vector<int64_t> lengths; ///< tokens of each example, E of them
+  std::map<std::string, at::Tensor> columns;
+  int64_t examples() const { return static_cast<int64_t>(lengths.size()); }
+  int64_t tokens() const;
+};
+
+/// What a random number depends on besides its site and element.
+struct RandomState {
+  uint64_t seed = 0;
+  int64_t step = 0;
+  int64_t pass = 0; ///< micro-batch within the step
+};
+
+/// Parameters by name: base weights (views into the mapped checkpoint or fp32 copies) and trainables (views into one flat
+/// fp32 buffer at the offsets that the manifest gives).
+class ParameterStore {
+public:
+  void set(const std::string &name, at::Tensor value) { values_[name] = std::move(value); }
+  /// Throws `RuntimeError` when there is no such parameter.
+  const at::Tensor &get(const std::string &name) const;
+  bool has(const std::string &name) const { return values_.count(name) != 0; }
+  at::Tensor flat; ///< [trainable_size] fp32
+
+private:
+  std::map<std::string, at::Tensor> values_;
+};
+
+/// Results by name. A per-example result with static dims is stacked [E, dims…]; a ragged one is the flat concatenation.
+using Results = std::map<std::string, at::Tensor>;
+
+class Executor {
+public:
+  virtual ~Executor() = default;
+  /// Runs `program`. `tensors`: run-level inputs (the optimizer's p, g, states and scalars). Results may be views into planned
+  /// buffers: valid until the next run of any program.
+  virtual Results run(const std::string &program, const Batch &batch, const std::map<std::string, at::Tensor> &tensors,
+                      const RandomState &random) = 0;
+  /// Bytes of planned buffers in use at the largest batch so far (0 for the reference).
+  virtual int64_t arenaBytes() const { return 0; }
+};
+
+std::unique_ptr<Executor> makePlanExecutor(const Bundle &bundle, const ParameterStore &parameters);
+/// `dtype` float64 (default oracle) or float32.
+std::unique_ptr<Executor> makeReferenceExecutor(const Bundle &bundle, const ParameterStore &parameters, at::ScalarType dtype);
+
+} // namespace peftrt
