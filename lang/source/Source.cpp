@@ -1,0 +1,46 @@
+// Source: line starts are found once; columns are counted only when something is shown.
+#include "lang/source/Source.h"
+#include <algorithm>
+
+namespace peftc {
+
+SourceFile::SourceFile(std::string name, std::string text) : name_(std::move(name)), text_(std::move(text)) {
+  lineStarts_.push_back(0);
+  for (uint32_t i = 0; i < text_.size(); ++i)
+    if (text_[i] == '\n')
+      lineStarts_.push_back(i + 1);
+}
+
+LineColumn SourceFile::position(uint32_t offset) const {
+  offset = std::min<uint32_t>(offset, static_cast<uint32_t>(text_.size()));
+  auto next = std::upper_bound(lineStarts_.begin(), lineStarts_.end(), offset);
+  LineColumn result;
+  result.line = static_cast<unsigned>(next - lineStarts_.begin());
+  for (uint32_t i = *(next - 1); i < offset; ++i)
+    if ((static_cast<unsigned char>(text_[i]) & 0xC0) != 0x80) // a byte that starts a code point
+      ++result.column;
+  return result;
+}
+
+std::string_view SourceFile::line(unsigned line) const {
+  if (line == 0 || line > lineStarts_.size())
+    return {};
+  uint32_t begin = lineStarts_[line - 1];
+  uint32_t end = line < lineStarts_.size() ? lineStarts_[line] - 1 : static_cast<uint32_t>(text_.size());
+  if (end > begin && text_[end - 1] == '\r')
+    --end;
+  return std::string_view(text_).substr(begin, end - begin);
+}
+
+int32_t SourceMap::add(std::string name, std::string text) {
+  files_.push_back(std::make_unique<SourceFile>(std::move(name), std::move(text)));
+  return static_cast<int32_t>(files_.size()) - 1;
+}
+
+std::string_view SourceMap::text(Range range) const {
+  if (!range.valid())
+    return {};
+  return std::string_view(file(range.file).text()).substr(range.begin, range.end - range.begin);
+}
+
+} // namespace peftc
