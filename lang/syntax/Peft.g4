@@ -29,7 +29,7 @@ useName: ident;
 inputStmt: 'input' ident (':' type)? ('=' expr)?;
 modelStmt: 'model' ident '=' expr;
 taskUse: 'task' postfix;
-attachStmt: 'attach' maybe='maybe'? postfix 'to' selector ('as' ident)?;
+attachStmt: 'attach' maybe='maybe'? postfix 'to' (choose='choose' ident looseItem* | selector) ('as' ident)?;
 trainStmt: word=('train' | 'freeze') selector;
 optimizeStmt: 'optimize' postfix (LBRACE optimizeItems RBRACE)?;
 optimizeItems: (SEP | optimizeItem)*;
@@ -165,7 +165,7 @@ ident
   : ID | 'use' | 'input' | 'model' | 'task' | 'attach' | 'train' | 'freeze' | 'optimize' | 'run' | 'budget' | 'fn' | 'method'
   | 'arch' | 'module' | 'optimizer' | 'schedule' | 'kind' | 'param' | 'buffer' | 'frozen' | 'shared' | 'per' | 'dim' | 'dims'
   | 'require' | 'at_init' | 'weight' | 'row' | 'metric' | 'state' | 'loss' | 'sample' | 'on' | 'to' | 'as' | 'from' | 'where'
-  | 'except' | 'in' | 'group' | 'list' | 'const' | 'checkpoint' | 'new' | 'maybe' | 'tied' | 'phase' | 'search' | 'carry'
+  | 'except' | 'in' | 'group' | 'list' | 'const' | 'checkpoint' | 'new' | 'maybe' | 'choose' | 'tied' | 'phase' | 'search' | 'carry'
   | 'sparse' | 'after' | 'every' | 'score' | 'reset' | 'rewind' | 'variant' | 'interop' | 'grad' | 'start' | 'finish'
   ;
 

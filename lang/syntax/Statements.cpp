@@ -265,9 +265,14 @@ StmtPtr AstBuilder::attach(P::AttachStmtContext *context) {
     reserved(context->maybe);
   auto out = std::make_unique<ast::AttachStmt>(range(context));
   out->method = postfix(context->postfix());
+  if (context->choose) {
+    reserved(context->choose);
+    out->selector.range = out->method->range;
+    return out;
+  }
   out->selector = selector(context->selector());
-  if (context->ident())
-    out->alias = ident(context->ident());
+  if (!context->ident().empty())
+    out->alias = ident(context->ident().back());
   return out;
 }
 
