@@ -1,0 +1,93 @@
+// AtomicFile: see AtomicFile.h.
+#include "runtime/checkpoint/AtomicFile.h"
+#include "runtime/plan/Errors.h"
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
+#include <filesystem>
+#include <unistd.h>
+
+namespace peftrt {
+namespace {
+
+[[noreturn]] void failWrite(const std::string &path, int failure) {
+  throw RuntimeError("R0117", "cannot write `" + path + "`: " + std::strerror(failure),
+                     failure == ENOSPC || failure == EDQUOT ? "free some disk space; nothing that existed was changed"
+                                                            : "nothing that existed was changed");
+}
+
+} // namespace
+
+AtomicFile::AtomicFile(const std::string &path) : path_(path), partial_(path + ".partial") {
+  file_ = ::open(partial_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  if (file_ < 0)
+    failWrite(path_, errno);
+}
+
+AtomicFile::~AtomicFile() {
+  if (file_ < 0)
+    return;
+  ::close(file_);
+  ::unlink(partial_.c_str());
+}
+
+void AtomicFile::write(const void *bytes, uint64_t size) {
+  const char *next = static_cast<const char *>(bytes);
+  while (size > 0) {
+    const ssize_t written = ::write(file_, next, std::min<uint64_t>(size, 1u << 30));
+    if (written < 0 && errno == EINTR)
+      continue;
+    if (written <= 0)
+      failWrite(path_, written == 0 ? ENOSPC : errno);
+    next += written;
+    size -= static_cast<uint64_t>(written);
+  }
+}
+
+void AtomicFile::commit() {
+  if (::fsync(file_) != 0)
+    failWrite(path_, errno);
+  const int closed = ::close(file_);
+  const int failure = errno;
+  file_ = -1;
+  if (closed != 0 || ::rename(partial_.c_str(), path_.c_str()) != 0) {
+    const int reason = closed != 0 ? failure : errno;
+    ::unlink(partial_.c_str());
+    failWrite(path_, reason);
+  }
+  syncFolder(std::filesystem::path(path_).parent_path().string());
+}
+
+void writeFileAtomically(const std::string &path, std::string_view text) {
+  AtomicFile file(path);
+  file.write(text);
+  file.commit();
+}
+
+void syncFolder(const std::string &folder) {
+  const int file = ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (file < 0)
+    failWrite(folder, errno);
+  const int failed = ::fsync(file);
+  const int failure = errno;
+  ::close(file);
+  if (failed != 0 && failure != EINVAL) // some file systems have no directory sync
+    failWrite(folder, failure);
+}
+
+void swapLink(const std::string &target, const std::string &link) {
+  const std::string partial = link + ".partial";
+  ::unlink(partial.c_str());
+  if (::symlink(target.c_str(), partial.c_str()) != 0 || ::rename(partial.c_str(), link.c_str()) != 0)
+    failWrite(link, errno);
+  syncFolder(std::filesystem::path(link).parent_path().string());
+}
+
+void makeFolder(const std::string &folder) {
+  std::error_code failure;
+  std::filesystem::create_directories(folder, failure);
+  if (failure)
+    throw RuntimeError("R0117", "cannot make the folder `" + folder + "`: " + failure.message(), "");
+}
+
+} // namespace peftrt

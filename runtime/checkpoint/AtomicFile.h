@@ -1,0 +1,37 @@
+// AtomicFile: a file that appears whole or not at all.
+//
+// Written beside its place under a temporary name, fsynced, renamed by `commit`. Destroyed without commit: removed.
+// Errs   R0117 a write failed (disk full, no permission): the old file, if any, is as it was
+#pragma once
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace peftrt {
+
+class AtomicFile {
+public:
+  explicit AtomicFile(const std::string &path);
+  ~AtomicFile();
+  AtomicFile(const AtomicFile &) = delete;
+  AtomicFile &operator=(const AtomicFile &) = delete;
+
+  void write(const void *bytes, uint64_t size);
+  void write(std::string_view text) { write(text.data(), text.size()); }
+  void commit();
+
+private:
+  std::string path_, partial_;
+  int file_ = -1;
+};
+
+/// Writes `text` to `path`, whole or not at all.
+void writeFileAtomically(const std::string &path, std::string_view text);
+/// Makes renames in `folder` durable.
+void syncFolder(const std::string &folder);
+/// Points the symbolic link `link` at `target`, atomically.
+void swapLink(const std::string &target, const std::string &link);
+/// Makes a folder and its parents. Errs R0117.
+void makeFolder(const std::string &folder);
+
+} // namespace peftrt

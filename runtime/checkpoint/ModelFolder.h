@@ -1,0 +1,39 @@
+// ModelFolder: a Hugging Face checkpoint folder, checked against what the trainer was compiled for.
+//
+// Names in the folder may or may not carry the manifest's `model.prefix`. Everything that is wrong is listed in one error.
+// Errs   R0112 config.json or the weights are missing, R0113 tensors missing or of another shape or dtype,
+//        R0114 config.json is not the one that the trainer was compiled for
+#pragma once
+#include "runtime/checkpoint/Safetensors.h"
+#include <map>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+namespace peftrt {
+
+class ModelFolder {
+public:
+  /// Opens the folder: config.json, and model.safetensors or its shards.
+  ModelFolder(const std::string &folder, const nlohmann::json &manifestModel);
+  /// Loads every `role: base` parameter, by parameter name.
+  std::map<std::string, at::Tensor> loadBase(const nlohmann::json &parameters) const;
+  /// Names in the folder that no parameter reads, and that loadBase therefore leaves out.
+  std::vector<std::string> unused(const nlohmann::json &parameters) const;
+  at::Tensor loadStored(const std::string &storedName) const;
+  const std::string &path() const { return folder_; }
+  const std::string &prefix() const { return prefix_; }
+
+private:
+  const SafetensorsFile *fileOf(const std::string &storedName) const;
+  /// The name under which the folder holds `name`: as it is, or with the prefix; empty if neither.
+  std::string storedNameOf(const std::string &name) const;
+  void openFiles();
+  void checkConfig(const nlohmann::json &manifestModel) const;
+
+  std::string folder_, prefix_;
+  std::vector<SafetensorsFile> files_;
+  std::map<std::string, size_t> fileIndex_;
+};
+
+} // namespace peftrt

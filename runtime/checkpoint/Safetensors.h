@@ -1,0 +1,42 @@
+// Safetensors: reading by memory map and writing whole or not at all.
+//
+// A header that lies (offsets beyond the file, a size that contradicts the shape, gaps, overlaps) is refused on opening.
+// Errs   R0111 truncated or corrupt, R0115 a dtype that cannot be read as fp32, R0117 a write failed
+#pragma once
+#include "runtime/checkpoint/MappedFile.h"
+#include <ATen/core/Tensor.h>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace peftrt {
+
+struct StoredTensor {
+  std::string dtype; ///< as in the file: "F32", "BF16", …
+  std::vector<int64_t> shape;
+  uint64_t begin = 0, end = 0; ///< bytes from the file's start
+};
+
+class SafetensorsFile {
+public:
+  explicit SafetensorsFile(const std::string &path);
+  const std::map<std::string, StoredTensor> &tensors() const { return tensors_; }
+  const std::map<std::string, std::string> &metadata() const { return metadata_; }
+  const std::string &path() const { return file_->path(); }
+  /// fp32: a view into the map when the file holds aligned F32 (not writable), a copy for F16 and BF16.
+  at::Tensor load(const std::string &name) const;
+
+private:
+  std::shared_ptr<const MappedFile> file_;
+  std::map<std::string, StoredTensor> tensors_;
+  std::map<std::string, std::string> metadata_;
+};
+
+/// Floating dtypes are written as fp32, integers as I64.
+void writeSafetensors(const std::string &path, const std::map<std::string, at::Tensor> &tensors,
+                      const std::map<std::string, std::string> &metadata = {});
+
+/// "[384, 384]"
+std::string shapeText(const std::vector<int64_t> &shape);
+
+} // namespace peftrt

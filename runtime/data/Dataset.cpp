@@ -1,0 +1,237 @@
+// Dataset: see Dataset.h.
+#include "runtime/data/Dataset.h"
+#include "runtime/checkpoint/MappedFile.h"
+#include "runtime/data/Records.h"
+#include "runtime/plan/Errors.h"
+#include <ATen/ATen.h>
+#include <cmath>
+#include <numeric>
+
+namespace peftrt {
+namespace {
+
+using nlohmann::json;
+
+/// What has been read of a file before labels are numbered and texts are tokenised.
+struct Raw {
+  std::vector<std::string> texts; ///< a JSON list per row: what the helper reads
+  std::vector<int64_t> offsets{0};
+  std::vector<int32_t> ids;
+  std::vector<std::vector<std::string>> labels; ///< by column
+  bool hasIds = false, hasTexts = false;
+};
+
+[[noreturn]] void failMissing(const std::string &where, const std::string &field, const json &row) {
+  std::string present;
+  for (const auto &[name, value] : row.items())
+    present += (present.empty() ? "" : ", ") + name;
+  throw RuntimeError("R0133", where + "no field `" + field + "`", "the row has " + (present.empty() ? "no field" : present) + "; the spec's task says which fields are read");
+}
+
+const json &fieldOf(const std::string &where, const json &row, const std::string &field) {
+  const auto found = row.find(field);
+  if (found == row.end() || found->is_null())
+    failMissing(where, field, row);
+  return *found;
+}
+
+std::string textOf(const std::string &where, const json &row, const std::string &field) {
+  const json &value = fieldOf(where, row, field);
+  if (!value.is_string())
+    throw RuntimeError("R0134", where + "`" + field + "` is a " + value.type_name() + ", a string is needed", "");
+  return value.get<std::string>();
+}
+
+std::string labelOf(const std::string &where, const json &row, const std::string &field) {
+  const json &value = fieldOf(where, row, field);
+  if (value.is_string())
+    return value.get<std::string>();
+  if (value.is_number_integer() || value.is_boolean())
+    return value.dump();
+  throw RuntimeError("R0134", where + "`" + field + "` is " + value.dump().substr(0, 40) + "; a label is a string or an integer", "");
+}
+
+float numberOf(const std::string &where, const json &row, const std::string &field) {
+  const json &value = fieldOf(where, row, field);
+  double number = NAN;
+  if (value.is_number())
+    number = value.get<double>();
+  else if (value.is_string()) {
+    const std::string text = value.get<std::string>();
+    char *end = nullptr;
+    number = std::strtod(text.c_str(), &end);
+    if (text.empty() || *end != '\0')
+      number = NAN;
+  }
+  if (!std::isfinite(number))
+    throw RuntimeError("R0134", where + "`" + field + "` is " + value.dump().substr(0, 40) + ", a finite number is needed", "");
+  return static_cast<float>(number);
+}
+
+/// `input_ids` as a list, or as numbers between spaces (CSV).
+void appendIds(const std::string &where, const json &value, const ReadOptions &options, Raw &raw, int64_t &truncated) {
+  std::vector<int64_t> ids;
+  const json list = value.is_string() ? json::parse("[" + [&] {
+    std::string text = value.get<std::string>();
+    for (size_t place = text.find_first_not_of(' '); (place = text.find(' ', place)) != std::string::npos && text.find_first_not_of(' ', place) != std::string::npos;)
+      text[place++] = ',';
+    return text;
+  }() + "]", nullptr, false) : value;
+  if (!list.is_array() || list.empty())
+    throw RuntimeError("R0134", where + "`input_ids` is not a list of token ids", "write it as [101, 2023, 102]");
+  for (const json &id : list) {
+    if (!id.is_number_integer())
+      throw RuntimeError("R0134", where + "`input_ids` holds " + id.dump().substr(0, 40) + ", which is no token id", "write it as [101, 2023, 102]");
+    const int64_t number = id.get<int64_t>();
+    if (number < 0 || (options.vocab > 0 && number >= options.vocab))
+      throw RuntimeError("R0139", where + "token id " + std::to_string(number) + " is outside the vocabulary of " + std::to_string(options.vocab), "the ids come from another tokenizer");
+    ids.push_back(number);
+  }
+  if (options.maxLength > 0 && static_cast<int64_t>(ids.size()) > options.maxLength) {
+    ids.resize(static_cast<size_t>(options.maxLength));
+    ++truncated;
+  }
+  raw.ids.insert(raw.ids.end(), ids.begin(), ids.end());
+  raw.offsets.push_back(static_cast<int64_t>(raw.ids.size()));
+}
+
+void readTokens(const std::string &where, const json &row, const RowField &field, const ReadOptions &options, Raw &raw, int64_t &truncated) {
+  const bool hasIds = row.contains("input_ids");
+  if ((hasIds && raw.hasTexts) || (!hasIds && raw.hasIds))
+    throw RuntimeError("R0133", where + (hasIds ? "`input_ids`, but the rows before have text" : "no `input_ids`, but the rows before have them"), "give all rows the same fields");
+  (hasIds ? raw.hasIds : raw.hasTexts) = true;
+  if (hasIds) {
+    appendIds(where, row["input_ids"], options, raw, truncated);
+    return;
+  }
+  json texts = json::array({textOf(where, row, field.field)});
+  if (!field.pair.empty())
+    texts.push_back(textOf(where, row, field.pair));
+  raw.texts.push_back(texts.dump());
+}
+
+TokenTable tableOf(Raw &raw) {
+  struct Owned {
+    std::vector<int64_t> offsets;
+    std::vector<int32_t> ids;
+  };
+  auto owned = std::make_shared<Owned>(Owned{std::move(raw.offsets), std::move(raw.ids)});
+  TokenTable table;
+  table.rows = static_cast<int64_t>(owned->offsets.size()) - 1;
+  table.offsets = owned->offsets.data();
+  table.ids = owned->ids.data();
+  table.keep = owned;
+  return table;
+}
+
+void numberLabels(Dataset &dataset, const Raw &raw, Labels &labels) {
+  for (size_t column = 0; column < dataset.columns.size(); ++column) {
+    Dataset::Column &target = dataset.columns[column];
+    if (target.field.encoder != Encoder::Class || raw.labels[column].empty())
+      continue;
+    if (labels.empty())
+      labels = Labels::fromNames({raw.labels[column].begin(), raw.labels[column].end()}, target.field.classes, dataset.path);
+    for (size_t row = 0; row < raw.labels[column].size(); ++row) {
+      const int64_t index = labels.indexOf(raw.labels[column][row]);
+      if (index < 0)
+        throw RuntimeError("R0137", at(dataset.path, dataset.lines[row]) + "the label `" + raw.labels[column][row] + "` is not one of the run's", "it has " + labels.listed());
+      target.classes.push_back(index);
+    }
+  }
+}
+
+} // namespace
+
+std::vector<RowField> rowFieldsOf(const json &manifest) {
+  std::vector<RowField> fields;
+  for (const json &row : manifest.at("rows")) {
+    RowField field;
+    field.name = row.at("name");
+    const json &args = row.at("args");
+    field.field = args.at(0);
+    const std::string encoder = row.at("encoder");
+    if (encoder == "tokens") {
+      field.encoder = Encoder::Tokens;
+      field.pair = args.size() > 1 && args[1].is_string() ? args[1].get<std::string>() : "";
+    } else if (encoder == "class") {
+      field.encoder = Encoder::Class;
+      field.classes = args.at(1);
+    } else if (encoder == "number") {
+      field.encoder = Encoder::Number;
+    } else {
+      throw RuntimeError("R0101", "the trainer needs the row encoder `" + encoder + "`, which this runtime does not have", "compile the spec with this version of peftc");
+    }
+    fields.push_back(field);
+  }
+  return fields;
+}
+
+int64_t Dataset::tokens() const { return std::accumulate(lengths.begin(), lengths.end(), int64_t{0}); }
+
+Dataset readDataset(const std::string &path, const std::vector<RowField> &fields, const ReadOptions &options, Labels &labels) {
+  Dataset dataset;
+  dataset.path = path;
+  dataset.contentHash = fingerprint(MappedFile::open(path)->text());
+  Raw raw;
+  raw.labels.resize(fields.size());
+  for (const RowField &field : fields)
+    if (field.encoder == Encoder::Tokens || options.targets)
+      dataset.columns.push_back({field, {}, {}, {}});
+  forEachRecord(path, [&](int64_t line, const json &row) {
+    const std::string where = at(path, line);
+    dataset.lines.push_back(line);
+    for (size_t column = 0; column < dataset.columns.size(); ++column) {
+      const RowField &field = dataset.columns[column].field;
+      switch (field.encoder) {
+      case Encoder::Tokens: readTokens(where, row, field, options, raw, dataset.truncated); break;
+      case Encoder::Class: raw.labels[column].push_back(labelOf(where, row, field.field)); break;
+      case Encoder::Number: dataset.columns[column].numbers.push_back(numberOf(where, row, field.field)); break;
+      }
+    }
+  });
+  numberLabels(dataset, raw, labels);
+  for (Dataset::Column &column : dataset.columns) {
+    if (column.field.encoder != Encoder::Tokens)
+      continue;
+    column.tokens = raw.hasIds ? tableOf(raw) : tokenize(raw.texts, options.modelPath, options.maxLength, options.tokenizer, dataset.truncated);
+    dataset.lengths.clear();
+    for (int64_t row = 0; row < column.tokens.rows; ++row)
+      dataset.lengths.push_back(column.tokens.offsets[row + 1] - column.tokens.offsets[row]);
+  }
+  for (int64_t row = 0; row < dataset.size(); ++row)
+    if (dataset.lengths[static_cast<size_t>(row)] == 0)
+      throw RuntimeError("R0134", at(path, dataset.lines[static_cast<size_t>(row)]) + "the row has no tokens", "");
+  return dataset;
+}
+
+Batch Dataset::pack(const std::vector<int64_t> &rows) const {
+  Batch batch;
+  int64_t total = 0;
+  for (const int64_t row : rows) {
+    batch.lengths.push_back(lengths[static_cast<size_t>(row)]);
+    total += batch.lengths.back();
+  }
+  const auto count = static_cast<int64_t>(rows.size());
+  for (const Column &column : columns) {
+    at::Tensor values;
+    if (column.field.encoder == Encoder::Tokens) {
+      values = at::empty({total}, at::kLong);
+      int64_t *next = values.data_ptr<int64_t>();
+      for (const int64_t row : rows)
+        for (int64_t place = column.tokens.offsets[row]; place < column.tokens.offsets[row + 1]; ++place)
+          *next++ = column.tokens.ids[place];
+    } else if (column.field.encoder == Encoder::Class) {
+      values = at::empty({count}, at::kLong);
+      for (int64_t index = 0; index < count; ++index)
+        values.data_ptr<int64_t>()[index] = column.classes[static_cast<size_t>(rows[static_cast<size_t>(index)])];
+    } else {
+      values = at::empty({count}, at::kFloat);
+      for (int64_t index = 0; index < count; ++index)
+        values.data_ptr<float>()[index] = column.numbers[static_cast<size_t>(rows[static_cast<size_t>(index)])];
+    }
+    batch.columns[column.field.name] = values;
+  }
+  return batch;
+}
+
+} // namespace peftrt

@@ -1,0 +1,131 @@
+// Tokenizer: see Tokenizer.h.
+//
+// File    "PEFTTOK1", i64 rows, i64 ids, i64 truncated rows, i64 offsets[rows + 1], i32 ids[]; little endian
+#include "runtime/data/Tokenizer.h"
+#include "runtime/checkpoint/AtomicFile.h"
+#include "runtime/checkpoint/MappedFile.h"
+#include "runtime/plan/Errors.h"
+#include "runtime/data/TokenizerHelper.h"
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
+#include <filesystem>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+extern char **environ;
+
+namespace peftrt {
+namespace {
+
+namespace fs = std::filesystem;
+constexpr const char *kInstallHelp = "install it: python3 -m venv ~/peft-venv && ~/peft-venv/bin/pip install tokenizers, then set PEFT_PYTHON=~/peft-venv/bin/python; rows of `input_ids` need no helper";
+
+/// Two different 64-bit hashes over everything that the ids depend on.
+std::string cacheKey(const std::vector<std::string> &texts, std::string_view tokenizer, int64_t maxLength) {
+  const std::string salt = "1 " + std::to_string(maxLength) + " " + kTokenizerHelper;
+  uint64_t first = fingerprint(tokenizer, fingerprint(salt)), second = fingerprint(salt, fingerprint(tokenizer));
+  for (const std::string &text : texts) {
+    first = fingerprint(text, first) * 3 + 1;
+    second = fingerprint(text, second ^ 0x9e3779b97f4a7c15ull) * 5 + 7;
+  }
+  return hex(first) + hex(second);
+}
+
+bool openTable(const std::string &path, int64_t rows, TokenTable &table, int64_t &truncated) {
+  if (!fs::exists(path))
+    return false;
+  const auto file = MappedFile::open(path);
+  int64_t counts[3];
+  if (file->size() < 32 || std::memcmp(file->begin(), "PEFTTOK1", 8) != 0)
+    return false;
+  std::memcpy(counts, file->begin() + 8, 24);
+  if (counts[0] != rows || counts[1] < 0 || file->size() != 32 + 8 * static_cast<uint64_t>(rows + 1) + 4 * static_cast<uint64_t>(counts[1]))
+    return false;
+  table.rows = rows;
+  table.offsets = reinterpret_cast<const int64_t *>(file->begin() + 32);
+  table.ids = reinterpret_cast<const int32_t *>(file->begin() + 32 + 8 * (rows + 1));
+  if (table.offsets[0] != 0 || table.offsets[rows] != counts[1])
+    return false;
+  table.keep = file;
+  truncated += counts[2];
+  return true;
+}
+
+/// Runs `python -c script tokenizer.json max_length out` on `input`; returns its exit status and what it said.
+int runHelper(const TokenizerOptions &options, const std::string &tokenizer, int64_t maxLength, const std::string &input, const std::string &output, const std::string &log) {
+  std::string length = std::to_string(maxLength), script = kTokenizerHelper;
+  const char *arguments[] = {options.python.c_str(), "-c", script.c_str(), tokenizer.c_str(), length.c_str(), output.c_str(), nullptr};
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_addopen(&actions, 0, input.c_str(), O_RDONLY, 0);
+  posix_spawn_file_actions_addopen(&actions, 2, log.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+  posix_spawn_file_actions_adddup2(&actions, 2, 1);
+  pid_t child = 0;
+  const int failure = ::posix_spawnp(&child, options.python.c_str(), &actions, nullptr, const_cast<char **>(arguments), environ);
+  posix_spawn_file_actions_destroy(&actions);
+  if (failure != 0)
+    throw RuntimeError("R0140", "cannot start the tokenizers helper: `" + options.python + "`: " + std::strerror(failure), kInstallHelp);
+  int status = 0;
+  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  }
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+[[noreturn]] void failHelper(const TokenizerOptions &options, int status, const std::string &log) {
+  if (status == 3)
+    throw RuntimeError("R0140", "`" + options.python + "` has no `tokenizers` library", kInstallHelp);
+  if (status == 127)
+    throw RuntimeError("R0140", "cannot start the tokenizers helper: there is no `" + options.python + "`", kInstallHelp);
+  std::string said(MappedFile::open(log)->text());
+  while (!said.empty() && said.back() == '\n')
+    said.pop_back();
+  said = said.substr(said.rfind('\n') == std::string::npos ? 0 : said.rfind('\n') + 1);
+  throw RuntimeError("R0141", "the tokenizers helper failed (status " + std::to_string(status) + "): " + said, "check the model's tokenizer.json");
+}
+
+/// A folder that goes when this object goes.
+struct WorkFolder {
+  std::string path;
+  explicit WorkFolder(std::string p) : path(std::move(p)) { makeFolder(path); }
+  ~WorkFolder() {
+    std::error_code ignored;
+    fs::remove_all(path, ignored);
+  }
+};
+
+} // namespace
+
+TokenTable tokenize(const std::vector<std::string> &texts, const std::string &modelPath, int64_t maxLength, const TokenizerOptions &options, int64_t &truncated) {
+  const std::string tokenizer = modelPath + "/tokenizer.json";
+  if (!fs::exists(tokenizer))
+    throw RuntimeError("R0112", "the model folder `" + modelPath + "` has no tokenizer.json", "save it: AutoTokenizer.from_pretrained(…).save_pretrained(DIR), or give rows of `input_ids`");
+  const std::string path = options.cacheFolder + "/" + cacheKey(texts, MappedFile::open(tokenizer)->text(), maxLength) + ".tok";
+  const auto rows = static_cast<int64_t>(texts.size());
+  TokenTable table;
+  if (openTable(path, rows, table, truncated))
+    return table;
+  const WorkFolder work(path + "." + std::to_string(::getpid()));
+  const std::string input = work.path + "/rows", output = work.path + "/tokens", log = work.path + "/log";
+  {
+    AtomicFile file(input);
+    std::string block;
+    for (const std::string &text : texts) {
+      block += text + "\n";
+      if (block.size() > (1u << 20))
+        file.write(block), block.clear();
+    }
+    file.write(block);
+    file.commit();
+  }
+  if (const int status = runHelper(options, tokenizer, maxLength, input, output, log); status != 0)
+    failHelper(options, status, log);
+  if (::rename(output.c_str(), path.c_str()) != 0)
+    throw RuntimeError("R0117", "cannot write `" + path + "`: " + std::strerror(errno), "");
+  if (!openTable(path, rows, table, truncated))
+    throw RuntimeError("R0141", "the tokenizers helper wrote a file of the wrong form", "this is a bug of peftc");
+  return table;
+}
+
+} // namespace peftrt

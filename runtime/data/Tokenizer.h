@@ -1,0 +1,30 @@
+// Tokenizer: texts to token ids, by the Hugging Face `tokenizers` library in a helper process.
+//
+// The ids are cached as a memory-mapped file named by a hash of the texts, tokenizer.json, max_length and the helper's text, so
+// a second run on the same rows starts no helper.
+// Errs   R0140 no Python or no `tokenizers`, R0141 the helper failed, R0112 the model has no tokenizer.json
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace peftrt {
+
+/// Ids of all rows: row i is ids[offsets[i]] … ids[offsets[i + 1] - 1].
+struct TokenTable {
+  int64_t rows = 0;
+  const int64_t *offsets = nullptr;
+  const int32_t *ids = nullptr;
+  std::shared_ptr<const void> keep;
+};
+
+struct TokenizerOptions {
+  std::string python;      ///< interpreter
+  std::string cacheFolder;
+};
+
+/// `texts`: a JSON list of one or two strings per row. Adds to `truncated` the rows that were cut at `maxLength`.
+TokenTable tokenize(const std::vector<std::string> &texts, const std::string &modelPath, int64_t maxLength, const TokenizerOptions &options, int64_t &truncated);
+
+} // namespace peftrt

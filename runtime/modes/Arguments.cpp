@@ -1,0 +1,125 @@
+// Arguments: see Arguments.h.
+#include "runtime/modes/Arguments.h"
+#include <algorithm>
+#include <cstdlib>
+
+namespace peftrt {
+namespace {
+
+size_t editDistance(const std::string &a, const std::string &b) {
+  std::vector<size_t> row(b.size() + 1);
+  for (size_t j = 0; j <= b.size(); ++j)
+    row[j] = j;
+  for (size_t i = 1; i <= a.size(); ++i) {
+    size_t diagonal = row[0];
+    row[0] = i;
+    for (size_t j = 1; j <= b.size(); ++j) {
+      const size_t above = row[j];
+      row[j] = std::min({above + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1])});
+      diagonal = above;
+    }
+  }
+  return row[b.size()];
+}
+
+const OptionSpec *find(const ModeSpec &mode, const std::string &name) {
+  for (const OptionSpec &option : mode.options)
+    if (option.name == name)
+      return &option;
+  return nullptr;
+}
+
+[[noreturn]] void failUnknown(const ModeSpec &mode, const std::string &name) {
+  std::vector<std::string> known;
+  for (const OptionSpec &option : mode.options)
+    known.push_back(option.name);
+  const std::string close = nearest(name, known);
+  throw UsageError{"`" + mode.name + "` has no option --" + name, close.empty() ? "see `" + mode.name + " --help`" : "did you mean --" + close + "?"};
+}
+
+} // namespace
+
+std::string nearest(const std::string &word, const std::vector<std::string> &known) {
+  std::string best;
+  size_t bestDistance = std::max<size_t>(word.size(), 3) / 3 + 1;
+  for (const std::string &candidate : known)
+    if (const size_t distance = editDistance(word, candidate); distance < bestDistance)
+      best = candidate, bestDistance = distance;
+  return best;
+}
+
+Arguments Arguments::parse(const ModeSpec &mode, const std::vector<std::string> &words) {
+  Arguments arguments;
+  arguments.mode_ = mode.name;
+  for (size_t index = 0; index < words.size(); ++index) {
+    const std::string &word = words[index];
+    if (word.rfind("--", 0) != 0) {
+      if (mode.words.empty() || !arguments.word_.empty())
+        throw UsageError{"unexpected word `" + word + "`", "see `" + mode.name + " --help`"};
+      arguments.word_ = word;
+      continue;
+    }
+    const size_t equals = word.find('=');
+    const std::string name = word.substr(2, equals == std::string::npos ? equals : equals - 2);
+    const OptionSpec *option = find(mode, name);
+    if (!option)
+      failUnknown(mode, name);
+    const bool isSwitch = option->value.empty(), optionalValue = option->value.rfind("[=", 0) == 0;
+    std::string value;
+    if (equals != std::string::npos) {
+      if (isSwitch)
+        throw UsageError{"--" + name + " takes no value", ""};
+      value = word.substr(equals + 1);
+    } else if (!isSwitch && !optionalValue) {
+      if (index + 1 == words.size())
+        throw UsageError{"--" + name + " needs a value", "--" + name + " " + option->value};
+      value = words[++index];
+    }
+    if (!option->many && arguments.has(name))
+      throw UsageError{"--" + name + " is given twice", ""};
+    arguments.values_[name].push_back(value);
+  }
+  if (!mode.words.empty() && mode.words[0] != '[' && arguments.word_.empty())
+    throw UsageError{"`" + mode.name + "` needs " + mode.words, "see `" + mode.name + " --help`"};
+  return arguments;
+}
+
+std::string Arguments::get(const std::string &option, const std::string &fallback) const {
+  const auto found = values_.find(option);
+  return found == values_.end() ? fallback : found->second.back();
+}
+
+std::string Arguments::need(const std::string &option) const {
+  if (!has(option))
+    throw UsageError{"`" + mode_ + "` needs --" + option, "see `" + mode_ + " --help`"};
+  return get(option);
+}
+
+int64_t Arguments::integer(const std::string &option, int64_t fallback, int64_t least) const {
+  if (!has(option))
+    return fallback;
+  const std::string text = get(option);
+  char *end = nullptr;
+  const long long number = std::strtoll(text.c_str(), &end, 10);
+  if (text.empty() || *end != '\0' || number < least)
+    throw UsageError{"--" + option + " is `" + text + "`, an integer of at least " + std::to_string(least) + " is needed", ""};
+  return number;
+}
+
+const std::vector<std::string> &Arguments::all(const std::string &option) const {
+  static const std::vector<std::string> kNone;
+  const auto found = values_.find(option);
+  return found == values_.end() ? kNone : found->second;
+}
+
+std::string helpText(const ModeSpec &mode) {
+  std::string text = mode.name + ": " + mode.summary + "\n\nusage: " + mode.name + (mode.words.empty() ? "" : " " + mode.words) + " [options]\n\n";
+  for (const OptionSpec &option : mode.options) {
+    std::string left = "  --" + option.name + (option.value.empty() || option.value[0] == '[' ? option.value : " " + option.value);
+    left.resize(std::max<size_t>(left.size() + 2, 26), ' ');
+    text += left + option.help + "\n";
+  }
+  return text;
+}
+
+} // namespace peftrt

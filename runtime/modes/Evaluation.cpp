@@ -1,0 +1,65 @@
+// Evaluation: see Evaluation.h.
+#include "runtime/modes/Evaluation.h"
+#include "runtime/plan/Errors.h"
+#include <ATen/ATen.h>
+#include <chrono>
+#include <cstdio>
+
+namespace peftrt {
+
+Evaluation evaluate(const Session &session, const Dataset &dataset) {
+  const auto start = std::chrono::steady_clock::now();
+  const auto rows = static_cast<size_t>(dataset.size());
+  std::map<std::string, std::vector<double>> columns; // in row order, so that the sums do not depend on the batches
+  std::vector<double> counts(rows, 1.0);
+  for (const auto &batch : planByLength(dataset.lengths, session.options.batching())) {
+    RandomState random;
+    random.seed = session.options.seed;
+    const Results results = session.executor->run("eval", dataset.pack(batch), {}, random);
+    for (const auto &[name, value] : results) {
+      const bool metric = name.rfind("metric.", 0) == 0;
+      if (!metric && name != "loss" && name != "count")
+        continue;
+      const at::Tensor column = value.to(at::kDouble).contiguous();
+      if (column.numel() != static_cast<int64_t>(batch.size()))
+        throw RuntimeError("R0102", "the program `eval` gives " + std::to_string(column.numel()) + " numbers of `" + name + "` for " + std::to_string(batch.size()) + " rows", "this is a bug of peftc");
+      std::vector<double> &target = name == "count" ? counts : columns[metric ? name.substr(7) : name];
+      target.resize(rows);
+      for (size_t index = 0; index < batch.size(); ++index)
+        target[static_cast<size_t>(batch[index])] = column.data_ptr<double>()[index];
+    }
+  }
+  Evaluation evaluation;
+  double targets = 0;
+  for (const double count : counts)
+    targets += count;
+  for (const auto &[name, column] : columns) {
+    double sum = 0;
+    for (const double value : column)
+      sum += value;
+    evaluation.values[name] = sum / (name == "loss" ? targets : static_cast<double>(rows));
+  }
+  evaluation.rows = dataset.size();
+  evaluation.tokens = dataset.tokens();
+  evaluation.truncated = dataset.truncated;
+  evaluation.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return evaluation;
+}
+
+std::string evaluationText(const Evaluation &evaluation) {
+  std::string text;
+  for (const auto &[name, value] : evaluation.values) {
+    char number[64];
+    std::snprintf(number, sizeof number, "%s %.4f", name.c_str(), value);
+    text = name == "loss" ? number + std::string(text.empty() ? "" : "  ") + text : text + (text.empty() ? "" : "  ") + number;
+  }
+  return text;
+}
+
+void reportTruncation(const Dataset &dataset, int64_t maxLength) {
+  if (dataset.truncated > 0)
+    std::fprintf(stderr, "note: %lld of %lld rows of `%s` are longer than max_length = %lld tokens and were cut\n", static_cast<long long>(dataset.truncated),
+                 static_cast<long long>(dataset.size()), dataset.path.c_str(), static_cast<long long>(maxLength));
+}
+
+} // namespace peftrt

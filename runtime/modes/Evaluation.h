@@ -1,0 +1,22 @@
+// Evaluation: mean loss and metrics of a dataset.
+#pragma once
+#include "runtime/modes/Session.h"
+#include <map>
+#include <string>
+
+namespace peftrt {
+
+struct Evaluation {
+  std::map<std::string, double> values; ///< "loss" and every metric
+  int64_t rows = 0, tokens = 0, truncated = 0;
+  double seconds = 0;
+};
+
+/// Loss is averaged over targets (`count`), metrics over rows.
+Evaluation evaluate(const Session &session, const Dataset &dataset);
+/// "loss 0.4210  accuracy 0.8300"
+std::string evaluationText(const Evaluation &evaluation);
+/// Says on stderr how many rows were cut at max_length.
+void reportTruncation(const Dataset &dataset, int64_t maxLength);
+
+} // namespace peftrt

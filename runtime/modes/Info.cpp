@@ -1,0 +1,79 @@
+// Info: what is attached where, counts, merging; of the trainer and of a run.
+#include "runtime/modes/Modes.h"
+#include <cstdio>
+
+namespace peftrt {
+namespace {
+
+using nlohmann::json;
+
+std::string grouped(int64_t number) {
+  std::string text = std::to_string(number);
+  for (int64_t place = static_cast<int64_t>(text.size()) - 3; place > 0; place -= 3)
+    text.insert(static_cast<size_t>(place), ",");
+  return text;
+}
+
+json reportOf(const Bundle &bundle, const std::string &run) {
+  json report;
+  for (const char *key : {"compiler", "spec", "counts", "attaches", "merge", "optimizer", "run", "metrics", "rows"})
+    if (bundle.manifest.contains(key))
+      report[key] = bundle.manifest[key];
+  report["model"] = bundle.manifest.at("model");
+  report["model"].erase("config");
+  report["trainable_size"] = bundle.manifest.at("trainable_size");
+  report["parameters"] = json::array();
+  for (const json &parameter : bundle.manifest.at("parameters"))
+    if (parameter.value("trainable", false) || parameter.at("role") != "base")
+      report["parameters"].push_back({{"name", parameter.at("name")}, {"shape", parameter.at("shape")}, {"role", parameter.at("role")}, {"trainable", parameter.value("trainable", false)}});
+  report["fingerprint"] = bundleFingerprint(bundle);
+  if (!run.empty()) {
+    const RunFolder folder(run);
+    report["run_folder"] = folder.readRun();
+    report["run_folder"]["matches"] = report["run_folder"].value("contract", "") == contractFingerprint(bundle.manifest);
+  }
+  return report;
+}
+
+void printHuman(const Bundle &bundle, const json &report) {
+  const json &model = report["model"];
+  std::printf("model      %s from %s\n", model.value("arch", "?").c_str(), model.value("path", "?").c_str());
+  const int64_t trainable = bundle.manifest.at("trainable_size");
+  const int64_t base = report.contains("counts") ? report["counts"].value("base", int64_t{0}) : 0;
+  std::printf("trainable  %s parameters", grouped(trainable).c_str());
+  if (base > 0)
+    std::printf(", %.3f%% of the base model's %s", 100.0 * static_cast<double>(trainable) / static_cast<double>(base), grouped(base).c_str());
+  std::printf("\n");
+  for (const json &attach : report.value("attaches", json::array())) {
+    const json sites = attach.value("sites", json::array());
+    std::printf("attach     %s to %zu sites (%s%s), %s parameters, merge: %s\n", attach.value("text", attach.value("name", "?")).c_str(), sites.size(),
+                sites.empty() ? "" : sites[0].get<std::string>().c_str(), sites.size() > 1 ? ", …" : "", grouped(attach.value("params", int64_t{0})).c_str(), attach.value("merge", "?").c_str());
+  }
+  for (const json &site : bundle.manifest.at("merge").value("sites", json::array()))
+    if (!site.value("reason", "").empty()) {
+      std::printf("merge      no: `%s`: %s\n", site.value("site", "?").c_str(), site.value("reason", "").c_str());
+      break;
+    }
+  std::printf("optimizer  %s, %zu group%s\n", report["optimizer"].value("name", "?").c_str(), report["optimizer"]["groups"].size(), report["optimizer"]["groups"].size() == 1 ? "" : "s");
+  std::printf("run        %s\n", bundle.manifest.value("run", json::object()).dump().c_str());
+  if (report.contains("run_folder")) {
+    const json &run = report["run_folder"];
+    std::printf("this run   %s; trained on %s (%lld rows); labels %s\n", run["matches"].get<bool>() ? "fits this trainer" : "BELONGS TO ANOTHER SPEC", run["train"].value("path", "?").c_str(),
+                static_cast<long long>(run["train"].value("rows", int64_t{0})), run.value("labels", json::array()).dump().c_str());
+  }
+}
+
+int info(Bundle bundle, const Arguments &arguments, const Surroundings &) {
+  const json report = reportOf(bundle, arguments.word());
+  if (arguments.has("json"))
+    std::printf("%s\n", report.dump(2).c_str());
+  else
+    printHuman(bundle, report);
+  return 0;
+}
+
+} // namespace
+
+Mode infoMode() { return {{"info", "what is attached where, counts, merging", "[RUN]", {{"json", "", "print one JSON object"}}}, info}; }
+
+} // namespace peftrt

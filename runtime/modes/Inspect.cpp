@@ -1,0 +1,55 @@
+// Inspect: loss, logits and gradients of one batch, for whoever debugs a method.
+//
+// All rows of the file are one batch in file order; the `train_step` program runs once as in step 0 of training, dropout
+// included. Writes `loss` (mean), `logits`, and `grad.<parameter>` of the mean loss.
+#include "runtime/modes/Evaluation.h"
+#include "runtime/modes/Modes.h"
+#include <ATen/ATen.h>
+#include <cstdio>
+#include <numeric>
+
+namespace peftrt {
+namespace {
+
+int inspect(Bundle bundle, const Arguments &arguments, const Surroundings &surroundings) {
+  const std::string data = arguments.need("data"), out = arguments.need("out");
+  const auto session = openSession(std::move(bundle), trainedSessionOptions(arguments, surroundings));
+  const Dataset dataset = session->read(data);
+  reportTruncation(dataset, session->options.maxLength);
+  std::vector<int64_t> rows(static_cast<size_t>(dataset.size()));
+  std::iota(rows.begin(), rows.end(), int64_t{0});
+  const Batch batch = dataset.pack(rows);
+  const Results results = session->executor->run("train_step", batch, {}, {session->options.seed, 0, 0});
+  const auto count = results.find("count");
+  const double targets = count == results.end() ? static_cast<double>(batch.examples()) : count->second.sum().item<double>();
+  std::map<std::string, at::Tensor> written;
+  written["loss"] = (results.at("loss").to(at::kDouble).sum() / targets).reshape({});
+  for (const auto &[name, value] : results)
+    if (name == "logits")
+      written[name] = value;
+    else if (name.rfind("grad.", 0) == 0)
+      written[name] = (value.to(at::kDouble) / targets).reshape(session->parameters.get(name.substr(5)).sizes());
+  for (const auto &parameter : session->manifest().at("parameters")) {
+    const std::string name = parameter.at("name");
+    if (parameter.value("trainable", false) && !written.count("grad." + name))
+      written["grad." + name] = at::zeros_like(session->parameters.get(name)); // the loss does not depend on it
+  }
+  writeSafetensors(out, written, {{"format", "pt"}});
+  std::printf("loss %.9g  (%lld rows, %lld tokens) to `%s`\n", written["loss"].item<double>(), static_cast<long long>(batch.examples()), static_cast<long long>(batch.tokens()), out.c_str());
+  return 0;
+}
+
+} // namespace
+
+Mode inspectMode() {
+  ModeSpec spec{"inspect", "loss, logits and gradients of one batch, as safetensors", "[RUN]", {
+      {"data", "FILE", "rows with labels: one batch, in file order"},
+      {"out", "FILE", "safetensors file: loss, logits, grad.<parameter>"},
+      {"init", "FILE", "an adapter file instead of RUN's"},
+      {"set", "NAME=VALUE", "override a run option (run.seed, run.max_length)", true}}};
+  for (const auto &option : sessionOptions())
+    spec.options.push_back(option);
+  return {spec, inspect};
+}
+
+} // namespace peftrt

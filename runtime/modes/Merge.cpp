@@ -1,0 +1,105 @@
+// Merge: an ordinary Hugging Face checkpoint of the merged model, which transformers loads.
+//
+// Written to a temporary folder and renamed: the folder appears whole or not at all.
+// Errs   R0202 the spec does not merge: site, operation and line; R0118 the folder exists; R0117 a write failed
+#include "runtime/modes/Merged.h"
+#include "runtime/checkpoint/AtomicFile.h"
+#include "runtime/modes/Modes.h"
+#include "runtime/plan/Errors.h"
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <unistd.h>
+
+namespace peftrt {
+namespace {
+
+using nlohmann::json;
+namespace fs = std::filesystem;
+
+const std::vector<std::string> kTokenizerFiles = {"tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "merges.txt", "special_tokens_map.json", "added_tokens.json",
+                                                  "tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "chat_template.jinja", "generation_config.json"};
+
+std::string withPrefix(const std::string &name, const std::string &prefix) { return name.compare(0, prefix.size(), prefix) == 0 ? name : prefix + name; }
+
+/// Every tensor of the merged checkpoint, under the names that the merged class reads.
+std::map<std::string, at::Tensor> checkpointOf(const Session &session) {
+  const ParameterStore merged = mergedStore(session);
+  const std::string prefix = session.model->prefix();
+  std::map<std::string, at::Tensor> tensors;
+  for (const std::string &name : session.model->unused(session.manifest().at("parameters")))
+    tensors[withPrefix(name, prefix)] = session.model->loadStored(name);
+  for (const json &parameter : session.manifest().at("parameters")) {
+    if (!parameter.contains("checkpoint") || !parameter["checkpoint"].is_string())
+      continue; // an adapter's own parameter: folded into the others
+    const std::string stored = parameter["checkpoint"];
+    tensors[parameter.at("role") == "base" ? withPrefix(stored, prefix) : stored] = merged.get(parameter.at("name"));
+  }
+  return tensors;
+}
+
+json configOf(const Session &session) {
+  const json &model = session.manifest().at("model");
+  json config = model.at("config");
+  config["architectures"] = json::array({model.at("merged_class")});
+  config["torch_dtype"] = "float32";
+  for (const RowField &field : rowFieldsOf(session.manifest())) {
+    if (field.encoder == Encoder::Tokens)
+      continue;
+    const int64_t classes = field.encoder == Encoder::Class ? field.classes : 1;
+    json id2label = json::object(), label2id = json::object();
+    for (int64_t index = 0; index < classes; ++index) {
+      const std::string name = session.labels.empty() ? "LABEL_" + std::to_string(index) : session.labels.nameOf(index);
+      id2label[std::to_string(index)] = name;
+      label2id[name] = index;
+    }
+    config["id2label"] = id2label;
+    config["label2id"] = label2id;
+    config["num_labels"] = classes;
+    config["problem_type"] = field.encoder == Encoder::Class ? "single_label_classification" : "regression";
+  }
+  return config;
+}
+
+int merge(Bundle bundle, const Arguments &arguments, const Surroundings &surroundings) {
+  std::string out = arguments.need("out");
+  while (out.size() > 1 && out.back() == '/')
+    out.pop_back();
+  if (const std::string why = whyNotMergeable(bundle.manifest); !why.empty())
+    throw RuntimeError("R0202", why, "predict and eval run it unmerged");
+  if (fs::exists(fs::symlink_status(out)) && !(fs::is_directory(out) && fs::is_empty(out)))
+    throw RuntimeError("R0118", "`" + out + "` exists", "give another --out, or remove it");
+  const auto session = openSession(std::move(bundle), trainedSessionOptions(arguments, surroundings));
+  const std::string partial = out + ".partial-" + std::to_string(::getpid());
+  try {
+    makeFolder(partial);
+    writeSafetensors(partial + "/model.safetensors", checkpointOf(*session), {{"format", "pt"}});
+    writeFileAtomically(partial + "/config.json", configOf(*session).dump(2) + "\n");
+    for (const std::string &name : kTokenizerFiles)
+      if (fs::exists(session->modelPath + "/" + name))
+        writeFileAtomically(partial + "/" + name, MappedFile::open(session->modelPath + "/" + name)->text());
+    if (::rename(partial.c_str(), out.c_str()) != 0) // replaces an empty folder
+      throw RuntimeError("R0117", "cannot write `" + out + "`: " + std::strerror(errno), "");
+    syncFolder(fs::path(out).parent_path().string());
+  } catch (...) {
+    std::error_code ignored;
+    fs::remove_all(partial, ignored);
+    throw;
+  }
+  std::fprintf(stderr, "merged checkpoint: %s (%s)\n", out.c_str(), session->manifest().at("model").at("merged_class").get<std::string>().c_str());
+  return 0;
+}
+
+} // namespace
+
+Mode mergeMode() {
+  ModeSpec spec{"merge", "write an ordinary Hugging Face checkpoint with the adapters folded in", "[RUN]", {
+      {"out", "DIR", "folder of the checkpoint"},
+      {"init", "FILE", "an adapter file instead of RUN's"}}};
+  for (const auto &option : sessionOptions())
+    spec.options.push_back(option);
+  return {spec, merge};
+}
+
+} // namespace peftrt

@@ -1,0 +1,93 @@
+// Predict: a line per row, in the rows' order: label and probabilities, or a value.
+//
+// Runs on merged weights where the bundle has a program for them; --unmerged, --reference and unmergeable specs run the
+// adapters as they are. The report says which.
+#include "runtime/checkpoint/AtomicFile.h"
+#include "runtime/modes/Evaluation.h"
+#include "runtime/modes/Merged.h"
+#include "runtime/modes/Modes.h"
+#include "runtime/plan/Errors.h"
+#include <ATen/ATen.h>
+#include <chrono>
+#include <cstdio>
+
+namespace peftrt {
+namespace {
+
+using nlohmann::json;
+
+/// One output row, from one row of logits.
+json describe(const at::Tensor &logits, const RowField *target, const Labels &labels) {
+  if (!target || target->encoder != Encoder::Class) {
+    if (logits.numel() == 1)
+      return {{"value", logits.data_ptr<double>()[0]}};
+    json values = json::array();
+    for (int64_t index = 0; index < logits.numel(); ++index)
+      values.push_back(logits.data_ptr<double>()[index]);
+    return {{"values", values}};
+  }
+  const at::Tensor probabilities = at::softmax(logits, 0);
+  const double *data = probabilities.data_ptr<double>();
+  int64_t best = 0;
+  json all = json::object();
+  for (int64_t index = 0; index < probabilities.numel(); ++index) {
+    best = data[index] > data[best] ? index : best;
+    all[labels.nameOf(index)] = data[index];
+  }
+  return {{"label", labels.nameOf(best)}, {"probability", data[best]}, {"probabilities", all}};
+}
+
+int predict(Bundle bundle, const Arguments &arguments, const Surroundings &surroundings) {
+  const std::string data = arguments.need("data"), out = arguments.need("out");
+  const auto session = openSession(std::move(bundle), trainedSessionOptions(arguments, surroundings));
+  const Dataset dataset = session->read(data, /*targets=*/false);
+  reportTruncation(dataset, session->options.maxLength);
+  const bool merged = !arguments.has("unmerged") && session->hasProgram(kMergedPredict) && whyNotMergeable(session->manifest()).empty();
+  std::optional<ParameterStore> store;
+  std::unique_ptr<Executor> executor;
+  if (merged) {
+    store.emplace(mergedStore(*session));
+    executor = session->makeExecutor(*store);
+  }
+  const std::vector<RowField> fields = rowFieldsOf(session->manifest());
+  const RowField *target = nullptr;
+  for (const RowField &field : fields)
+    if (field.encoder != Encoder::Tokens)
+      target = &field;
+  const auto start = std::chrono::steady_clock::now();
+  std::vector<std::string> lines(static_cast<size_t>(dataset.size()));
+  for (const auto &batch : planByLength(dataset.lengths, session->options.batching())) {
+    const Results results = (executor ? *executor : *session->executor).run(merged ? kMergedPredict : "predict", dataset.pack(batch), {}, {session->options.seed, 0, 0});
+    const at::Tensor logits = results.at("logits").to(at::kDouble).reshape({static_cast<int64_t>(batch.size()), -1}).contiguous();
+    for (size_t index = 0; index < batch.size(); ++index)
+      lines[static_cast<size_t>(batch[index])] = describe(logits[static_cast<int64_t>(index)], target, session->labels).dump() + "\n";
+  }
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  AtomicFile file(out);
+  for (const std::string &line : lines)
+    file.write(line);
+  file.commit();
+  if (arguments.has("json"))
+    std::printf("%s\n", json({{"rows", dataset.size()}, {"tokens", dataset.tokens()}, {"truncated", dataset.truncated}, {"merged", merged}, {"seconds", seconds}}).dump().c_str());
+  else
+    std::fprintf(stderr, "%lld rows to `%s` (%s weights, %.0f tokens/s)\n", static_cast<long long>(dataset.size()), out.c_str(), merged ? "merged" : "unmerged",
+                 static_cast<double>(dataset.tokens()) / seconds);
+  return 0;
+}
+
+} // namespace
+
+Mode predictMode() {
+  ModeSpec spec{"predict", "labels or values for rows without targets", "[RUN]", {
+      {"data", "FILE", "rows"},
+      {"out", "FILE", "predictions, one JSON object a row"},
+      {"unmerged", "", "run the adapters even where they merge"},
+      {"init", "FILE", "an adapter file instead of RUN's"},
+      {"json", "", "print a JSON report"},
+      {"set", "NAME=VALUE", "override a run option (run.batch, run.max_length)", true}}};
+  for (const auto &option : sessionOptions())
+    spec.options.push_back(option);
+  return {spec, predict};
+}
+
+} // namespace peftrt

@@ -1,0 +1,232 @@
+// Session: see Session.h.
+#include "runtime/modes/Session.h"
+#include "runtime/plan/Errors.h"
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <filesystem>
+
+namespace peftrt {
+namespace {
+
+using nlohmann::json;
+
+/// Whether a parameter is in an adapter file.
+bool isSaved(const json &parameter) {
+  const std::string role = parameter.at("role");
+  return parameter.value("trainable", false) || (role != "base" && role != "frozen");
+}
+
+std::vector<int64_t> shapeOf(const json &parameter) { return parameter.at("shape").get<std::vector<int64_t>>(); }
+
+/// Views of the flat buffer for trainables, the mapped checkpoint for the rest of the base.
+void placeBase(Session &session) {
+  session.parameters.flat = at::zeros({session.manifest().at("trainable_size").get<int64_t>()}, at::kFloat);
+  const auto base = session.model->loadBase(session.manifest().at("parameters"));
+  for (const json &parameter : session.manifest().at("parameters")) {
+    const std::string name = parameter.at("name");
+    const auto loaded = base.find(name);
+    if (parameter.value("trainable", false)) {
+      const auto shape = shapeOf(parameter);
+      int64_t size = 1;
+      for (const int64_t dim : shape)
+        size *= dim;
+      at::Tensor view = session.parameters.flat.narrow(0, parameter.at("offset").get<int64_t>(), size).view(shape);
+      if (loaded != base.end())
+        view.copy_(loaded->second);
+      session.parameters.set(name, view);
+    } else if (loaded != base.end()) {
+      session.parameters.set(name, loaded->second);
+    }
+  }
+}
+
+/// Runs `init`: parameters that the checkpoint does not hold.
+void initialise(Session &session, uint64_t seed) {
+  bool needed = false;
+  for (const json &parameter : session.manifest().at("parameters"))
+    needed = needed || parameter.at("role") != "base";
+  if (!needed)
+    return;
+  RandomState random;
+  random.seed = seed;
+  const Results results = session.executor->run("init", Batch{}, {}, random);
+  for (const json &parameter : session.manifest().at("parameters")) {
+    if (parameter.at("role") == "base")
+      continue;
+    const std::string name = parameter.at("name");
+    const auto made = results.find(name);
+    if (made == results.end())
+      throw RuntimeError("R0102", "the program `init` does not make the parameter `" + name + "`", "this is a bug of the compiler that wrote the trainer");
+    if (parameter.value("trainable", false))
+      session.parameters.get(name).copy_(made->second.view(shapeOf(parameter)));
+    else
+      session.parameters.set(name, made->second.to(at::kFloat).reshape(shapeOf(parameter)).clone());
+  }
+}
+
+std::map<std::string, at::Tensor> loadAdapter(const SafetensorsFile &file, const json &manifest) {
+  const std::string expected = contractFingerprint(manifest);
+  const auto found = file.metadata().find("contract");
+  if (found != file.metadata().end() && found->second != expected)
+    throw RuntimeError("R0116", "`" + file.path() + "` was written by the trainer of another spec (fingerprint " + found->second + ", this one is " + expected + ")",
+                       "use the trainer that wrote it, or compile its spec again");
+  std::map<std::string, at::Tensor> tensors;
+  for (const auto &[name, stored] : file.tensors())
+    tensors[name] = file.load(name);
+  return tensors;
+}
+
+/// The seed from which frozen parameters are re-made: the adapter's, else the run's.
+uint64_t seedOf(const std::optional<SafetensorsFile> &adapter, uint64_t fallback) {
+  if (!adapter)
+    return fallback;
+  const auto found = adapter->metadata().find("seed");
+  return found == adapter->metadata().end() ? fallback : std::strtoull(found->second.c_str(), nullptr, 10);
+}
+
+/// What run.json says: labels, the model's folder, options where the command line is silent.
+void applyRun(Session &session, const SessionOptions &options, const json &manifest, std::map<std::string, std::string> &overrides) {
+  const json run = RunFolder(options.run).readRun();
+  try {
+    if (run.at("contract") != contractFingerprint(manifest))
+      throw RuntimeError("R0120", "the run `" + options.run + "` belongs to the trainer of another spec (fingerprint " + run.at("contract").get<std::string>() + ", this one is " +
+                                      contractFingerprint(manifest) + ")",
+                         "use the trainer that made it, or compile its spec again");
+    session.labels = Labels::fromJson(run.at("labels"));
+    if (options.model.empty())
+      session.modelPath = run.at("model").get<std::string>();
+    for (const auto &[name, value] : run.at("options").items())
+      if (!overrides.count(name) && !value.is_null())
+        overrides[name] = value.is_string() ? value.get<std::string>() : value.dump();
+  } catch (const json::exception &) {
+    throw RuntimeError("R0119", "`" + options.run + "/run.json` lacks a field", "the run folder is damaged");
+  }
+}
+
+} // namespace
+
+std::string contractFingerprint(const json &manifest) {
+  json contract = {{"rows", manifest.value("rows", json())}, {"attaches", json::array()}, {"parameters", json::array()}, {"model", manifest.at("model").value("config_fnv64", "")}};
+  for (const json &parameter : manifest.at("parameters"))
+    contract["parameters"].push_back({parameter.at("name"), parameter.at("shape"), parameter.at("role"), parameter.value("trainable", false)});
+  for (const json &attach : manifest.value("attaches", json::array()))
+    contract["attaches"].push_back({attach.value("name", ""), attach.value("text", "")});
+  return hex(fingerprint(contract.dump()));
+}
+
+std::string bundleFingerprint(const Bundle &bundle) {
+  json manifest = bundle.manifest;
+  manifest["model"].erase("path"); // the same model may move
+  return hex(fingerprint(bundle.programs.dump(), fingerprint(manifest.dump())));
+}
+
+bool Session::hasProgram(const std::string &name) const {
+  for (const json &program : bundle.programs.at("programs"))
+    if (program.at("name") == name)
+      return true;
+  return false;
+}
+
+std::unique_ptr<Executor> Session::makeExecutor(const ParameterStore &store) const {
+  return reference ? makeReferenceExecutor(bundle, store, referenceFp32 ? at::kFloat : at::kDouble) : makePlanExecutor(bundle, store);
+}
+
+Dataset Session::read(const std::string &path, bool targets) {
+  ReadOptions read;
+  read.maxLength = options.maxLength;
+  read.vocab = manifest().at("model").value("vocab", int64_t{0});
+  read.targets = targets;
+  read.modelPath = modelPath;
+  read.tokenizer = tokenizer;
+  return readDataset(path, rowFieldsOf(manifest()), read, labels);
+}
+
+std::map<std::string, at::Tensor> Session::saved() const {
+  std::map<std::string, at::Tensor> tensors;
+  for (const json &parameter : manifest().at("parameters"))
+    if (isSaved(parameter))
+      tensors[parameter.at("name")] = parameters.get(parameter.at("name"));
+  return tensors;
+}
+
+std::map<std::string, std::string> Session::adapterMetadata() const {
+  return {{"format", "peftc"}, {"contract", contractFingerprint(manifest())}, {"seed", std::to_string(initSeed)}};
+}
+
+void Session::restore(const std::map<std::string, at::Tensor> &tensors, const std::string &where) {
+  std::string problems;
+  const auto expected = saved();
+  for (const auto &[name, tensor] : expected) {
+    const auto found = tensors.find(name);
+    if (found == tensors.end())
+      problems += "\n  `" + name + "` is missing";
+    else if (found->second.sizes() != tensor.sizes())
+      problems += "\n  `" + name + "` has shape " + shapeText(found->second.sizes().vec()) + ", the trainer needs " + shapeText(tensor.sizes().vec());
+  }
+  for (const auto &[name, tensor] : tensors)
+    if (!expected.count(name))
+      problems += "\n  `" + name + "` is not a parameter of this trainer";
+  if (!problems.empty())
+    throw RuntimeError("R0116", "`" + where + "` does not fit this trainer:" + problems.substr(0, 2000), "the file was written for another spec");
+  for (const auto &[name, tensor] : expected)
+    tensor.copy_(tensors.at(name));
+}
+
+std::unique_ptr<Session> openSession(Bundle bundle, const SessionOptions &options) {
+  auto session = std::make_unique<Session>();
+  session->bundle = std::move(bundle);
+  session->tokenizer = options.tokenizer;
+  session->reference = options.reference;
+  session->referenceFp32 = options.referenceFp32;
+  const json &manifest = session->manifest();
+  session->modelPath = options.model.empty() ? manifest.at("model").at("path").get<std::string>() : options.model;
+  auto overrides = options.overrides;
+  if (!options.run.empty())
+    applyRun(*session, options, manifest, overrides);
+  session->options = runOptionsOf(manifest, overrides);
+  std::optional<SafetensorsFile> adapter;
+  if (!options.adapter.empty())
+    adapter.emplace(options.adapter);
+  session->model.emplace(session->modelPath, manifest.at("model"));
+  placeBase(*session);
+  session->executor = session->makeExecutor(session->parameters);
+  session->initSeed = seedOf(adapter, session->options.seed);
+  initialise(*session, session->initSeed);
+  if (adapter)
+    session->restore(loadAdapter(*adapter, manifest), options.adapter);
+  return session;
+}
+
+std::vector<OptionSpec> sessionOptions() {
+  return {{"model", "DIR", "the checkpoint's folder, if it is not where the trainer was compiled"},
+          {"reference", "[=fp32]", "run the reference interpreter (fp64) instead of the plan: slow, for comparison"},
+          {"threads", "N", "CPU threads"}};
+}
+
+SessionOptions sessionOptionsOf(const Arguments &arguments, const Surroundings &surroundings) {
+  SessionOptions options;
+  options.model = arguments.get("model");
+  options.tokenizer = {surroundings.python, surroundings.cacheFolder};
+  if (arguments.has("reference")) {
+    const std::string dtype = arguments.get("reference");
+    if (!dtype.empty() && dtype != "fp32" && dtype != "fp64")
+      throw UsageError{"--reference is `" + dtype + "`; fp32 or fp64 is needed", ""};
+    options.reference = true;
+    options.referenceFp32 = dtype == "fp32";
+  }
+  if (arguments.has("threads"))
+    at::set_num_threads(static_cast<int>(arguments.integer("threads", 1, 1)));
+  return options;
+}
+
+SessionOptions trainedSessionOptions(const Arguments &arguments, const Surroundings &surroundings) {
+  SessionOptions options = sessionOptionsOf(arguments, surroundings);
+  options.overrides = overridesOf(arguments);
+  options.run = arguments.word();
+  options.adapter = arguments.get("init");
+  if (options.adapter.empty() && !options.run.empty())
+    options.adapter = RunFolder(options.run).adapterPath();
+  return options;
+}
+
+} // namespace peftrt

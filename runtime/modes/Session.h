@@ -1,0 +1,67 @@
+// Session: an opened trainer: bundle, model weights, trainables in one flat buffer, executor.
+//
+// Every mode starts by opening one. Trainable parameters are views into `parameters.flat`.
+#pragma once
+#include "runtime/bundle/Format.h"
+#include "runtime/checkpoint/ModelFolder.h"
+#include "runtime/checkpoint/RunFolder.h"
+#include "runtime/data/Dataset.h"
+#include "runtime/modes/Arguments.h"
+#include "runtime/modes/RunOptions.h"
+#include "runtime/plan/Executor.h"
+#include <memory>
+#include <optional>
+
+namespace peftrt {
+
+/// What main() found out about the machine.
+struct Surroundings {
+  std::string python, cacheFolder;
+};
+
+struct SessionOptions {
+  std::string model;      ///< --model, or empty
+  std::string adapter;    ///< file to load over the initial parameters, or empty
+  std::string run;        ///< run folder whose labels and options hold, or empty
+  std::map<std::string, std::string> overrides;
+  bool reference = false, referenceFp32 = false;
+  TokenizerOptions tokenizer;
+};
+
+struct Session {
+  Bundle bundle;
+  RunOptions options;
+  std::string modelPath;
+  std::optional<ModelFolder> model;
+  ParameterStore parameters;
+  std::unique_ptr<Executor> executor;
+  Labels labels;
+  TokenizerOptions tokenizer;
+  bool reference = false, referenceFp32 = false;
+  uint64_t initSeed = 0; ///< from which `init` made the parameters; frozen ones can be made again only from it
+
+  const nlohmann::json &manifest() const { return bundle.manifest; }
+  bool hasProgram(const std::string &name) const;
+  Dataset read(const std::string &path, bool targets = true);
+  /// What an adapter file holds: every parameter that is neither the checkpoint's nor re-made from the seed.
+  std::map<std::string, at::Tensor> saved() const;
+  std::map<std::string, std::string> adapterMetadata() const;
+  /// Copies a file's or checkpoint's tensors into the parameters. Errs R0116 names or shapes differ; `where` names the source.
+  void restore(const std::map<std::string, at::Tensor> &tensors, const std::string &where);
+  std::unique_ptr<Executor> makeExecutor(const ParameterStore &store) const;
+};
+
+std::unique_ptr<Session> openSession(Bundle bundle, const SessionOptions &options);
+
+/// --model, --init, --reference, --threads: what the modes share.
+std::vector<OptionSpec> sessionOptions();
+SessionOptions sessionOptionsOf(const Arguments &arguments, const Surroundings &surroundings);
+/// For modes that read what was trained: RUN's adapter, or --init FILE, or the initial parameters; with --set.
+SessionOptions trainedSessionOptions(const Arguments &arguments, const Surroundings &surroundings);
+
+/// Of everything that decides what an adapter's numbers mean: parameters, attaches, rows.
+std::string contractFingerprint(const nlohmann::json &manifest);
+/// Of everything that decides the numbers of a run.
+std::string bundleFingerprint(const Bundle &bundle);
+
+} // namespace peftrt

@@ -1,0 +1,132 @@
+// Step: see Step.h.
+#include "runtime/modes/Step.h"
+#include "runtime/plan/Errors.h"
+#include <ATen/ATen.h>
+#include <algorithm>
+#include <cmath>
+
+namespace peftrt {
+namespace {
+
+using nlohmann::json;
+
+/// Sum of squares in one order, whatever the number of threads.
+double sumOfSquares(const at::Tensor &values) {
+  const float *data = values.data_ptr<float>();
+  const int64_t count = values.numel();
+  double lanes[8] = {};
+  int64_t place = 0;
+  for (; place + 8 <= count; place += 8)
+    for (int lane = 0; lane < 8; ++lane)
+      lanes[lane] += static_cast<double>(data[place + lane]) * data[place + lane];
+  for (; place < count; ++place)
+    lanes[0] += static_cast<double>(data[place]) * data[place];
+  double sum = 0;
+  for (const double lane : lanes)
+    sum += lane;
+  return sum;
+}
+
+double sumOf(const at::Tensor &values) {
+  const at::Tensor wide = values.to(at::kDouble).contiguous();
+  double sum = 0;
+  for (int64_t index = 0; index < wide.numel(); ++index)
+    sum += wide.data_ptr<double>()[index];
+  return sum;
+}
+
+} // namespace
+
+Stepper::Stepper(Session &session) : session_(session), gradient_(at::zeros_like(session.parameters.flat)) {
+  std::vector<std::pair<Trainable, int64_t>> ordered;
+  for (const json &parameter : session.manifest().at("parameters"))
+    if (parameter.value("trainable", false)) {
+      const std::string name = parameter.at("name");
+      ordered.push_back({{name, parameter.at("offset"), session.parameters.get(name).numel()}, parameter.value("group", int64_t{0})});
+    }
+  std::sort(ordered.begin(), ordered.end(), [](const auto &a, const auto &b) { return a.first.offset < b.first.offset; });
+  for (const auto &[trainable, group] : ordered) {
+    trainables_.push_back(trainable);
+    if (!ranges_.empty() && ranges_.back().group == group && ranges_.back().begin + ranges_.back().size == trainable.offset)
+      ranges_.back().size += trainable.size;
+    else
+      ranges_.push_back({group, trainable.offset, trainable.size});
+  }
+  for (const json &name : session.manifest().at("optimizer").at("states"))
+    states_[name.get<std::string>()] = at::zeros_like(session.parameters.flat);
+}
+
+void Stepper::restoreStates(const std::map<std::string, at::Tensor> &states) {
+  for (auto &[name, state] : states_) {
+    const auto found = states.find(name);
+    if (found == states.end() || found->second.sizes() != state.sizes())
+      throw RuntimeError("R0119", "the checkpoint has no optimizer state `" + name + "` of " + std::to_string(state.numel()) + " elements", "the run folder is damaged; start again with --overwrite");
+    state.copy_(found->second);
+  }
+}
+
+void Stepper::accumulate(const Results &results) {
+  for (const Trainable &trainable : trainables_) {
+    const auto found = results.find("grad." + trainable.name);
+    if (found == results.end())
+      continue; // nothing of the loss depends on it
+    at::Tensor place = gradient_.narrow(0, trainable.offset, trainable.size);
+    place.add_(found->second.reshape({trainable.size}).to(at::kFloat));
+  }
+}
+
+StepResult Stepper::run(const std::vector<Batch> &microBatches, int64_t step, int64_t steps) {
+  StepResult result;
+  double lossSum = 0, targets = 0;
+  gradient_.zero_();
+  for (size_t pass = 0; pass < microBatches.size(); ++pass) {
+    const Batch &batch = microBatches[pass];
+    const Results results = session_.executor->run("train_step", batch, {}, {session_.options.seed, step, static_cast<int64_t>(pass)});
+    lossSum += sumOf(results.at("loss"));
+    const auto count = results.find("count");
+    targets += count == results.end() ? static_cast<double>(batch.examples()) : sumOf(count->second);
+    accumulate(results);
+    result.examples += batch.examples();
+    result.tokens += batch.tokens();
+  }
+  result.loss = lossSum / targets;
+  gradient_.div_(static_cast<float>(targets));
+  result.gradNorm = std::sqrt(sumOfSquares(gradient_));
+  if (!std::isfinite(result.loss) || !std::isfinite(result.gradNorm))
+    failNotFinite(step, result.loss);
+  const double clip = session_.options.clip;
+  if (clip > 0 && result.gradNorm > clip)
+    gradient_.mul_(static_cast<float>(clip / (result.gradNorm + 1e-6)));
+  optimize(step, steps);
+  return result;
+}
+
+void Stepper::optimize(int64_t step, int64_t steps) {
+  const auto scalar = [](int64_t value) { return at::full({}, static_cast<double>(value), at::kFloat); };
+  for (const Range &range : ranges_) {
+    const auto part = [&](const at::Tensor &flat) { return flat.narrow(0, range.begin, range.size); };
+    std::map<std::string, at::Tensor> tensors = {
+        {"p", part(session_.parameters.flat)}, {"g", part(gradient_)}, {"t", scalar(step + 1)}, {"step", scalar(step)}, {"steps", scalar(steps)}};
+    for (const auto &[name, state] : states_)
+      tensors["state." + name] = part(state);
+    const Results results = session_.executor->run("optimizer." + std::to_string(range.group), Batch{}, tensors, {session_.options.seed, step, 0});
+    // Results may be planned buffers or the inputs themselves: all are read before any input is written.
+    std::map<std::string, at::Tensor> moved;
+    for (const auto &[name, value] : results)
+      moved[name] = value.to(at::kFloat).reshape({range.size}).clone();
+    for (const auto &[name, value] : moved)
+      tensors.at(name).copy_(value);
+  }
+}
+
+void Stepper::failNotFinite(int64_t step, double loss) const {
+  std::string where = "the loss is " + std::to_string(loss);
+  for (const Trainable &trainable : trainables_)
+    if (std::isfinite(loss) && !std::isfinite(sumOfSquares(gradient_.narrow(0, trainable.offset, trainable.size)))) {
+      where = "the gradient of `" + trainable.name + "` is not finite";
+      break;
+    }
+  throw RuntimeError("R0201", where + " at step " + std::to_string(step + 1), "a lower lr, a longer warm-up or clip = 1.0 usually helps");
+}
+
+} // namespace peftrt

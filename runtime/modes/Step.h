@@ -1,0 +1,43 @@
+// Step: one optimizer step: passes over micro-batches, accumulate, average over targets, clip, optimizer programs.
+//
+// Errs   R0201 a loss or gradient that is not finite; the parameters are then as before the step
+#pragma once
+#include "runtime/modes/Session.h"
+
+namespace peftrt {
+
+struct StepResult {
+  double loss = 0;     ///< mean over the step's targets
+  double gradNorm = 0; ///< before clipping
+  int64_t examples = 0, tokens = 0;
+};
+
+/// Gradients and optimizer state in the flat layout of the trainables.
+class Stepper {
+public:
+  explicit Stepper(Session &session);
+  /// `step` counts from 0, `steps` is the whole run's. Throws before anything moved if a number is not finite.
+  StepResult run(const std::vector<Batch> &microBatches, int64_t step, int64_t steps);
+  std::map<std::string, at::Tensor> states() const { return states_; }
+  void restoreStates(const std::map<std::string, at::Tensor> &states);
+
+private:
+  struct Range {
+    int64_t group, begin, size;
+  };
+  struct Trainable {
+    std::string name;
+    int64_t offset, size;
+  };
+  void accumulate(const Results &results);
+  void optimize(int64_t step, int64_t steps);
+  [[noreturn]] void failNotFinite(int64_t step, double loss) const;
+
+  Session &session_;
+  std::vector<Trainable> trainables_;
+  std::vector<Range> ranges_; ///< maximal contiguous stretches of one group
+  at::Tensor gradient_;
+  std::map<std::string, at::Tensor> states_;
+};
+
+} // namespace peftrt

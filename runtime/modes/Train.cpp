@@ -1,0 +1,319 @@
+// Train: the training loop around Step: batches, evaluation, checkpoints, early stopping, resume, ctrl-C.
+//
+// The order after a step: evaluation if due, best adapter if better, `last`. A kill between any two leaves a `last` from
+// which the same steps are taken again, with the same numbers.
+#include "runtime/modes/Evaluation.h"
+#include "runtime/modes/Modes.h"
+#include "runtime/modes/Progress.h"
+#include "runtime/modes/Step.h"
+#include "runtime/plan/Errors.h"
+#include <chrono>
+#include <csignal>
+#include <filesystem>
+
+namespace peftrt {
+namespace {
+
+using nlohmann::json;
+using Clock = std::chrono::steady_clock;
+
+constexpr double kSaveSeconds = 20;
+volatile std::sig_atomic_t interrupted = 0;
+
+void onInterrupt(int signal) {
+  interrupted = signal;
+  std::signal(signal, SIG_DFL); // the second one ends the process at once; that is safe too
+}
+
+struct TrainRequest {
+  std::string data, valid, out, init;
+  bool resume = false, overwrite = false;
+  int64_t limitSteps = 0; ///< stop after so many steps of the whole run; 0: at its end
+};
+
+/// Which micro-batches each step takes, over all epochs.
+class Schedule {
+public:
+  Schedule(const Session &session, const Dataset &dataset) : session_(session), dataset_(dataset) {
+    for (int64_t epoch = 0; epoch < session.options.epochs; ++epoch) {
+      const auto batches = static_cast<int64_t>(planEpoch(dataset.lengths, session.options.batching(), session.options.seed, epoch).size());
+      steps_ += (batches + session.options.accumulate - 1) / session.options.accumulate;
+    }
+  }
+  int64_t steps() const { return steps_; }
+  /// The next step's micro-batches; moves `progress` past them.
+  std::vector<Batch> next(Progress &progress) {
+    if (plannedEpoch_ != progress.epoch) {
+      plan_ = planEpoch(dataset_.lengths, session_.options.batching(), session_.options.seed, progress.epoch);
+      plannedEpoch_ = progress.epoch;
+    }
+    std::vector<Batch> batches;
+    while (progress.batch < static_cast<int64_t>(plan_.size()) && static_cast<int64_t>(batches.size()) < session_.options.accumulate)
+      batches.push_back(dataset_.pack(plan_[static_cast<size_t>(progress.batch++)]));
+    if (progress.batch == static_cast<int64_t>(plan_.size())) {
+      ++progress.epoch;
+      progress.batch = 0;
+    }
+    return batches;
+  }
+
+private:
+  const Session &session_;
+  const Dataset &dataset_;
+  RowBatches plan_;
+  int64_t plannedEpoch_ = -1, steps_ = 0;
+};
+
+class Trainer {
+public:
+  Trainer(Session &session, RunFolder &folder, const Dataset &train, const Dataset *valid, const TrainRequest &request)
+      : session_(session), folder_(folder), valid_(valid), request_(request), schedule_(session, train), stepper_(session),
+        line_(schedule_.steps()) {}
+
+  int run() {
+    if (request_.resume && std::filesystem::exists(folder_.path() + "/last"))
+      restore();
+    else
+      save();
+    if (progress_.finished) {
+      std::fprintf(stderr, "the run `%s` is complete: %lld steps\n", folder_.path().c_str(), static_cast<long long>(progress_.step));
+      return 0;
+    }
+    std::signal(SIGINT, onInterrupt);
+    std::signal(SIGTERM, onInterrupt);
+    lastSave_ = Clock::now();
+    while (!progress_.finished) {
+      if (request_.limitSteps > 0 && progress_.step >= request_.limitSteps) {
+        save();
+        return stopped("stopped at step");
+      }
+      step();
+      if (interrupted) {
+        save();
+        stopped("interrupted at step");
+        return 1;
+      }
+    }
+    finish();
+    return 0;
+  }
+
+private:
+  void restore() {
+    const LastCheckpoint last = folder_.readLast();
+    session_.restore(last.parameters, folder_.path() + "/last/adapter.safetensors");
+    stepper_.restoreStates(last.states);
+    progress_ = last.progress;
+    folder_.cutMetrics(progress_.metricsBytes);
+  }
+
+  void save() {
+    if (!metrics_.empty())
+      progress_.metricsBytes = folder_.appendMetrics(metrics_);
+    metrics_.clear();
+    folder_.writeLast({progress_, session_.saved(), stepper_.states()}, session_.adapterMetadata());
+    lastSave_ = Clock::now();
+  }
+
+  void step() {
+    const auto start = Clock::now();
+    const int64_t epochBefore = progress_.epoch;
+    Progress next = progress_;
+    const std::vector<Batch> batches = schedule_.next(next);
+    StepResult result;
+    try {
+      result = stepper_.run(batches, progress_.step, schedule_.steps());
+    } catch (const RuntimeError &error) {
+      line_.clear();
+      throw RuntimeError(error.code, error.message + "; `" + folder_.path() + "/last` and adapter.safetensors hold the last good state", error.help);
+    }
+    progress_ = next;
+    ++progress_.step;
+    progress_.tokens += result.tokens;
+    progress_.seconds += std::chrono::duration<double>(Clock::now() - start).count();
+    metrics_ += json({{"step", progress_.step}, {"epoch", epochBefore}, {"loss", result.loss}, {"grad_norm", result.gradNorm}, {"examples", result.examples}, {"tokens", result.tokens}}).dump() + "\n";
+    line_.step(progress_, result.loss);
+    afterStep(epochBefore != progress_.epoch);
+  }
+
+  void afterStep(bool epochEnded) {
+    const RunOptions &options = session_.options;
+    const bool last = progress_.step == schedule_.steps();
+    const bool evaluationDue = last || (options.evalEvery > 0 ? progress_.step % options.evalEvery == 0 : epochEnded);
+    bool stop = false;
+    if (evaluationDue)
+      stop = evaluateAndKeepBest();
+    progress_.finished = last || stop;
+    const double sinceSave = std::chrono::duration<double>(Clock::now() - lastSave_).count();
+    const bool saveDue = options.saveEvery > 0 ? progress_.step % options.saveEvery == 0 : sinceSave > kSaveSeconds;
+    if (evaluationDue || saveDue)
+      save();
+  }
+
+  /// True if patience has run out.
+  bool evaluateAndKeepBest() {
+    if (!valid_) {
+      progress_.bestStep = progress_.step; // without a validation file the newest is the best that is known
+      folder_.writeBest(session_.saved(), session_.adapterMetadata());
+      return false;
+    }
+    const Evaluation evaluation = evaluate(session_, *valid_);
+    json line = {{"step", progress_.step}, {"eval", evaluation.values}};
+    metrics_ += line.dump() + "\n";
+    const size_t colon = session_.options.best.find(':');
+    const double value = evaluation.values.at(session_.options.best.substr(0, colon));
+    const bool smaller = session_.options.best.substr(colon + 1) == "min";
+    const bool better = !progress_.hasBest || (smaller ? value < progress_.best : value > progress_.best);
+    line_.note("step " + std::to_string(progress_.step) + "/" + std::to_string(schedule_.steps()) + "  valid " + evaluationText(evaluation) + (better ? "  (best so far)" : ""));
+    progress_.worseEvals = better ? 0 : progress_.worseEvals + 1;
+    if (better) {
+      progress_.best = value;
+      progress_.hasBest = true;
+      progress_.bestStep = progress_.step;
+      folder_.writeBest(session_.saved(), session_.adapterMetadata());
+    }
+    if (session_.options.patience == 0 || progress_.worseEvals < session_.options.patience)
+      return false;
+    line_.note("no better for " + std::to_string(progress_.worseEvals) + " evaluations: stopped early");
+    return true;
+  }
+
+  int stopped(const std::string &how) {
+    line_.note(how + " " + std::to_string(progress_.step) + " of " + std::to_string(schedule_.steps()) + "; go on with: train --out " + folder_.path() + " --resume");
+    return 0;
+  }
+
+  void finish() {
+    char speed[64];
+    std::snprintf(speed, sizeof speed, "%.0f tokens/s", progress_.seconds > 0 ? static_cast<double>(progress_.tokens) / progress_.seconds : 0.0);
+    line_.note("done: " + std::to_string(progress_.step) + " steps, " + speed + ", best at step " + std::to_string(progress_.bestStep) + ": " + folder_.adapterPath());
+  }
+
+  Session &session_;
+  RunFolder &folder_;
+  const Dataset *valid_;
+  const TrainRequest &request_;
+  Schedule schedule_;
+  Stepper stepper_;
+  ProgressLine line_;
+  Progress progress_;
+  std::string metrics_; ///< lines that are not in the file yet
+  Clock::time_point lastSave_;
+};
+
+json describe(const Dataset &dataset) {
+  return {{"path", std::filesystem::absolute(dataset.path).string()}, {"fnv64", hex(dataset.contentHash)}, {"rows", dataset.size()}, {"tokens", dataset.tokens()}, {"truncated", dataset.truncated}};
+}
+
+/// A resumed run takes data paths from run.json, and nothing that decides its numbers may differ.
+json readResumed(TrainRequest &request, const Bundle &bundle, const Arguments &arguments) {
+  const json run = RunFolder(request.out).readRun();
+  if (run.value("bundle", "") != bundleFingerprint(bundle))
+    throw RuntimeError("R0120", "the run `" + request.out + "` was started by another trainer (fingerprint " + run.value("bundle", "none") + ", this one is " + bundleFingerprint(bundle) + ")",
+                       "resume with the trainer that started it");
+  const json options = runOptionsOf(bundle.manifest, [&] {
+                         std::map<std::string, std::string> all;
+                         for (const auto &[name, value] : run.value("options", json::object()).items())
+                           if (!value.is_null())
+                             all[name] = value.is_string() ? value.get<std::string>() : value.dump();
+                         for (const auto &[name, value] : overridesOf(arguments))
+                           all[name] = value;
+                         return all;
+                       }()).toJson();
+  for (const auto &[name, value] : options.items())
+    if (name != "save_every" && run.at("options").value(name, json()) != value)
+      throw RuntimeError("R0204", "run." + name + " is " + value.dump() + ", the run to resume has " + run.at("options").value(name, json()).dump(), "leave it out, or start a new run");
+  if (request.data.empty())
+    request.data = run.at("train").at("path");
+  if (request.valid.empty() && run.at("valid").is_object())
+    request.valid = run.at("valid").at("path");
+  if (run.at("init").is_string())
+    request.init = run.at("init");
+  return run;
+}
+
+void checkSameData(const json &run, const char *which, const Dataset *dataset) {
+  const json &recorded = run.at(which);
+  const std::string before = recorded.is_object() ? recorded.at("fnv64").get<std::string>() : "none", now = dataset ? hex(dataset->contentHash) : "none";
+  if (before != now)
+    throw RuntimeError("R0204", std::string("the ") + which + " rows are not those of the run to resume (fingerprint " + now + ", was " + before + ")", "give the same file, or start a new run");
+}
+
+TrainRequest requestOf(const Arguments &arguments) {
+  TrainRequest request;
+  request.out = arguments.need("out");
+  request.resume = arguments.has("resume");
+  request.overwrite = arguments.has("overwrite");
+  if (request.resume && request.overwrite)
+    throw UsageError{"--resume and --overwrite exclude each other", ""};
+  request.data = request.resume ? arguments.get("data") : arguments.need("data");
+  request.valid = arguments.get("valid");
+  request.init = arguments.get("init");
+  if (request.resume && arguments.has("init"))
+    throw UsageError{"--resume and --init exclude each other", "the run remembers what it began with"};
+  request.limitSteps = arguments.integer("limit-steps", 0, 1);
+  return request;
+}
+
+void refuseExisting(const TrainRequest &request, const RunFolder &folder) {
+  if (request.resume || !folder.exists())
+    return;
+  if (!folder.isRun())
+    throw RuntimeError("R0118", "`" + request.out + "` exists and is not a run folder", "give another --out; --overwrite replaces runs only");
+  if (!request.overwrite)
+    throw RuntimeError("R0118", "the run folder `" + request.out + "` exists", "--resume goes on with it, --overwrite starts anew");
+}
+
+int train(Bundle bundle, const Arguments &arguments, const Surroundings &surroundings) {
+  TrainRequest request = requestOf(arguments);
+  RunFolder folder(request.out);
+  refuseExisting(request, folder);
+  SessionOptions options = sessionOptionsOf(arguments, surroundings);
+  options.overrides = overridesOf(arguments);
+  json run;
+  if (request.resume) {
+    run = readResumed(request, bundle, arguments);
+    options.run = request.out;
+    folder.lock();
+  }
+  options.adapter = request.init;
+  if (request.resume && std::filesystem::exists(request.out + "/last"))
+    options.adapter = request.out + "/last/adapter.safetensors"; // the --init file may be gone by now
+  const auto session = openSession(std::move(bundle), options);
+  const Dataset data = session->read(request.data);
+  reportTruncation(data, session->options.maxLength);
+  std::optional<Dataset> valid;
+  if (!request.valid.empty()) {
+    valid.emplace(session->read(request.valid));
+    reportTruncation(*valid, session->options.maxLength);
+  }
+  if (request.resume) {
+    checkSameData(run, "train", &data);
+    checkSameData(run, "valid", valid ? &*valid : nullptr);
+  } else {
+    folder.create({{"format", 1}, {"bundle", bundleFingerprint(session->bundle)}, {"contract", contractFingerprint(session->manifest())},
+                   {"model", std::filesystem::absolute(session->modelPath).string()}, {"labels", session->labels.toJson()}, {"options", session->options.toJson()},
+                   {"train", describe(data)}, {"valid", valid ? describe(*valid) : json()}, {"init", request.init.empty() ? json() : json(std::filesystem::absolute(request.init).string())}});
+  }
+  return Trainer(*session, folder, data, valid ? &*valid : nullptr, request).run();
+}
+
+} // namespace
+
+Mode trainMode() {
+  ModeSpec spec{"train", "train the adapters; ctrl-C is safe", "", {
+      {"data", "FILE", "training rows (.jsonl, .csv, .tsv)"},
+      {"valid", "FILE", "validation rows; decides which adapter is the best"},
+      {"out", "RUN", "folder of the run"},
+      {"resume", "", "go on with the run in --out"},
+      {"overwrite", "", "replace the run in --out"},
+      {"init", "FILE", "start from the parameters in an adapter file"},
+      {"limit-steps", "N", "stop after N steps of the run (--resume goes on)"}}};
+  for (const auto &option : overrideOptions())
+    spec.options.push_back(option);
+  for (const auto &option : sessionOptions())
+    spec.options.push_back(option);
+  return {spec, train};
+}
+
+} // namespace peftrt

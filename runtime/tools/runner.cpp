@@ -1,0 +1,34 @@
+// peft-runner: what every trainer file begins with. Finds the bundle appended to its own file, or the one that --bundle
+// names, and runs a mode.
+#include "runtime/bundle/Reader.h"
+#include "runtime/modes/Modes.h"
+#include <cstdlib>
+
+#ifndef PEFT_DEFAULT_PYTHON
+#define PEFT_DEFAULT_PYTHON "python3"
+#endif
+
+namespace {
+
+std::string environment(const char *name) {
+  const char *value = std::getenv(name);
+  return value ? value : "";
+}
+
+peftrt::Surroundings surroundings() {
+  peftrt::Surroundings found;
+  found.python = environment("PEFT_PYTHON");
+  if (found.python.empty())
+    found.python = PEFT_DEFAULT_PYTHON;
+  std::string cache = environment("XDG_CACHE_HOME");
+  if (cache.empty())
+    cache = environment("HOME") + "/.cache";
+  found.cacheFolder = cache + "/peftc/tokens";
+  return found;
+}
+
+peftrt::Bundle openBundle(const std::string &path) { return peftrt::readBundle(path.empty() ? "/proc/self/exe" : path); }
+
+} // namespace
+
+int main(int count, char **words) { return peftrt::runTrainer(openBundle, std::vector<std::string>(words + 1, words + count), surroundings()); }
