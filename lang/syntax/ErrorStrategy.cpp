@@ -1,5 +1,6 @@
 // ErrorStrategy: see the header.
 #include "lang/syntax/ErrorStrategy.h"
+#include "lang/diag/Suggest.h"
 #include "PeftParser.h"
 #include <algorithm>
 
@@ -54,7 +55,8 @@ std::string expectation(antlr4::Parser *parser) {
     words.push_back("a string");
   bool value = !words.empty();
   static const std::vector<std::string> operators = {"'+'", "'-'", "'*'", "'/'", "'%'", "'**'", "'@'", "'<'", "'<='", "'>'", "'>='",
-                                                     "'=='", "'!='", "'and'", "'or'", "'else'", "'..'", "'.'", "'('", "'['", "'from'"};
+                                                     "'=='", "'!='", "'and'", "'or'", "'else'", "'..'", "'.'", "'('", "'['", "'from'",
+                                                     "'='", "'=>'", "'in'", "'...'"};
   for (auto type : set.toList()) {
     std::string literal = parser->getVocabulary().getLiteralName(static_cast<size_t>(type));
     bool isOperator = std::find(operators.begin(), operators.end(), literal) != operators.end();
@@ -67,11 +69,40 @@ std::string expectation(antlr4::Parser *parser) {
   if (has(Parser::SEP) && !has(Parser::NUMBER))
     words.push_back("the end of the statement");
   words.insert(words.begin() + (value ? 1 : 0), quoted.begin(), quoted.end());
-  return words.size() > 4 ? "" : joined(words);
+  if (words.size() > 4)
+    words.resize(value ? 1 : 0);
+  return joined(words);
 }
+
+/// The first token of the statement that is being read.
+Token *statementStart(antlr4::Parser *parser);
+
+/// Words of other languages that begin a statement, and what says the same here.
+const std::map<std::string, const char *> kForeignStatements = {
+    {"import", "`use` brings in what another file declares"},
+    {"include", "`use` brings in what another file declares"},
+    {"def", "`fn name(x) = …` declares a function"},
+    {"function", "`fn name(x) = …` declares a function"},
+    {"class", "`method`, `module`, `arch`, `optimizer`, `task` and `fn` declare things"},
+    {"var", "`let name = …` names a value"},
+    {"const", "`let name = …` names a value"},
+    {"return", "the last line of a block is its value"},
+    {"elif", "`else if … then …` in a value, `else if … { … }` between statements"},
+    {"while", "`for i in 0 .. n { … }` repeats"},
+};
+const std::vector<std::string> kStatementWords = {
+    "use", "input", "model", "task", "attach", "train", "freeze", "optimize", "run", "budget", "fn", "method", "arch", "module",
+    "optimizer", "schedule", "kind", "param", "buffer", "frozen", "shared", "let", "dim", "require", "weight", "row", "metric",
+    "state", "sample", "group", "checkpoint", "dims"};
 
 bool isStatementRule(size_t rule) {
   return rule == Parser::RuleStatement || rule == Parser::RuleOptimizeItem || rule == Parser::RuleKindItem;
+}
+Token *statementStart(antlr4::Parser *parser) {
+  antlr4::ParserRuleContext *context = parser->getContext();
+  while (context && !isStatementRule(context->getRuleIndex()))
+    context = dynamic_cast<antlr4::ParserRuleContext *>(context->parent);
+  return context ? context->getStart() : nullptr;
 }
 bool isStatementList(size_t rule) {
   return rule == Parser::RuleStmts || rule == Parser::RuleOptimizeItems || rule == Parser::RuleKindItems;
@@ -91,6 +122,16 @@ void ErrorStrategy::report(antlr4::Parser *parser, Token *token, std::string exp
   auto report = diags_.report(diag::Kind::E0101, range, {what});
   if (!expected.empty())
     report.here("expected " + expected);
+  Token *first = statementStart(parser);
+  if (!first)
+    return;
+  const std::string word = first->getText();
+  if (auto foreign = kForeignStatements.find(word); foreign != kForeignStatements.end())
+    report.help(foreign->second);
+  else if (auto meant = diag::suggest(word, kStatementWords); meant && first->getType() == Parser::ID)
+    report.help("did you mean `" + *meant + "`?").fixit(piece_.range(*first), *meant);
+  else if (token->getText() == ":" && expected.find("`)`") != std::string::npos && word != "fn")
+    report.help("a named argument is written `name = value`").fixit(range, " =");
 }
 
 void ErrorStrategy::reportError(antlr4::Parser *parser, const antlr4::RecognitionException &error) {

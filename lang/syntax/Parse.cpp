@@ -40,6 +40,7 @@ template <typename Use> void withParser(const SourceMap &sources, Range range, d
   auto strategy = std::make_shared<ErrorStrategy>(piece, filtered, diags);
   antlr4::ListTokenSource source(std::move(filtered.tokens));
   antlr4::CommonTokenStream stream(&source);
+  stream.fill(); // messages look beyond the present token
   P parser(&stream);
   parser.removeErrorListeners();
   parser.setErrorHandler(strategy);

@@ -35,7 +35,7 @@ unsigned allowed(Kind kind) {
 
 const char *nameOf(Place place) {
   switch (place) {
-  case Place::File: return "a file outside of a declaration";
+  case Place::File: return "a file, outside of any declaration";
   case Place::Method: return "a method";
   case Place::Module: return "a module or an architecture";
   case Place::Optimizer: return "an optimizer";

@@ -30,7 +30,7 @@ constexpr size_t kMaxChained = 1000; // prefix and right-associative operators i
 
 /// A line that begins so goes on with the statement of the line before.
 const Words kContinuing = {"+", "-", "*",  "/",  "%",  "**", "@",    "<",    ">",   "<=", ">=", "==", "!=",
-                           "<-", "+=", "=>", "=", ".", "..", "then", "else", "and", "or", ",",  ")",  "]"};
+                           "<-", "+=", "=>", "=", ".", "..", "then", "else", "and", "or", ",",  ")",  "]",  "{"};
 /// A line that ends so goes on with the next.
 const Words kExpecting = {"+", "-",  "*",  "/", "%", "**", "@",  "<",    ">",    "<=",  ">=", "==",  "!=", "<-",
                           "+=", "=>", "=", ".", "..", "~", "then", "else", "and", "or", "not", ",", ":"};
@@ -160,16 +160,17 @@ private:
     if (inParentheses() && open_.back().line == brokenLine_)
       closeParentheses(false);
     bool pair = isWord(next) || next[0] == '"';
-    if (inParentheses() && !next.empty() && ((kStatementWords.count(text) && pair) || (isWord(text) && next == "<-")))
+    bool surelyStarts = (kStatementWords.count(text) && pair) || (isWord(text) && next == "<-");
+    if (inParentheses() && surelyStarts)
       closeParentheses();
-    if (!open_.empty() && token.getCharPositionInLine() == 0 && kDeclarationWords.count(text) && !next.empty() && pair)
+    if (!open_.empty() && token.getCharPositionInLine() == 0 && kDeclarationWords.count(text) && pair)
       closeAll();
     if (inParentheses())
       return;
     // A selector's `*` at the end of a line is not a product.
     static const Words beforeStar = {".", "to", "train", "freeze", "except", "for", ",", "{"};
     bool star = (previous_ == "*" || previous_ == "**") && beforeStar.count(beforePrevious_);
-    if (kContinuing.count(text) || (kExpecting.count(previous_) && !star))
+    if (kContinuing.count(text) || (kExpecting.count(previous_) && !star && !surelyStarts))
       return;
     separator();
   }
@@ -234,7 +235,7 @@ private:
     bool stray = open_.empty() || (text == "}" ? false : !inParentheses());
     if (stray) {
       if (token.getLine() != brokenLine_)
-        diags_.report(diag::Kind::E0103, piece_.range(token), {text});
+        diags_.report(diag::Kind::E0103, piece_.range(token), {text}).fixit(piece_.range(token), "");
       out_.damaged.push_back(lineAround(token));
       return false;
     }
