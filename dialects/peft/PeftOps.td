@@ -75,9 +75,9 @@ def PEFT_BaseOp : PEFT_Op<"base"> {
   let assemblyFormat = "`(` $args `)` attr-dict `:` functional-type($args, $result)";
 }
 def PEFT_RewireOp : PEFT_Op<"rewire"> {
-  let summary = "from here on the point of the instance's site is this value";
-  let arguments = (ins StrAttr:$point, AnyType:$value);
-  let assemblyFormat = "$point $value attr-dict `:` type($value)";
+  let summary = "from here on the point of that site is this value";
+  let arguments = (ins SymbolNameAttr:$site, StrAttr:$point, AnyType:$value);
+  let assemblyFormat = "$site $point $value attr-dict `:` type($value)";
 }
 def PEFT_LossOp : PEFT_Op<"loss"> {
   let summary = "a term added to the loss";

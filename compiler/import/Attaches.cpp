@@ -1,0 +1,194 @@
+// Attaches: the statements `attach`, `train`, `freeze` and `budget` of a program.
+//
+// In     the module tree; AttachStmt, TrainStmt, BudgetStmt
+// Out    importAttaches: peft.attach without sites. instantiate: their sites, one peft.instance a site, @init
+// Errs   E0401 nothing matches, E0402 a site of another kind, E0403 a weight that is not there, E0501 budget exceeded
+#include "compiler/import/Elaborator.h"
+
+namespace peftc::import {
+using diag::Kind;
+using mlir::nn::NNType;
+
+Callable Elaborator::methodOf(const ast::Expr &expr, const EnvPtr &env) {
+  Value value = eval(expr, env);
+  auto *callable = value.as<Callable>();
+  if (!callable || callable->kind != Callable::Kind::Method)
+    fail(Kind::E0350, expr.range, {"this is " + value.describe() + ", not a method"});
+  Callable method = *callable;
+  if (!method.env)
+    method.env = env;
+  return method;
+}
+
+void Elaborator::requireKind(const Callable &method, const ModuleNode &site, Range range) {
+  std::string kind, wanted;
+  if (clauseFor(*method.method, site, kind))
+    return;
+  if (method.method->site)
+    wanted = method.method->site->text;
+  else
+    for (const ast::StmtPtr &stmt : method.method->body)
+      if (auto *on = stmt->as<ast::OnStmt>())
+        wanted += (wanted.empty() ? "" : " or ") + on->site.text;
+  std::string has;
+  for (const std::string &name : site.kindNames)
+    has += (has.empty() ? "" : " and ") + name;
+  auto report = diags_.report(Kind::E0402, range, {method.method->name.text, wanted, site.path.empty() ? "model" : site.path, has.empty() ? "no kind" : has});
+  std::string fits;
+  for (const auto &child : site.children)
+    if (clauseFor(*method.method, *child, kind))
+      fits += (fits.empty() ? "" : ", ") + child->name;
+  if (!fits.empty())
+    report.help("below it " + fits + " would do");
+  throw Failed{};
+}
+
+void Elaborator::importAttaches() {
+  mlir::OpBuilder::InsertionGuard guard(builder_);
+  builder_.setInsertionPointToEnd(module_.getBody());
+  EnvPtr env = fileEnv(spec_.files[spec_.mainFile].source);
+  for (const ast::Stmt *stmt : spec_.attachments) {
+    auto *attachStmt = stmt->as<ast::AttachStmt>();
+    if (!attachStmt)
+      continue;
+    Attach attach;
+    attach.index = static_cast<int64_t>(attaches_.size());
+    attach.stmt = attachStmt;
+    attach.method = methodOf(*attachStmt->method, env);
+    attach.name = attachStmt->alias ? attachStmt->alias->text : attach.method.method->name.text;
+    attach.op = mlir::peft::AttachOp::create(builder_, location(stmt->range), builder_.getI64IntegerAttr(attach.index),
+                                             builder_.getStringAttr(attach.name),
+                                             builder_.getStringAttr(diags_.sources().text(attachStmt->selector.range)),
+                                             builder_.getStrArrayAttr({}));
+    attaches_.push_back(std::move(attach));
+  }
+}
+
+void Elaborator::trainMatches(const std::vector<Match> &matches, bool trainable, Range range) {
+  auto set = [&](const std::string &name) {
+    parameters_.at(name).setTrainableAttr(builder_.getBoolAttr(trainable));
+  };
+  std::function<void(ModuleNode &)> all = [&](ModuleNode &node) {
+    for (const auto &[local, name] : node.weights)
+      set(name);
+    for (auto &child : node.children)
+      all(*child);
+  };
+  for (const Match &match : matches)
+    if (match.weight.empty())
+      all(*match.node);
+    else
+      set(match.node->weights.at(match.weight));
+}
+
+void Elaborator::instantiate() {
+  EnvPtr env = fileEnv(spec_.files[spec_.mainFile].source);
+  // peft-resolve-sites
+  for (Attach &attach : attaches_) {
+    for (const Match &match : resolve(attach.stmt->selector, *root_, env, false))
+      attach.sites.push_back(match.node);
+    for (ModuleNode *site : attach.sites)
+      requireKind(attach.method, *site, attach.stmt->selector.range);
+    llvm::SmallVector<llvm::StringRef> paths;
+    for (ModuleNode *site : attach.sites)
+      paths.push_back(site->path.empty() ? llvm::StringRef("model") : llvm::StringRef(site->path));
+    // Two attaches of one method at one site keep their parameters apart.
+    std::string base = attach.name, name = base;
+    auto taken = [&](const std::string &candidate) {
+      for (const Attach &other : attaches_) {
+        if (&other == &attach)
+          return false;
+        if (other.name == candidate && llvm::any_of(attach.sites, [&](ModuleNode *site) { return llvm::is_contained(other.sites, site); }))
+          return true;
+      }
+      return false;
+    };
+    for (int n = 2; taken(name); ++n)
+      name = base + "_" + std::to_string(n);
+    attach.name = name;
+    attach.op.setNameAttr(builder_.getStringAttr(name));
+    attach.op.setSitesAttr(builder_.getStrArrayAttr(paths));
+  }
+  // peft-instantiate-methods, in textual order; `train` and `freeze` act where they stand.
+  size_t next = 0;
+  for (const ast::Stmt *stmt : spec_.attachments) {
+    if (auto *train = stmt->as<ast::TrainStmt>()) {
+      trainMatches(resolve(train->selector, *root_, env, true), !train->freeze, train->range);
+      continue;
+    }
+    Attach &attach = attaches_[next++];
+    int64_t siteIndex = 0;
+    for (ModuleNode *site : attach.sites) {
+      mlir::OpBuilder::InsertionGuard guard(builder_);
+      builder_.setInsertionPointToEnd(module_.getBody());
+      auto instance = mlir::peft::InstanceOp::create(builder_, location(stmt->range), site->path.empty() ? "model" : site->path,
+                                                     attach.index, attach.name);
+      instance.getBody().emplaceBlock();
+      builder_.setInsertionPointToStart(&instance.getBody().front());
+      instantiateAt(attach, attach.method, *site, siteIndex++, attach.name, stmt->range);
+    }
+  }
+  // Close @init.
+  mlir::OpBuilder::InsertionGuard guard(builder_);
+  builder_.setInsertionPointToEnd(&init_.getBody().front());
+  mlir::func::ReturnOp::create(builder_, builder_.getUnknownLoc(), initResults_);
+  llvm::SmallVector<mlir::Type> types;
+  for (mlir::Value value : initResults_)
+    types.push_back(value.getType());
+  init_.setFunctionType(builder_.getFunctionType({}, types));
+  for (size_t i = 0; i < initNames_.size(); ++i)
+    init_.setResultAttr(i, "nn.name", builder_.getStringAttr(initNames_[i]));
+  for (Attach &attach : attaches_)
+    noteParams(attach);
+}
+
+void Elaborator::noteParams(Attach &attach) {
+  EmitInfo::Attach fact;
+  fact.index = attach.index;
+  fact.name = attach.name;
+  fact.text = std::string(diags_.sources().text(attach.stmt->range));
+  for (ModuleNode *site : attach.sites)
+    fact.sites.push_back(site->path.empty() ? "model" : site->path);
+  info_.attaches.push_back(std::move(fact));
+}
+
+static int64_t elements(mlir::nn::ParameterOp op) { return mlir::cast<NNType>(op.getType()).elements(); }
+
+void Elaborator::checkBudgets() {
+  int64_t base = 0, trainable = 0;
+  std::map<int64_t, std::pair<int64_t, int64_t>> byAttach; // params, sites
+  for (auto &[name, op] : parameters_) {
+    if (op.getRole() == "base")
+      base += elements(op);
+    if (op.getTrainable()) {
+      trainable += elements(op);
+      byAttach[op.getAttach()].first += elements(op);
+    }
+  }
+  for (const ast::BudgetStmt *budget : spec_.budgets) {
+    Value limit = eval(*budget->limit, fileEnv(budget->range.file));
+    if (!limit.isNumber())
+      fail(Kind::E0354, budget->limit->range, {"a budget"});
+    // A share of the base model, or a number of parameters.
+    auto *number = budget->limit->as<ast::NumberExpr>();
+    bool share = limit.as<double>() && (!number || number->isPercent || limit.number() < 1);
+    double most = share ? limit.number() * static_cast<double>(base) : limit.number();
+    if (static_cast<double>(trainable) <= most)
+      continue;
+    auto percent = [&](double count) {
+      char buffer[32];
+      snprintf(buffer, sizeof buffer, "%.2f%%", 100.0 * count / static_cast<double>(base));
+      return std::string(buffer);
+    };
+    auto spell = [&](double count) { return share ? percent(count) : std::to_string(static_cast<int64_t>(count)); };
+    auto report = diags_.report(Kind::E0501, budget->range, {spell(static_cast<double>(trainable)), spell(most)});
+    for (const Attach &attach : attaches_)
+      report.label(attach.stmt->method->range, spell(static_cast<double>(byAttach[attach.index].first)) + " from here, at " +
+                                                   std::to_string(attach.sites.size()) + (attach.sites.size() == 1 ? " site" : " sites"));
+    throw Failed{};
+  }
+  if (trainable == 0)
+    fail(Kind::E0502, spec_.model->range, {});
+}
+
+} // namespace peftc::import

@@ -1,0 +1,207 @@
+// Elaborator: evaluates a checked program for one checkpoint, leaving only tensor mathematics.
+//
+// Compile-time values (numbers, functions, methods, lists) are computed away; every tensor operation becomes an `nn` op in the
+// region under construction. The classes of statements live in files of their own: Expressions, Tensors, Equations,
+// Builtins, Modules, Selectors, Attaches, Optimizers. A failure reports a diagnostic and unwinds by `Failed`, which never
+// leaves this folder.
+#pragma once
+#include "compiler/import/Import.h"
+#include "compiler/import/Value.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/Diagnostics.h"
+#include <set>
+
+namespace peftc::import {
+
+/// Thrown after a diagnostic was reported.
+struct Failed {};
+
+class Elaborator {
+public:
+  Elaborator(const Spec &spec, const model::Checkpoint &checkpoint, diag::Engine &diags, mlir::ModuleOp module,
+             EmitInfo &info);
+
+  void importModel();     ///< arch and task -> peft.module tree            (Modules.cpp)
+  void importRun();       ///< run { … }                                    (Optimizers.cpp)
+  void importOptimizer(); ///< optimize … -> @optimizer.N                   (Optimizers.cpp)
+  void importAttaches();  ///< attach, train, freeze -> peft.attach         (Attaches.cpp)
+  void instantiate();     ///< peft.attach -> peft.instance, @init          (Attaches.cpp)
+  void checkBudgets();    ///<                                              (Attaches.cpp)
+
+private:
+  // ---- scopes and values (Expressions.cpp)
+  EnvPtr fileEnv(int32_t file);
+  Value eval(const ast::Expr &expr, const EnvPtr &env);
+  Value evalName(const ast::NameExpr &expr, const EnvPtr &env);
+  Value evalMember(const ast::MemberExpr &expr, const EnvPtr &env);
+  Value evalBinary(const ast::BinaryExpr &expr, const EnvPtr &env);
+  Value evalIf(const ast::Expr &condition, const ast::Expr &yes, const ast::Expr &no, Range range, const EnvPtr &env);
+  Value evalCall(const ast::CallExpr &expr, const EnvPtr &env);
+  Value call(const Callable &callee, const std::vector<ast::Argument> &args, Range range, const EnvPtr &env);
+  Value apply(const Value &callee, std::vector<Value> args, Range range);
+  EnvPtr bindParameters(const std::vector<ast::Parameter> &params, const std::vector<ast::Argument> &args, const EnvPtr &argEnv,
+                        const EnvPtr &scope, const std::string &what, Range range, int64_t rankLimit = 0);
+  void checkParameter(const ast::Parameter &param, const Value &value, Range range, int64_t rankLimit);
+  void execLet(const ast::LetStmt &let, const EnvPtr &env);
+  /// Runs the branch that a compile-time `if` takes; `run` executes its statements.
+  const ast::Block &branch(const ast::IfStmt &stmt, const EnvPtr &env);
+  std::optional<Value> lookup(const std::string &name, const EnvPtr &env, Range range);
+  std::optional<ModuleRef> lookupModule(const std::string &name, const EnvPtr &env);
+  std::optional<ModuleRef> moduleOf(const ast::Expr &expr, const EnvPtr &env);
+  Value fromJson(const nlohmann::json &json);
+  nlohmann::json toJson(const Value &value, Range range);
+  bool evalBool(const ast::Expr &expr, const EnvPtr &env);
+  int64_t evalInt(const ast::Expr &expr, const EnvPtr &env, const char *what);
+  std::string evalString(const ast::Expr &expr, const EnvPtr &env);
+
+  // ---- tensors (Tensors.cpp)
+  template <typename Op>
+  Tensor emit(Range range, std::vector<mlir::Value> operands, std::vector<mlir::NamedAttribute> attributes = {},
+              std::vector<std::string> axes = {}) {
+    return emitNamed(Op::getOperationName(), range, std::move(operands), std::move(attributes), std::move(axes));
+  }
+  Tensor emitNamed(llvm::StringRef op, Range range, std::vector<mlir::Value> operands,
+                   std::vector<mlir::NamedAttribute> attributes, std::vector<std::string> axes);
+  Tensor constant(double value, mlir::Type element, Range range);
+  Tensor toTensor(const Value &value, mlir::Type element, Range range);
+  Tensor asFloat(const Tensor &tensor, Range range);
+  Tensor binary(llvm::StringRef op, Value lhs, Value rhs, Range range);
+  Tensor unary(llvm::StringRef op, const Value &value, Range range);
+  Tensor matmul(const Tensor &x, const Tensor &y, Range range);
+  Tensor contract(const Tensor &x, const Tensor &y, std::string equation, std::vector<std::string> axes, Range range);
+  Tensor transposeLast(const Tensor &x, Range range);
+  Tensor reduce(llvm::StringRef kind, const Tensor &x, const std::vector<int64_t> &axes, bool keep, Range range);
+  Value index(const ast::IndexExpr &expr, const EnvPtr &env);
+  Tensor subscript(Tensor x, const ast::Subscript &sub, int64_t &axis, const EnvPtr &env);
+  int64_t axisOf(const ast::Expr &expr, const Tensor &x, const EnvPtr &env);
+  Tensor select(const Tensor &x, int64_t axis, int64_t at, Range range);
+  Tensor byMode(const Value &train, const Value &infer, Range range);
+  Tensor random(llvm::StringRef dist, const Tensor *like, llvm::ArrayRef<mlir::nn::Dim> dims, llvm::StringRef rate, Range range);
+
+  // ---- equations (Equations.cpp)
+  Tensor einsum(const std::string &equation, const std::vector<Tensor> &operands, Range range);
+  Tensor rearrange(const Tensor &x, const std::string &pattern, const std::map<std::string, int64_t> &sizes, Range range);
+
+  // ---- builtins (Builtins.cpp)
+  bool isBuiltin(const std::string &name) const;
+  Value callBuiltin(const std::string &name, const std::vector<ast::Argument> &args, Range range, const EnvPtr &env);
+  Value initial(const Initializer &init, const std::vector<mlir::nn::Dim> &dims, const Tensor *like, Range range);
+
+  // ---- modules (Modules.cpp)
+  mlir::nn::NNType typeFrom(const ast::TypeExpr &type, const EnvPtr &env, bool example);
+  std::vector<std::string> axesFrom(const ast::TypeExpr &type);
+  ModuleNode *addModule(ModuleNode &parent, const ast::ModuleStmt &stmt, const std::string &name, std::optional<int64_t> index,
+                        const EnvPtr &env);
+  void addModules(ModuleNode &parent, const ast::ModuleStmt &stmt, const EnvPtr &env);
+  void openModule(ModuleNode &node);
+  void closeModule(ModuleNode &node);
+  void execModuleBody(ModuleNode &node, const ast::Block &body, const EnvPtr &env);
+  void execModuleStmt(ModuleNode &node, const ast::Stmt &stmt, const EnvPtr &env);
+  void addInput(ModuleNode &node, const std::string &name, mlir::nn::NNType type, std::vector<std::string> axes, Range range);
+  void addWeight(ModuleNode &node, const ast::WeightStmt &stmt, const EnvPtr &env);
+  void bindPoint(ModuleNode &node, const std::string &name, Tensor value, Range range);
+  void addRow(const ast::RowStmt &stmt, const EnvPtr &env);
+  void addCheckpointFacts(const ast::CheckpointStmt &stmt, const EnvPtr &env);
+  Value callModule(ModuleNode &node, std::vector<Value> args, Range range);
+  std::vector<const ast::KindDeclStmt *> kindsOf(const std::vector<ast::Ident> &names, Range range);
+
+  // ---- parameters (Parameters.cpp)
+  mlir::nn::ParameterOp declare(const std::string &name, mlir::nn::NNType type, llvm::StringRef role, bool trainable,
+                                const std::string &checkpoint, int64_t attach, Range range);
+  Tensor parameter(const std::string &name, std::vector<std::string> axes, Range range);
+  void initialize(const std::string &name, mlir::nn::NNType type, const ast::Expr *init, const EnvPtr &env, Range range);
+
+  // ---- selectors (Selectors.cpp)
+  struct Match {
+    ModuleNode *node = nullptr;
+    std::string weight; ///< a local weight name, "" for the module itself
+  };
+  std::vector<Match> resolve(const ast::Selector &selector, ModuleNode &from, const EnvPtr &env, bool weights);
+  void matchPart(const ast::SelectorPart &part, ModuleNode &node, const EnvPtr &env, bool weights, std::vector<Match> &out);
+  size_t matchPath(const std::vector<ast::SelectorPart> &path, ModuleNode &node, const EnvPtr &env, bool weights,
+                   std::vector<Match> &out);
+  [[noreturn]] void reportNoMatch(const std::vector<ast::SelectorPart> &path, size_t depth, const std::vector<Match> &reached);
+  void keepWhere(const ast::Expr &where, const EnvPtr &env, std::vector<Match> &matches);
+
+  // ---- attaches (Attaches.cpp)
+  struct Attach {
+    int64_t index = 0;
+    std::string name;
+    const ast::AttachStmt *stmt = nullptr;
+    Callable method;
+    std::vector<ModuleNode *> sites;
+    mlir::peft::AttachOp op;
+  };
+  Callable methodOf(const ast::Expr &expr, const EnvPtr &env);
+  void requireKind(const Callable &method, const ModuleNode &site, Range range);
+  const ast::Block *clauseFor(const ast::MethodStmt &method, const ModuleNode &site, std::string &kind) const;
+  void trainMatches(const std::vector<Match> &matches, bool trainable, Range range);
+  void noteParams(Attach &attach);
+
+  // ---- methods at a site (Methods.cpp)
+  /// A method being instantiated at one site.
+  struct Instance {
+    Attach *attach = nullptr;
+    ModuleNode *site = nullptr;
+    const ast::KindDeclStmt *kind = nullptr; ///< whose points and dims it names
+    int64_t siteIndex = 0;
+    std::string name;                        ///< dotted method names: "unipelt.lora"
+    std::string point;                       ///< applied to a value: the point that it rewires …
+    std::optional<Tensor> given;             ///< … and what that point is
+    std::map<std::string, std::string> params; ///< local name -> parameter
+    EnvPtr env;
+  };
+  void instantiateAt(Attach &attach, const Callable &method, ModuleNode &site, int64_t siteIndex, const std::string &name,
+                     Range range);
+  void enterMethod(Instance &instance, const Callable &method, const ast::Block &body, Range range);
+  void execMethodStmt(Instance &instance, const ast::Stmt &stmt);
+  void addParam(Instance &instance, const ast::ParamStmt &stmt);
+  void execRewire(Instance &instance, const ast::RewireStmt &stmt);
+  void execNestedAttach(Instance &instance, const ast::AttachStmt &stmt);
+  void execSample(Instance &instance, const ast::SampleStmt &stmt);
+  Tensor readPoint(Instance &instance, ModuleNode &site, const std::string &point, Range range);
+  Tensor applyMethod(Instance &instance, const Callable &method, const Tensor &argument, Range range);
+  std::optional<Value> siteName(Instance &instance, const std::string &name, Range range);
+
+  // ---- optimizers (Optimizers.cpp)
+  void emitOptimizer(const ast::OptimizerStmt &decl, const EnvPtr &bound, int64_t group, const ast::Expr *schedule);
+  Value evalSchedule(const ast::Expr &expr, const EnvPtr &env);
+
+  // ---- errors
+  [[noreturn]] void fail(diag::Kind kind, Range range, std::vector<std::string> args, std::string here = "", std::string help = "");
+  mlir::Location location(Range range);
+  mlir::Type f32() { return mlir::Float32Type::get(context_); }
+  mlir::Type i64() { return mlir::IntegerType::get(context_, 64); }
+  mlir::Type i1() { return mlir::IntegerType::get(context_, 1); }
+  mlir::NamedAttribute attr(llvm::StringRef name, mlir::Attribute value) { return {mlir::StringAttr::get(context_, name), value}; }
+  mlir::Attribute intAttr(int64_t v) { return mlir::IntegerAttr::get(i64(), v); }
+  mlir::Attribute intsAttr(llvm::ArrayRef<int64_t> v) { return mlir::DenseI64ArrayAttr::get(context_, v); }
+  mlir::Attribute strAttr(llvm::StringRef v) { return mlir::StringAttr::get(context_, v); }
+  mlir::Attribute boolAttr(bool v) { return mlir::BoolAttr::get(context_, v); }
+
+  const Spec &spec_;
+  const model::Checkpoint &checkpoint_;
+  diag::Engine &diags_;
+  mlir::ModuleOp module_;
+  EmitInfo &info_;
+  mlir::MLIRContext *context_;
+  mlir::OpBuilder builder_;
+  std::map<int32_t, EnvPtr> fileEnvs_;
+  std::unique_ptr<ModuleNode> root_;
+  std::vector<Attach> attaches_;
+  std::map<std::string, mlir::nn::ParameterOp> parameters_;
+  std::map<std::string, std::vector<std::string>> parameterAxes_;
+  std::map<std::string, Tensor> initial_; ///< initial values inside @init
+  mlir::func::FuncOp init_;
+  llvm::SmallVector<mlir::Value> initResults_;
+  llvm::SmallVector<std::string> initNames_;
+  bool inInit_ = false;
+  std::string randomScope_;                 ///< path that names the sampling sites of what is being elaborated
+  std::map<std::string, int64_t> randomCount_;
+  std::map<std::string, Value> runFields_;
+  Instance *instance_ = nullptr; ///< the method being elaborated, if any
+  std::map<std::pair<const void *, const void *>, std::string> applied_; ///< method values already applied -> their names
+  int depth_ = 0; ///< of calls, to stop runaway recursion
+};
+
+} // namespace peftc::import

@@ -1,0 +1,303 @@
+// Methods: what a method does at one site: its parameters, and the points that it reads and rewires.
+//
+// Out    ops in the body of the peft.instance; nn.parameter and initial values for its parameters
+// Errs   E0353 a rank above the site's dimensions, E0357 no such point, E0403 a weight that the site does not have
+#include "compiler/import/Elaborator.h"
+
+namespace peftc::import {
+using diag::Kind;
+using mlir::nn::NNType;
+
+static std::string layerPath(const ModuleNode &node) { return node.path.empty() ? "model" : node.path; }
+
+/// The clause of a method that fits a site, and the kind that it is written for.
+const ast::Block *Elaborator::clauseFor(const ast::MethodStmt &method, const ModuleNode &site, std::string &kind) const {
+  auto has = [&](const std::string &name) {
+    return std::find(site.kindNames.begin(), site.kindNames.end(), name) != site.kindNames.end();
+  };
+  if (method.site) {
+    kind = method.site->text;
+    return has(kind) ? &method.body : nullptr;
+  }
+  for (const ast::StmtPtr &stmt : method.body)
+    if (auto *on = stmt->as<ast::OnStmt>(); on && has(on->site.text)) {
+      kind = on->site.text;
+      return &on->body;
+    }
+  return nullptr;
+}
+
+std::optional<Value> Elaborator::siteName(Instance &instance, const std::string &name, Range range) {
+  ModuleNode &site = *instance.site;
+  const ast::KindDeclStmt &kind = *instance.kind;
+  if (auto it = instance.params.find(name); it != instance.params.end()) {
+    if (inInit_)
+      return initial_.at(it->second);
+    return parameter(it->second, parameterAxes_[it->second], range);
+  }
+  for (const ast::Ident &dim : kind.dims)
+    if (dim.text == name)
+      if (auto value = lookup(name, site.env, range))
+        return value;
+  bool declared = std::any_of(kind.points.begin(), kind.points.end(), [&](const ast::KindPoint &p) { return p.name.text == name; });
+  if (site.points.count(name) && (declared || !site.parent))
+    return readPoint(instance, site, name, range);
+  if (declared)
+    fail(Kind::E0403, range, {layerPath(site), name});
+  if (name.size() > 1 && name.back() == '0' && site.weights.count(name.substr(0, name.size() - 1))) {
+    const std::string &weight = site.weights.at(name.substr(0, name.size() - 1));
+    return parameter(weight, parameterAxes_[weight], range);
+  }
+  if (name == "site" || name == "layer") {
+    auto record = std::make_shared<Record>();
+    record->name = name;
+    if (name == "site") {
+      record->fields["index"] = instance.siteIndex;
+      record->fields["count"] = static_cast<int64_t>(instance.attach->sites.size());
+      record->fields["path"] = site.path;
+      return Value(record);
+    }
+    for (const ModuleNode *up = &site; up; up = up->parent)
+      if (up->index) {
+        record->fields["index"] = *up->index;
+        record->fields["count"] = static_cast<int64_t>(up->parent->named.at(up->name).nodes.size());
+        return Value(record);
+      }
+  }
+  return std::nullopt;
+}
+
+Tensor Elaborator::readPoint(Instance &instance, ModuleNode &site, const std::string &point, Range range) {
+  const PointInfo &info = site.points.at(point);
+  if (instance.given && &site == instance.site && point == instance.point)
+    return *instance.given;
+  if (inInit_) {
+    // At initialisation only weights exist.
+    auto it = site.weights.find(point);
+    if (it == site.weights.end())
+      fail(Kind::E0354, range, {"an initial value"}, "`" + point + "` depends on the text that is read");
+    return parameter(it->second, info.axes, range);
+  }
+  auto op = mlir::peft::ReadOp::create(builder_, location(range), info.type, layerPath(site), point);
+  return {op.getResult(), info.axes};
+}
+
+void Elaborator::instantiateAt(Attach &attach, const Callable &method, ModuleNode &site, int64_t siteIndex,
+                               const std::string &name, Range range) {
+  Instance instance;
+  instance.attach = &attach;
+  instance.site = &site;
+  instance.siteIndex = siteIndex;
+  instance.name = name;
+  std::string kind;
+  requireKind(method, site, range);
+  const ast::Block *body = clauseFor(*method.method, site, kind);
+  instance.kind = spec_.scopeOf(method.method->range).kinds.at(kind);
+  enterMethod(instance, method, *body, range);
+}
+
+void Elaborator::enterMethod(Instance &instance, const Callable &method, const ast::Block &body, Range range) {
+  const ast::MethodStmt &decl = *method.method;
+  static const std::vector<ast::Argument> none;
+  // A rank is at most the smaller of the kind's first two dims (`in`, `out`), or its one.
+  int64_t limit = 0;
+  for (const ast::Ident &dim : instance.kind->dims)
+    if (auto value = lookup(dim.text, instance.site->env, dim.range); value && value->as<int64_t>())
+      limit = limit ? std::min(limit, *value->as<int64_t>()) : *value->as<int64_t>();
+  if (instance.kind->dims.size() > 2)
+    limit = 0;
+
+  auto argEnv = std::make_shared<Env>(method.env);
+  Instance *shared = &instance;
+  argEnv->outside = [this, shared](const std::string &name, Range at) -> std::optional<Value> {
+    if (name == "layer" || name == "site")
+      return siteName(*shared, name, at);
+    return std::nullopt;
+  };
+  auto scope = std::make_shared<Env>(fileEnv(decl.range.file));
+  scope->outside = [this, shared](const std::string &name, Range at) { return siteName(*shared, name, at); };
+  scope->outsideModule = [shared](const std::string &name) -> std::optional<ModuleRef> {
+    auto it = shared->site->named.find(name);
+    if (it != shared->site->named.end())
+      return it->second;
+    return std::nullopt;
+  };
+  instance.env = bindParameters(decl.params, method.call ? method.call->args : none, argEnv, scope, decl.name.text,
+                                method.call ? method.call->range : range, limit);
+  Instance *outer = std::exchange(instance_, &instance);
+  std::string random = std::exchange(randomScope_, instance.site->path + "/" + instance.name);
+  auto restore = llvm::make_scope_exit([&] {
+    instance_ = outer;
+    randomScope_ = random;
+  });
+  for (const ast::StmtPtr &stmt : body)
+    execMethodStmt(instance, *stmt);
+  // The scope's closures point at this instance; nothing may outlive it.
+  scope->outside = nullptr;
+  scope->outsideModule = nullptr;
+  argEnv->outside = nullptr;
+}
+
+void Elaborator::execMethodStmt(Instance &instance, const ast::Stmt &stmt) {
+  if (auto *let = stmt.as<ast::LetStmt>()) {
+    execLet(*let, instance.env);
+  } else if (auto *param = stmt.as<ast::ParamStmt>()) {
+    addParam(instance, *param);
+  } else if (auto *rewire = stmt.as<ast::RewireStmt>()) {
+    execRewire(instance, *rewire);
+  } else if (auto *sample = stmt.as<ast::SampleStmt>()) {
+    execSample(instance, *sample);
+  } else if (auto *choice = stmt.as<ast::IfStmt>()) {
+    for (const ast::StmtPtr &inner : branch(*choice, instance.env))
+      execMethodStmt(instance, *inner);
+  } else if (auto *loop = stmt.as<ast::ForStmt>()) {
+    Value over = eval(*loop->over, instance.env);
+    if (!over.list())
+      fail(Kind::E0354, loop->over->range, {"what a loop runs over"});
+    for (const Value &item : *over.list()) {
+      instance.env->values[loop->variable.text] = item;
+      for (const ast::StmtPtr &inner : loop->body)
+        execMethodStmt(instance, *inner);
+    }
+  } else if (auto *attach = stmt.as<ast::AttachStmt>()) {
+    execNestedAttach(instance, *attach);
+  } else if (auto *train = stmt.as<ast::TrainStmt>()) {
+    auto matches = resolve(train->selector, *instance.site, instance.env, true);
+    trainMatches(matches, !train->freeze, train->range);
+  } else if (auto *require = stmt.as<ast::RequireStmt>()) {
+    if (!evalBool(*require->condition, instance.env))
+      fail(Kind::E0355, stmt.range, {evalString(*require->message, instance.env)});
+  } else if (auto *loss = stmt.as<ast::LossStmt>()) {
+    Tensor term = asFloat(toTensor(eval(*loss->value, instance.env), f32(), loss->value->range), loss->value->range);
+    if (term.type().rank() != 0)
+      fail(Kind::E0350, loss->value->range, {"a loss is one number, this is " + mlir::nn::toString(term.type())});
+    if (loss->add) {
+      mlir::peft::LossOp::create(builder_, location(stmt.range), term.value);
+    } else {
+      mlir::peft::RewireOp::create(builder_, location(stmt.range), "model", "loss", term.value);
+    }
+  } else if (!stmt.as<ast::AtInitStmt>()) {
+    fail(Kind::E0350, stmt.range, {"this statement does not belong into a method"});
+  }
+}
+
+void Elaborator::addParam(Instance &instance, const ast::ParamStmt &stmt) {
+  using Storage = ast::ParamStmt::Storage;
+  std::string prefix = stmt.shared ? instance.name : (instance.site->path.empty() ? "" : instance.site->path + ".") + instance.name;
+  std::string name = prefix + "." + stmt.name.text;
+  if (!parameters_.count(name)) {
+    NNType type = typeFrom(*stmt.type, instance.env, false);
+    if (!type.isStatic())
+      fail(Kind::E0354, stmt.type->range, {"the shape of a parameter"}, "it depends on the length of the text");
+    // Numbers that are drawn once and kept by their seed are not saved.
+    bool trained = stmt.storage == Storage::Param;
+    llvm::StringRef role = trained ? "method" : stmt.storage == Storage::Frozen ? "frozen" : "buffer";
+    auto op = declare(name, type, role, trained, "", instance.attach->index, stmt.range);
+    op->setAttr("peft.shared", builder_.getBoolAttr(stmt.shared));
+    parameterAxes_[name] = axesFrom(*stmt.type);
+    instance.params.erase(stmt.name.text);
+    initialize(name, type, stmt.init.get(), instance.env, stmt.range);
+  }
+  instance.params[stmt.name.text] = name;
+}
+
+void Elaborator::execRewire(Instance &instance, const ast::RewireStmt &stmt) {
+  auto *name = stmt.target->as<ast::NameExpr>();
+  ModuleNode *site = instance.site;
+  std::string point = name ? name->name : "";
+  if (auto *member = stmt.target->as<ast::MemberExpr>()) {
+    auto module = moduleOf(*member->object, instance.env);
+    if (!module || module->isList)
+      fail(Kind::E0350, stmt.target->range, {"only points are rewired"});
+    site = module->nodes.front();
+    point = member->member.text;
+  }
+  if (instance.params.count(point))
+    fail(Kind::E0199, stmt.target->range, {"<- on a parameter"});
+  if (!site->points.count(point))
+    fail(Kind::E0357, stmt.target->range, {layerPath(*site), point});
+  Tensor value = toTensor(eval(*stmt.value, instance.env), site->points.at(point).type.getElement(), stmt.value->range);
+  if (stmt.add)
+    value = binary("nn.add", readPoint(instance, *site, point, stmt.range), value, stmt.range);
+  if (instance.given && site == instance.site && point == instance.point) {
+    instance.given = value;
+    return;
+  }
+  NNType declared = site->points.at(point).type;
+  if (value.type().rank() != declared.rank())
+    fail(Kind::E0350, stmt.value->range, {"`" + point + "` is " + mlir::nn::toString(declared) + ", this is " + mlir::nn::toString(value.type())});
+  for (auto [have, want] : llvm::zip(value.type().getDims(), declared.getDims()))
+    if (want.isStatic() && have != want)
+      fail(Kind::E0350, stmt.value->range, {"`" + point + "` is " + mlir::nn::toString(declared) + ", this is " + mlir::nn::toString(value.type())});
+  mlir::peft::RewireOp::create(builder_, location(stmt.range), layerPath(*site), point, value.value);
+}
+
+void Elaborator::execSample(Instance &instance, const ast::SampleStmt &stmt) {
+  auto *call = stmt.distribution->as<ast::CallExpr>();
+  if (!call)
+    fail(Kind::E0350, stmt.range, {"a sample is drawn from a distribution"});
+  auto *name = call->callee->as<ast::NameExpr>();
+  std::vector<double> numbers;
+  std::vector<mlir::nn::Dim> dims;
+  for (const ast::Argument &arg : call->args) {
+    Value value = eval(*arg.value, instance.env);
+    if (value.isNumber())
+      numbers.push_back(value.number());
+    else if (auto *list = value.list())
+      for (const Value &item : *list)
+        dims.push_back({*item.as<int64_t>(), 0});
+  }
+  instance.env->values[stmt.name.text] = initial(Initializer{name ? name->name : "", numbers}, dims, nullptr, stmt.range);
+}
+
+void Elaborator::execNestedAttach(Instance &instance, const ast::AttachStmt &stmt) {
+  Callable method = methodOf(*stmt.method, instance.env);
+  std::string name = instance.name + "." + (stmt.alias ? stmt.alias->text : method.method->name.text);
+  // `self` is the site that this method sits on.
+  std::vector<Match> matches;
+  const auto &paths = stmt.selector.paths;
+  bool self = paths.size() == 1 && paths[0].size() == 1 && paths[0][0].kind == ast::SelectorPart::Kind::Name && paths[0][0].name == "self";
+  if (self)
+    matches.push_back({instance.site, ""});
+  else
+    matches = resolve(stmt.selector, *instance.site, instance.env, false);
+  int64_t index = 0;
+  for (const Match &match : matches)
+    instantiateAt(*instance.attach, method, *match.node, index++, name, stmt.range);
+}
+
+/// `part(u)`: the point that the method rewires, were it `argument`.
+Tensor Elaborator::applyMethod(Instance &outer, const Callable &method, const Tensor &argument, Range range) {
+  Instance instance;
+  instance.attach = outer.attach;
+  instance.site = outer.site;
+  instance.siteIndex = outer.siteIndex;
+  std::string kind;
+  requireKind(method, *outer.site, range);
+  const ast::Block *body = clauseFor(*method.method, *outer.site, kind);
+  instance.kind = spec_.scopeOf(method.method->range).kinds.at(kind);
+  for (const ast::StmtPtr &stmt : *body)
+    if (auto *rewire = stmt->as<ast::RewireStmt>(); rewire && rewire->target->as<ast::NameExpr>() && instance.point.empty())
+      instance.point = rewire->target->as<ast::NameExpr>()->name;
+  if (instance.point.empty())
+    fail(Kind::E0350, range, {"`" + method.method->name.text + "` rewires nothing, so it has no value"});
+  instance.given = argument;
+  // The same method value applied twice has the same parameters; another one has its own.
+  auto key = std::pair<const void *, const void *>(method.call ? static_cast<const void *>(method.call) : method.method,
+                                                   static_cast<const void *>(outer.site));
+  std::string &name = applied_[key];
+  if (name.empty()) {
+    name = outer.name + "." + method.method->name.text;
+    std::string base = name;
+    auto taken = [&](const std::string &candidate) {
+      return llvm::any_of(applied_, [&](auto &entry) { return entry.first != key && entry.first.second == key.second && entry.second == candidate; });
+    };
+    for (int n = 2; taken(name); ++n)
+      name = base + "_" + std::to_string(n);
+  }
+  instance.name = name;
+  enterMethod(instance, method, *body, range);
+  return *instance.given;
+}
+
+} // namespace peftc::import

@@ -1,0 +1,388 @@
+// Modules: the network's tree from the arch, the primitive modules and the task.
+//
+// In     ArchStmt, TaskStmt, config.json, the checkpoint's tensor names and shapes
+// Out    one peft.module a node, with its forward region; nn.parameter for every weight; rows and checkpoint facts in EmitInfo
+// Errs   E0602 a tensor is missing, E0603 another shape, E0604 another model type, E0355 `require`
+#include "compiler/import/Elaborator.h"
+
+namespace peftc::import {
+using diag::Kind;
+using mlir::nn::Dim;
+using mlir::nn::NNType;
+
+static std::string joinPath(const std::string &a, const std::string &b, const char *separator = ".") {
+  return a.empty() ? b : b.empty() ? a : a + separator + b;
+}
+
+NNType Elaborator::typeFrom(const ast::TypeExpr &type, const EnvPtr &env, bool example) {
+  llvm::SmallVector<Dim> dims;
+  for (const ast::ExprPtr &expr : type.dims) {
+    auto *name = expr->as<ast::NameExpr>();
+    if (name && (name->name == "seq" || name->name == "keys") && !lookup(name->name, env, expr->range)) {
+      dims.push_back(Dim::seq());
+      continue;
+    }
+    std::string spelled(diags_.sources().text(expr->range));
+    Value value = eval(*expr, env);
+    if (!value.isNumber())
+      fail(Kind::E0354, expr->range, {"a length"}, "this is " + value.describe());
+    if (!value.as<int64_t>())
+      fail(Kind::E0351, expr->range, {spelled, std::to_string(value.number())});
+    if (*value.as<int64_t>() < 1)
+      fail(Kind::E0353, expr->range, {spelled, "at least 1", std::to_string(*value.as<int64_t>())});
+    dims.push_back({*value.as<int64_t>(), 0});
+  }
+  mlir::Type element = type.name == "int" ? i64() : type.name == "bool" ? i1() : f32();
+  return NNType::get(context_, example, dims, element);
+}
+
+std::vector<std::string> Elaborator::axesFrom(const ast::TypeExpr &type) {
+  std::vector<std::string> axes;
+  for (const ast::ExprPtr &dim : type.dims)
+    axes.push_back(dim->as<ast::NameExpr>() ? dim->as<ast::NameExpr>()->name : "");
+  return axes;
+}
+
+std::vector<const ast::KindDeclStmt *> Elaborator::kindsOf(const std::vector<ast::Ident> &names, Range range) {
+  std::vector<const ast::KindDeclStmt *> kinds;
+  const Scope &scope = spec_.scopeOf(range);
+  for (const ast::Ident &name : names)
+    if (auto it = scope.kinds.find(name.text); it != scope.kinds.end())
+      kinds.push_back(it->second);
+    else if (name.text != "module")
+      fail(Kind::E0356, name.range, {name.text});
+  return kinds;
+}
+
+// ---- tree ----------------------------------------------------------------------------------------------------------
+
+void Elaborator::addModules(ModuleNode &parent, const ast::ModuleStmt &stmt, const EnvPtr &env) {
+  for (const ast::Ident &name : stmt.names) {
+    ModuleRef ref;
+    ref.isList = stmt.variable.has_value();
+    if (!stmt.variable) {
+      ref.nodes.push_back(addModule(parent, stmt, name.text, std::nullopt, env));
+    } else {
+      Value over = eval(*stmt.over, env);
+      if (!over.list())
+        fail(Kind::E0354, stmt.over->range, {"what modules are repeated over"});
+      for (const Value &item : *over.list()) {
+        auto scope = std::make_shared<Env>(env);
+        scope->values[stmt.variable->text] = item;
+        ref.nodes.push_back(addModule(parent, stmt, name.text, *item.as<int64_t>(), scope));
+      }
+    }
+    parent.named[name.text] = ref;
+    env->modules[name.text] = ref;
+  }
+}
+
+ModuleNode *Elaborator::addModule(ModuleNode &parent, const ast::ModuleStmt &stmt, const std::string &name,
+                                  std::optional<int64_t> index, const EnvPtr &env) {
+  auto owned = std::make_unique<ModuleNode>();
+  ModuleNode &node = *owned;
+  parent.children.push_back(std::move(owned));
+  node.parent = &parent;
+  node.name = name;
+  node.index = index;
+  node.path = joinPath(parent.path, name);
+  if (index)
+    node.path += "." + std::to_string(*index);
+  node.checkpoint = parent.checkpoint;
+  node.hasCheckpoint = parent.hasCheckpoint;
+  node.isNew = parent.isNew;
+  if (stmt.checkpoint) {
+    node.checkpoint = joinPath(parent.checkpoint, evalString(*stmt.checkpoint->name, env));
+    node.hasCheckpoint = !stmt.checkpoint->isNew;
+    node.isNew = stmt.checkpoint->isNew;
+  }
+  const ast::Block *body = &stmt.body;
+  EnvPtr scope;
+  if (stmt.constructor) {
+    auto *call = stmt.constructor->as<ast::CallExpr>();
+    auto *callee = call ? call->callee->as<ast::NameExpr>() : nullptr;
+    const Scope &visible = spec_.scopeOf(stmt.constructor->range);
+    if (!callee || !visible.modules.count(callee->name))
+      fail(Kind::E0356, stmt.constructor->range, {callee ? callee->name : "this"});
+    const ast::ModuleDeclStmt &decl = *visible.modules.at(callee->name);
+    scope = bindParameters(decl.params, call->args, env, fileEnv(decl.range.file), decl.name.text, call->range);
+    node.kinds = kindsOf(decl.kinds, decl.range);
+    body = &decl.body;
+  } else {
+    scope = std::make_shared<Env>(env);
+    node.kinds = kindsOf(stmt.kinds, stmt.range);
+  }
+  for (const ast::KindDeclStmt *kind : node.kinds)
+    node.kindNames.push_back(kind->name.text);
+  node.env = scope;
+  openModule(node);
+  execModuleBody(node, *body, scope);
+  closeModule(node);
+  return &node;
+}
+
+void Elaborator::openModule(ModuleNode &node) {
+  mlir::OpBuilder::InsertionGuard guard(builder_);
+  builder_.setInsertionPointToEnd(module_.getBody());
+  std::string path = node.path.empty() ? "model" : node.path;
+  llvm::SmallVector<llvm::StringRef> kinds(node.kindNames.begin(), node.kindNames.end());
+  node.op = mlir::peft::ModuleOp::create(builder_, builder_.getUnknownLoc(), path, builder_.getStrArrayAttr(kinds),
+                                         builder_.getStrArrayAttr({}), builder_.getDictionaryAttr({}),
+                                         node.index ? builder_.getI64IntegerAttr(*node.index) : mlir::IntegerAttr());
+  node.op.getForward().emplaceBlock();
+}
+
+void Elaborator::closeModule(ModuleNode &node) {
+  mlir::OpBuilder::InsertionGuard guard(builder_);
+  builder_.setInsertionPointToEnd(&node.op.getForward().front());
+  llvm::SmallVector<mlir::Value> values;
+  if (!node.pointOrder.empty()) {
+    const std::string &last = node.pointOrder.back();
+    if (auto it = node.env->values.find(last); it != node.env->values.end() && it->second.as<Tensor>()) {
+      values.push_back(it->second.as<Tensor>()->value);
+      node.resultType = values.back().getType();
+      node.resultAxes = it->second.as<Tensor>()->axes;
+    }
+  }
+  mlir::peft::YieldOp::create(builder_, builder_.getUnknownLoc(), values);
+  llvm::SmallVector<mlir::NamedAttribute> dims;
+  for (const ast::KindDeclStmt *kind : node.kinds)
+    for (const ast::Ident &dim : kind->dims) {
+      auto value = lookup(dim.text, node.env, dim.range);
+      if (value && value->as<int64_t>() && !llvm::any_of(dims, [&](auto &d) { return d.getName() == dim.text; }))
+        dims.push_back(attr(dim.text, intAttr(*value->as<int64_t>())));
+    }
+  node.op.setDimsAttr(builder_.getDictionaryAttr(dims));
+}
+
+void Elaborator::execModuleBody(ModuleNode &node, const ast::Block &body, const EnvPtr &env) {
+  mlir::OpBuilder::InsertionGuard guard(builder_);
+  std::string scope = std::exchange(randomScope_, node.path);
+  for (const ast::StmtPtr &stmt : body) {
+    builder_.setInsertionPointToEnd(&node.op.getForward().front());
+    execModuleStmt(node, *stmt, env);
+  }
+  randomScope_ = scope;
+}
+
+void Elaborator::execModuleStmt(ModuleNode &node, const ast::Stmt &stmt, const EnvPtr &env) {
+  if (auto *dim = stmt.as<ast::DimStmt>()) {
+    env->values[dim->name.text] = evalInt(*dim->value, env, "a length");
+  } else if (auto *let = stmt.as<ast::LetStmt>()) {
+    execLet(*let, env);
+  } else if (auto *require = stmt.as<ast::RequireStmt>()) {
+    if (!evalBool(*require->condition, env))
+      fail(Kind::E0355, stmt.range, {evalString(*require->message, env)});
+  } else if (auto *choice = stmt.as<ast::IfStmt>()) {
+    for (const ast::StmtPtr &inner : branch(*choice, env))
+      execModuleStmt(node, *inner, env);
+  } else if (auto *child = stmt.as<ast::ModuleStmt>()) {
+    addModules(node, *child, env);
+  } else if (auto *input = stmt.as<ast::InputStmt>()) {
+    addInput(node, input->name.text, typeFrom(*input->type, env, true), axesFrom(*input->type), input->range);
+  } else if (auto *weight = stmt.as<ast::WeightStmt>()) {
+    addWeight(node, *weight, env);
+  } else if (auto *bind = stmt.as<ast::BindStmt>()) {
+    mlir::OpBuilder::InsertionGuard guard(builder_);
+    builder_.setInsertionPointToEnd(&node.op.getForward().front());
+    Value value = eval(*bind->value, env);
+    bindPoint(node, bind->name.text, toTensor(value, value.as<int64_t>() ? i64() : f32(), bind->value->range), bind->range);
+  } else if (auto *facts = stmt.as<ast::CheckpointStmt>()) {
+    addCheckpointFacts(*facts, env);
+  } else if (auto *row = stmt.as<ast::RowStmt>()) {
+    addRow(*row, env);
+  } else if (auto *metric = stmt.as<ast::MetricStmt>()) {
+    Value value = eval(*metric->value, env);
+    Tensor tensor = asFloat(toTensor(value, f32(), metric->value->range), metric->value->range);
+    mlir::peft::ResultOp::create(builder_, location(stmt.range), "metric." + metric->name.text, tensor.value);
+    info_.metrics.push_back(metric->name.text);
+  } else {
+    fail(Kind::E0350, stmt.range, {"this statement does not belong into a module"});
+  }
+}
+
+// ---- points --------------------------------------------------------------------------------------------------------
+
+void Elaborator::addInput(ModuleNode &node, const std::string &name, NNType type, std::vector<std::string> axes, Range range) {
+  mlir::Block &block = node.op.getForward().front();
+  auto arg = block.addArgument(type, location(range));
+  llvm::SmallVector<mlir::Attribute> inputs(node.op.getInputs().begin(), node.op.getInputs().end());
+  inputs.push_back(builder_.getStringAttr(name));
+  node.op.setInputsAttr(builder_.getArrayAttr(inputs));
+  bindPoint(node, name, Tensor{arg, std::move(axes)}, range);
+}
+
+void Elaborator::bindPoint(ModuleNode &node, const std::string &name, Tensor value, Range range) {
+  mlir::OpBuilder::InsertionGuard guard(builder_);
+  builder_.setInsertionPointToEnd(&node.op.getForward().front());
+  auto op = mlir::peft::PointOp::create(builder_, location(range), name, value.value);
+  // What the kind calls the axes is what methods call them.
+  for (const ast::KindDeclStmt *kind : node.kinds)
+    for (const ast::KindPoint &point : kind->points)
+      if (point.name.text == name && point.type && static_cast<int64_t>(point.type->dims.size()) == value.type().rank())
+        value.axes = axesFrom(*point.type);
+  value.value = op.getResult();
+  node.env->values[name] = value;
+  if (!node.points.count(name))
+    node.pointOrder.push_back(name);
+  node.points[name] = {value.type(), value.axes};
+}
+
+void Elaborator::addWeight(ModuleNode &node, const ast::WeightStmt &stmt, const EnvPtr &env) {
+  NNType type = typeFrom(*stmt.type, env, false);
+  std::string name = joinPath(node.path, stmt.name.text);
+  std::string local = stmt.checkpoint ? evalString(*stmt.checkpoint->name, env) : "";
+  std::string stored = node.hasCheckpoint || node.isNew ? joinPath(node.checkpoint, local) : "";
+  bool base = node.hasCheckpoint && !local.empty();
+  if (base) {
+    const auto *tensor = checkpoint_.find(stored, info_.prefix);
+    if (!tensor)
+      fail(Kind::E0602, stmt.range, {stored, checkpoint_.directory});
+    std::vector<int64_t> shape;
+    for (Dim dim : type.getDims())
+      shape.push_back(dim.constant);
+    if (tensor->shape != shape)
+      fail(Kind::E0603, stmt.range, {stored, mlir::nn::toString(type), model::toString(tensor->shape)});
+  }
+  declare(name, type, base ? "base" : "new", !base, stored, -1, stmt.range);
+  parameterAxes_[name] = axesFrom(*stmt.type);
+  if (!base)
+    initialize(name, type, stmt.init.get(), env, stmt.range);
+  node.weights[stmt.name.text] = name;
+  node.weightOrder.push_back(stmt.name.text);
+  mlir::OpBuilder::InsertionGuard guard(builder_);
+  builder_.setInsertionPointToEnd(&node.op.getForward().front());
+  bindPoint(node, stmt.name.text, parameter(name, axesFrom(*stmt.type), stmt.range), stmt.range);
+}
+
+Value Elaborator::callModule(ModuleNode &node, std::vector<Value> args, Range range) {
+  if (args.size() != node.op.getInputs().size())
+    fail(Kind::E0350, range, {"`" + node.path + "` is called with " + std::to_string(node.op.getInputs().size()) + " values, not " + std::to_string(args.size())});
+  if (!node.resultType)
+    fail(Kind::E0350, range, {"`" + node.path + "` has no value"});
+  llvm::SmallVector<mlir::Value> values;
+  bool example = false, oneRow = false;
+  for (auto [arg, input] : llvm::zip(args, node.op.getForward().getArguments())) {
+    Tensor value = toTensor(arg, f32(), range);
+    // A module over tokens takes a single row too.
+    auto declaredType = mlir::cast<NNType>(input.getType());
+    if (value.type().rank() + 1 == declaredType.rank() && !declaredType.getDims()[0].isStatic()) {
+      value = emit<mlir::nn::ExpandDimsOp>(range, {value.value}, {attr("axis", intAttr(0))});
+      oneRow = true;
+    }
+    values.push_back(value.value);
+    example |= mlir::cast<NNType>(values.back().getType()).getExample();
+  }
+  auto type = mlir::cast<NNType>(node.resultType).withExample(example);
+  // Called with one row where the module says `seq` of them, the result has one row too.
+  auto declared = mlir::cast<NNType>(node.op.getForward().getArgument(0).getType());
+  auto given = mlir::cast<NNType>(values.front().getType());
+  llvm::SmallVector<Dim> dims(type.getDims());
+  if (given.rank() > 0 && declared.rank() > 0 && !dims.empty() && dims[0] == declared.getDims()[0])
+    dims[0] = given.getDims()[0];
+  auto op = mlir::peft::CallOp::create(builder_, location(range), type.withDims(dims), node.path, values);
+  if (!oneRow)
+    return Tensor{op.getResult(), node.resultAxes};
+  std::vector<std::string> axes(node.resultAxes.begin() + 1, node.resultAxes.end());
+  return emit<mlir::nn::SqueezeOp>(range, {op.getResult()}, {attr("axis", intAttr(0))}, axes);
+}
+
+// ---- the root ------------------------------------------------------------------------------------------------------
+
+void Elaborator::addCheckpointFacts(const ast::CheckpointStmt &stmt, const EnvPtr &env) {
+  auto *use = spec_.task ? spec_.task->task.get() : nullptr;
+  const ast::CallExpr *call = use ? use->as<ast::CallExpr>() : nullptr;
+  const ast::NameExpr *name = use ? (call ? call->callee.get() : use)->as<ast::NameExpr>() : nullptr;
+  if (!stmt.tasks.empty() && !(name && llvm::any_of(stmt.tasks, [&](const ast::Ident &t) { return t.text == name->name; })))
+    return;
+  for (const ast::Field &field : stmt.fields) {
+    std::string text = evalString(*field.value, env);
+    if (field.name.text == "prefix") {
+      info_.prefix = text;
+    } else if (field.name.text == "class") {
+      info_.mergedClass = text;
+    } else if (field.name.text == "model_type") {
+      std::string actual = checkpoint_.config.value("model_type", std::string());
+      if (actual != text)
+        fail(Kind::E0604, spec_.model->arch->range, {actual, text});
+    } else {
+      fail(Kind::E0350, field.name.range, {"a checkpoint has model_type, prefix and class, not `" + field.name.text + "`"});
+    }
+  }
+}
+
+void Elaborator::addRow(const ast::RowStmt &stmt, const EnvPtr &env) {
+  auto *call = stmt.encoder->as<ast::CallExpr>();
+  auto *callee = call ? call->callee->as<ast::NameExpr>() : nullptr;
+  if (!callee)
+    fail(Kind::E0350, stmt.range, {"a row is read by an encoder: tokens, class or number"});
+  EmitInfo::Row row;
+  row.name = stmt.name.text;
+  row.encoder = callee->name;
+  row.args = nlohmann::json::array();
+  for (const ast::Argument &arg : call->args)
+    row.args.push_back(toJson(eval(*arg.value, env), arg.range));
+  bool tokens = row.encoder == "tokens";
+  row.perSeq = tokens;
+  row.dtype = row.encoder == "number" ? "f32" : "i64";
+  NNType type = NNType::get(context_, true, tokens ? llvm::ArrayRef<Dim>{Dim::seq()} : llvm::ArrayRef<Dim>{},
+                            row.dtype == "f32" ? f32() : i64());
+  info_.rows.push_back(row);
+  // The arch may have named the same input already.
+  for (auto [i, input] : llvm::enumerate(root_->op.getInputs()))
+    if (mlir::cast<mlir::StringAttr>(input).getValue() == stmt.name.text)
+      return;
+  addInput(*root_, stmt.name.text, type, tokens ? std::vector<std::string>{"seq"} : std::vector<std::string>{}, stmt.range);
+}
+
+void Elaborator::importModel() {
+  auto *call = spec_.model->arch->as<ast::CallExpr>();
+  auto *name = (call ? call->callee.get() : spec_.model->arch.get())->as<ast::NameExpr>();
+  const Scope &scope = spec_.scopeOf(spec_.model->arch->range);
+  if (!name || !scope.archs.count(name->name))
+    fail(Kind::E0356, spec_.model->arch->range, {name ? name->name : "this"});
+  const ast::ArchStmt &arch = *scope.archs.at(name->name);
+  info_.arch = arch.name.text;
+
+  mlir::OpBuilder::InsertionGuard guard(builder_);
+  builder_.setInsertionPointToEnd(module_.getBody());
+  init_ = mlir::func::FuncOp::create(builder_, builder_.getUnknownLoc(), "init", builder_.getFunctionType({}, {}));
+  init_.addEntryBlock();
+
+  root_ = std::make_unique<ModuleNode>();
+  root_->hasCheckpoint = true;
+  root_->kinds = kindsOf(arch.kinds, arch.range);
+  for (const ast::KindDeclStmt *kind : root_->kinds)
+    root_->kindNames.push_back(kind->name.text);
+  auto env = std::make_shared<Env>(fileEnv(arch.range.file));
+  env->values["cfg"] = Config{checkpoint_.config};
+  root_->env = env;
+  openModule(*root_);
+  execModuleBody(*root_, arch.body, env);
+
+  if (spec_.task) {
+    auto *taskCall = spec_.task->task->as<ast::CallExpr>();
+    auto *taskName = (taskCall ? taskCall->callee.get() : spec_.task->task.get())->as<ast::NameExpr>();
+    const Scope &visible = spec_.scopeOf(spec_.task->range);
+    if (!taskName || !visible.tasks.count(taskName->name))
+      fail(Kind::E0356, spec_.task->range, {taskName ? taskName->name : "this"});
+    const ast::TaskStmt &task = *visible.tasks.at(taskName->name);
+    static const std::vector<ast::Argument> none;
+    EnvPtr bound = bindParameters(task.params, taskCall ? taskCall->args : none, fileEnv(spec_.task->range.file),
+                                  fileEnv(task.range.file), task.name.text, spec_.task->range);
+    // The task's body sees the arch's bindings and its own arguments.
+    for (const auto &[key, value] : bound->values)
+      env->values[key] = value;
+    root_->hasCheckpoint = false;
+    for (const ast::StmtPtr &stmt : task.body) {
+      mlir::OpBuilder::InsertionGuard inner(builder_);
+      builder_.setInsertionPointToEnd(&root_->op.getForward().front());
+      std::string before = std::exchange(randomScope_, "task");
+      execModuleStmt(*root_, *stmt, env);
+      randomScope_ = before;
+    }
+  }
+  closeModule(*root_);
+}
+
+} // namespace peftc::import

@@ -1,0 +1,59 @@
+// Parameters: declarations of weights and of what attaches add, and how they start.
+#include "compiler/import/Elaborator.h"
+
+namespace peftc::import {
+using diag::Kind;
+using mlir::nn::NNType;
+
+mlir::nn::ParameterOp Elaborator::declare(const std::string &name, NNType type, llvm::StringRef role, bool trainable,
+                                          const std::string &checkpoint, int64_t attach, Range range) {
+  mlir::OpBuilder::InsertionGuard guard(builder_);
+  builder_.setInsertionPointToStart(module_.getBody());
+  if (!parameters_.empty())
+    builder_.setInsertionPointAfter(std::prev(parameters_.end())->second);
+  auto op = mlir::nn::ParameterOp::create(builder_, location(range), name, mlir::TypeAttr::get(type), builder_.getStringAttr(role),
+                                          builder_.getBoolAttr(trainable),
+                                          checkpoint.empty() ? mlir::StringAttr() : builder_.getStringAttr(checkpoint),
+                                          builder_.getI64IntegerAttr(attach));
+  parameters_[name] = op;
+  return op;
+}
+
+Tensor Elaborator::parameter(const std::string &name, std::vector<std::string> axes, Range range) {
+  auto it = parameters_.find(name);
+  assert(it != parameters_.end() && "parameters are declared before they are read");
+  auto type = mlir::cast<NNType>(it->second.getType());
+  axes.resize(type.rank());
+  return {mlir::nn::ParamOp::create(builder_, location(range), type, name).getResult(), std::move(axes)};
+}
+
+/// Appends the value with which a parameter starts to @init.
+void Elaborator::initialize(const std::string &name, NNType type, const ast::Expr *init, const EnvPtr &env, Range range) {
+  mlir::OpBuilder::InsertionGuard guard(builder_);
+  builder_.setInsertionPointToEnd(&init_.getBody().front());
+  bool outer = std::exchange(inInit_, true);
+  std::string scope = std::exchange(randomScope_, "init:" + name);
+  auto restore = llvm::make_scope_exit([&] {
+    inInit_ = outer;
+    randomScope_ = scope;
+  });
+  Value value = init ? eval(*init, env) : Value(Initializer{"zeros", {}});
+  if (auto *callable = value.as<Callable>(); callable && callable->kind == Callable::Kind::Builtin)
+    value = Initializer{callable->builtin, {}};
+  if (auto *initializer = value.as<Initializer>())
+    value = initial(*initializer, {type.getDims().begin(), type.getDims().end()}, nullptr, init ? init->range : range);
+  Tensor tensor = asFloat(toTensor(value, f32(), init ? init->range : range), range);
+  if (tensor.value.getParentBlock() != &init_.getBody().front())
+    fail(Kind::E0354, init->range, {"an initial value"}, "it depends on the text that is read");
+  if (!tensor.type().sameShape(type)) {
+    auto both = mlir::nn::broadcastDims(tensor.type().getDims(), type.getDims());
+    if (mlir::failed(both) || llvm::ArrayRef<mlir::nn::Dim>(*both) != type.getDims())
+      fail(Kind::E0350, init->range, {"`" + name + "` is " + mlir::nn::toString(type) + ", its initial value is " + mlir::nn::toString(tensor.type())});
+    tensor.value = mlir::nn::BroadcastOp::create(builder_, location(range), type, tensor.value);
+  }
+  initial_[name] = tensor;
+  initResults_.push_back(tensor.value);
+  initNames_.push_back(name);
+}
+
+} // namespace peftc::import

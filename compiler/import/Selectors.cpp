@@ -1,0 +1,210 @@
+// Selectors: which nodes (or weights) of the tree a path names.
+//
+// Errs   E0401 a selector matches nothing: the component that failed, what is there instead, what would match
+#include "compiler/import/Elaborator.h"
+#include "lang/diag/Suggest.h"
+#include <algorithm>
+
+namespace peftc::import {
+using diag::Kind;
+using Part = ast::SelectorPart;
+
+/// Component by component, `*` stands for one; a pattern without dots at its front matches any suffix (HF PEFT's rule).
+static bool matchesName(const std::string &name, const std::string &pattern) {
+  auto split = [](const std::string &text) {
+    std::vector<std::string> out(1);
+    for (char c : text)
+      if (c == '.')
+        out.emplace_back();
+      else
+        out.back() += c;
+    return out;
+  };
+  auto parts = split(name), wanted = split(pattern);
+  if (wanted.size() > parts.size())
+    return false;
+  for (size_t i = 0; i < wanted.size(); ++i)
+    if (wanted[i] != "*" && wanted[i] != parts[parts.size() - wanted.size() + i])
+      return false;
+  return true;
+}
+
+/// The nodes (and, at a path's end, weights) that one component leads to from `node`.
+void Elaborator::matchPart(const Part &part, ModuleNode &node, const EnvPtr &env, bool weights, std::vector<Match> &out) {
+  auto enter = [&](const ModuleRef &ref) {
+    int64_t count = static_cast<int64_t>(ref.nodes.size()), start = 0, stop = count, step = 1;
+    auto bound = [&](const ast::ExprPtr &expr, int64_t fallback) {
+      int64_t value = expr ? evalInt(*expr, env, "an index") : fallback;
+      return value < 0 ? value + count : value;
+    };
+    if (part.indexed && part.index) {
+      start = bound(part.index, 0);
+      stop = start + 1;
+    } else if (part.indexed) {
+      start = bound(part.start, 0);
+      stop = std::min(bound(part.stop, count), count);
+      step = part.step ? std::max<int64_t>(1, evalInt(*part.step, env, "a step")) : 1;
+    }
+    for (int64_t i = start; i < stop; i += step)
+      if (i >= 0 && i < count)
+        out.push_back({ref.nodes[i], ""});
+  };
+  std::function<void(ModuleNode &)> below = [&](ModuleNode &from) {
+    out.push_back({&from, ""});
+    for (auto &child : from.children)
+      below(*child);
+  };
+  switch (part.kind) {
+  case Part::Kind::Name:
+    if (auto it = node.named.find(part.name); it != node.named.end())
+      enter(it->second);
+    else if (weights && node.weights.count(part.name))
+      out.push_back({&node, part.name});
+    else if (!node.parent && (part.name == "model" || (spec_.model && part.name == spec_.model->name.text)))
+      out.push_back({&node, ""});
+    break;
+  case Part::Kind::Star:
+    for (auto &child : node.children)
+      out.push_back({child.get(), ""});
+    if (weights)
+      for (const std::string &weight : node.weightOrder)
+        out.push_back({&node, weight});
+    break;
+  case Part::Kind::DoubleStar:
+    below(node);
+    break;
+  case Part::Kind::Alternatives:
+    for (const auto &alternative : part.alternatives)
+      if (std::vector<Match> reached; matchPath(alternative, node, env, weights, reached) == alternative.size())
+        out.insert(out.end(), reached.begin(), reached.end());
+    break;
+  case Part::Kind::Checkpoint: {
+    std::vector<Match> all;
+    std::swap(all, out);
+    below(node);
+    std::swap(all, out);
+    for (const Match &match : all)
+      if (match.node->hasCheckpoint && !match.node->checkpoint.empty() && matchesName(match.node->checkpoint, part.name) &&
+          !(match.node->parent && match.node->parent->checkpoint == match.node->checkpoint))
+        out.push_back(match);
+    break;
+  }
+  }
+}
+
+/// Follows a path from `node`; returns how many components led somewhere (all of them when it matches).
+size_t Elaborator::matchPath(const std::vector<Part> &path, ModuleNode &node, const EnvPtr &env, bool weights, std::vector<Match> &out) {
+  std::vector<Match> reached = {{&node, ""}};
+  for (size_t at = 0; at < path.size(); ++at) {
+    std::vector<Match> next;
+    for (const Match &match : reached)
+      if (match.weight.empty())
+        matchPart(path[at], *match.node, env, weights && at + 1 == path.size(), next);
+    if (next.empty()) {
+      out.insert(out.end(), reached.begin(), reached.end()); // how far it came, for the message
+      return at;
+    }
+    reached = std::move(next);
+  }
+  out.insert(out.end(), reached.begin(), reached.end());
+  return path.size();
+}
+
+void Elaborator::keepWhere(const ast::Expr &where, const EnvPtr &env, std::vector<Match> &matches) {
+  std::vector<Match> kept;
+  for (const Match &match : matches) {
+    bool keep = false;
+    std::vector<std::string> kinds = match.node->kindNames;
+    if (kinds.empty())
+      kinds.push_back("module");
+    for (const std::string &kind : kinds) {
+      auto scope = std::make_shared<Env>(env);
+      scope->values["kind"] = kind;
+      scope->values["name"] = match.node->name;
+      scope->values["path"] = match.node->path;
+      for (const ModuleNode *up = match.node; up; up = up->parent)
+        if (up->index) {
+          scope->values["index"] = *up->index;
+          break;
+        }
+      for (const auto &[name, decl] : spec_.scopeOf(where.range).kinds)
+        scope->values.insert({name, name});
+      keep |= evalBool(where, scope);
+    }
+    if (keep)
+      kept.push_back(match);
+  }
+  matches = std::move(kept);
+}
+
+std::vector<Elaborator::Match> Elaborator::resolve(const ast::Selector &selector, ModuleNode &from, const EnvPtr &env, bool weights) {
+  std::vector<Match> matches, excluded, unique;
+  for (const auto &path : selector.paths) {
+    std::vector<Match> reached;
+    size_t depth = matchPath(path, from, env, weights, reached);
+    if (depth < path.size())
+      reportNoMatch(path, depth, reached);
+    matches.insert(matches.end(), reached.begin(), reached.end());
+  }
+  for (const auto &path : selector.except)
+    if (std::vector<Match> reached; matchPath(path, from, env, weights, reached) == path.size())
+      excluded.insert(excluded.end(), reached.begin(), reached.end());
+  if (selector.where)
+    keepWhere(*selector.where, env, matches);
+  auto same = [](const Match &a, const Match &b) { return a.node == b.node && a.weight == b.weight; };
+  auto under = [](const ModuleNode *node, const ModuleNode *top) {
+    for (; node; node = node->parent)
+      if (node == top)
+        return true;
+    return false;
+  };
+  for (const Match &match : matches) {
+    bool drop = llvm::any_of(unique, [&](const Match &m) { return same(m, match); }) ||
+                llvm::any_of(excluded, [&](const Match &m) { return m.weight.empty() ? under(match.node, m.node) : same(m, match); });
+    if (!drop)
+      unique.push_back(match);
+  }
+  if (unique.empty())
+    fail(Kind::E0401, selector.range, {info_.arch}, "nothing is left of this");
+  return unique;
+}
+
+static std::string spell(const Part &part) {
+  switch (part.kind) {
+  case Part::Kind::Star: return "*";
+  case Part::Kind::DoubleStar: return "**";
+  case Part::Kind::Checkpoint: return "\"" + part.name + "\"";
+  default: return part.indexed ? part.name + "[*]" : part.name;
+  }
+}
+
+void Elaborator::reportNoMatch(const std::vector<Part> &path, size_t depth, const std::vector<Match> &reached) {
+  std::string prefix;
+  for (size_t i = 0; i < depth; ++i)
+    prefix += (prefix.empty() ? "" : ".") + spell(path[i]);
+  std::vector<std::string> there;
+  for (const Match &match : reached) {
+    auto add = [&](const std::string &name) {
+      if (std::find(there.begin(), there.end(), name) == there.end())
+        there.push_back(name);
+    };
+    for (const auto &child : match.node->children)
+      add(child->name);
+    if (depth + 1 == path.size())
+      for (const std::string &weight : match.node->weightOrder)
+        add(weight);
+  }
+  auto report = diags_.report(Kind::E0401, path[depth].range, {info_.arch});
+  report.here(prefix.empty() ? "no module of this name" : "no child of this name under `" + prefix + "`");
+  std::string list;
+  for (const std::string &name : there)
+    list += (list.empty() ? "" : ", ") + name;
+  report.note("`" + (prefix.empty() ? info_.arch : prefix) + "` has " + (list.empty() ? "no children" : list));
+  if (auto better = diag::suggest(path[depth].name, there)) {
+    report.help("there is `" + (prefix.empty() ? "" : prefix + ".") + *better + "`");
+    report.fixit(path[depth].range, *better);
+  }
+  throw Failed{};
+}
+
+} // namespace peftc::import
