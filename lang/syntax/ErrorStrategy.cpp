@@ -12,16 +12,15 @@ namespace {
 
 /// The token in words: SEP stands for what it was made from.
 std::string describe(antlr4::Parser *parser, Token *&token) {
-  auto *stream = parser->getTokenStream();
-  bool atLineEnd = token->getType() == Parser::SEP;
-  while (token->getType() == Parser::SEP && token->getTokenIndex() + 1 < stream->size() &&
-         (stream->get(token->getTokenIndex() + 1)->getType() == Parser::SEP ||
-          stream->get(token->getTokenIndex() + 1)->getType() == Token::EOF))
-    token = stream->get(token->getTokenIndex() + 1);
   if (token->getType() == Token::EOF)
     return "end of the text";
-  if (atLineEnd && token->getTokenIndex() + 1 < stream->size()) {
-    Token *next = stream->get(token->getTokenIndex() + 1);
+  if (token->getType() == Parser::SEP) {
+    auto *stream = parser->getTokenStream();
+    Token *next = token;
+    while (next->getType() == Parser::SEP)
+      next = stream->get(next->getTokenIndex() + 1);
+    if (next->getType() == Token::EOF && next->getStartIndex() == token->getStartIndex())
+      return "end of the text";
     if (next->getType() != Parser::RBRACE)
       return "end of the statement";
     token = next;
@@ -110,7 +109,7 @@ bool isStatementList(size_t rule) {
 
 } // namespace
 
-void ErrorStrategy::report(antlr4::Parser *parser, Token *token, std::string expected) {
+void ErrorStrategy::report(antlr4::Parser *parser, Token *token, std::string expected, Token *first) {
   if (reported_)
     return;
   reported_ = true;
@@ -122,7 +121,6 @@ void ErrorStrategy::report(antlr4::Parser *parser, Token *token, std::string exp
   auto report = diags_.report(diag::Kind::E0101, range, {what});
   if (!expected.empty())
     report.here("expected " + expected);
-  Token *first = statementStart(parser);
   if (!first)
     return;
   const std::string word = first->getText();
@@ -138,7 +136,7 @@ void ErrorStrategy::reportError(antlr4::Parser *parser, const antlr4::Recognitio
   Token *offending = error.getOffendingToken() ? error.getOffendingToken() : parser->getCurrentToken();
   // After some look-ahead the parser still stands at the beginning, so its expectations are not of the offending token.
   bool here = offending == parser->getCurrentToken();
-  report(parser, offending, here ? expectation(parser) : "");
+  report(parser, offending, here ? expectation(parser) : "", statementStart(parser));
 }
 
 void ErrorStrategy::recover(antlr4::Parser *parser, std::exception_ptr error) {
@@ -162,7 +160,7 @@ void ErrorStrategy::sync(antlr4::Parser *parser) {
       return;
     if (parser->getATN().nextTokens(parser->getATN().states[parser->getState()]).contains(next))
       return;
-    report(parser, parser->getCurrentToken(), "a statement");
+    report(parser, parser->getCurrentToken(), "a statement", parser->getCurrentToken());
     skipStatement(parser, parser->getCurrentToken()->getTokenIndex());
   }
 }

@@ -23,7 +23,8 @@ private:
   diag::Engine &diags_;
   bool reported_ = false; ///< in the present statement
 
-  void report(antlr4::Parser *parser, antlr4::Token *token, std::string expected);
+  /// `first`: the token with which the statement begins, if there is one.
+  void report(antlr4::Parser *parser, antlr4::Token *token, std::string expected, antlr4::Token *first);
   void skipStatement(antlr4::Parser *parser, size_t from);
 };
 

@@ -52,6 +52,8 @@ public:
   FilteredTokens run() {
     for (at_ = 0; at_ < raw_.size() && !tooDeep_; ++at_)
       token(static_cast<CommonToken &>(*raw_[at_]));
+    if (inParentheses() && open_.back().line == brokenLine_)
+      closeParentheses(false);
     closeAll();
     separator();
     make(Token::EOF, "", piece_.points());
