@@ -183,6 +183,7 @@ private:
     const std::string text = token.getText();
     if (token.getType() == Lexer::DOC) {
       std::string line = text.substr(text.size() > 3 && text[3] == ' ' ? 4 : 3);
+      line.resize(line.find_last_not_of(" \t") + 1);
       doc_ += doc_.empty() ? line : "\n" + line;
       return;
     }

@@ -1,7 +1,7 @@
 // The formatter keeps tokens, comments and meaning, and itself.
 #include "lang/ast/Dump.h"
 #include "lang/format/Format.h"
-#include "tests/lang/Check.h"
+#include "tests/lang/Mutate.h"
 
 static std::string formatted(const std::string &text) {
   peftc::SourceMap sources;
@@ -64,8 +64,26 @@ static void testBroken() {
   CHECK_EQ(formatted("phase   warm( steps = 3 ) {\ntrain W\n}\n"), "phase warm(steps = 3) {\n  train W\n}\n");
 }
 
+/// Damaged texts that are still well-formed, in odd layouts.
+static void testMutated() {
+  Mutator mutator(7);
+  int seen = 0;
+  for (int round = 0; round < 1500 && failures == 0; ++round) {
+    std::string text = mutator.next(false);
+    Parsed parsed(text);
+    if (!parsed.diags.all().empty())
+      continue;
+    ++seen;
+    std::string once = formatted(text);
+    CHECK_EQ(formatted(once), once);
+    CHECK_EQ(peftc::ast::dump(Parsed(once).file), peftc::ast::dump(parsed.file));
+  }
+  CHECK(seen > 300);
+}
+
 int main() {
   testStdlib();
+  testMutated();
   testMessy();
   testBroken();
   return failures != 0;
