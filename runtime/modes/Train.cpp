@@ -213,7 +213,7 @@ json readResumed(TrainRequest &request, const Bundle &bundle, const Arguments &a
                        "resume with the trainer that started it");
   const json options = runOptionsOf(bundle.manifest, [&] {
                          std::map<std::string, std::string> all;
-                         for (const auto &[name, value] : run.value("options", json::object()).items())
+                         for (const auto &[name, value] : run.at("options").items())
                            if (!value.is_null())
                              all[name] = value.is_string() ? value.get<std::string>() : value.dump();
                          for (const auto &[name, value] : overridesOf(arguments))
