@@ -65,6 +65,7 @@ private:
     std::string text;
     Range range;
     size_t line;
+    bool assumed = false; ///< not in the text: already reported as missing
   };
 
   const Piece &piece_;
@@ -73,7 +74,10 @@ private:
   FilteredTokens out_;
   std::vector<Open> open_;
   std::string doc_;
-  size_t at_ = 0, strangeLine_ = 0, brokenLine_ = 0, chained_ = 0;
+  size_t at_ = 0, strangeLine_ = 0, brokenLine_ = 0, bracketLine_ = 0, chained_ = 0;
+  std::string first_;          // token of the present statement,
+  size_t firstColumn_ = 0;     // its column,
+  bool hasBlock_ = false;      // and whether a `{` followed
   size_t previousLine_ = 0, end_ = 0; // of the last visible token
   std::string previous_, beforePrevious_;
   bool tooDeep_ = false;
@@ -130,8 +134,9 @@ private:
     make(closerType(opener.text), closer(opener.text), end_);
   }
   void reportUnclosed(const Open &opener) {
-    if (tooDeep_)
+    if (tooDeep_ || opener.assumed || bracketLine_ == opener.line)
       return;
+    bracketLine_ = opener.line;
     diags_.report(diag::Kind::E0102, opener.range, {opener.text}).here(std::string("no `") + closer(opener.text) + "` for this");
   }
   /// Closes open brackets down to (not including) the nearest `{`, or all of them; one message for one slip.
@@ -174,6 +179,10 @@ private:
     bool star = (previous_ == "*" || previous_ == "**") && beforeStar.count(beforePrevious_);
     if (kContinuing.count(text) || (kExpecting.count(previous_) && !star && !surelyStarts))
       return;
+    if (lacksBlock(token)) {
+      diags_.report(diag::Kind::E0101, piece_.range(end_, end_), {"end of the line"}).here("expected `{`");
+      assumeBlock(end_);
+    }
     separator();
   }
 
@@ -198,6 +207,12 @@ private:
 
   /// False: the token was dropped and leaves no trace.
   bool visible(const Token &token, const std::string &text) {
+    if (out_.tokens.empty() || out_.tokens.back()->getType() == Parser::SEP || previous_ == "{") {
+      first_ = text;
+      firstColumn_ = token.getCharPositionInLine();
+      hasBlock_ = false;
+    }
+    hasBlock_ |= text == "{";
     if (token.getType() == Lexer::STRANGE)
       return strange(token, text), false;
     if (text == ";") {
@@ -220,6 +235,18 @@ private:
     return true;
   }
 
+  void assumeBlock(size_t at) {
+    closeParentheses(false);
+    open_.push_back({"{", piece_.range(at, at), previousLine_, true});
+    end_ = at;
+    hasBlock_ = true;
+    make(Lexer::LBRACE, "{", at);
+  }
+  /// A declaration whose `{` is missing: the next line is indented.
+  bool lacksBlock(const Token &token) const {
+    static const Words bodied = {"method", "arch", "module", "optimizer"};
+    return open_.empty() && bodied.count(first_) && !hasBlock_ && token.getCharPositionInLine() > firstColumn_ && previous_ != "=";
+  }
   void deep(const Token &token) {
     if (!tooDeep_)
       diags_.report(diag::Kind::E0113, piece_.range(token));
@@ -227,6 +254,11 @@ private:
     out_.damaged.push_back({piece_.range(token).file, 0, UINT32_MAX});
   }
   void opening(const Token &token, const std::string &text) {
+    static const Words beforeSelector = {"to", "train", "freeze", "except", "for", ".", ",", "{", "("};
+    if (text == "{" && previous_ == "{" && token.getLine() == previousLine_ && !beforeSelector.count(beforePrevious_)) {
+      diags_.report(diag::Kind::E0101, piece_.range(token), {"`{`"}).here("one `{` opens the block").fixit(piece_.range(token), "");
+      return;
+    }
     if (open_.size() >= kMaxDepth)
       return deep(token);
     open_.push_back({text, piece_.range(token), token.getLine()});
@@ -237,7 +269,7 @@ private:
       closeParentheses();
     bool stray = open_.empty() || (text == "}" ? false : !inParentheses());
     if (stray) {
-      if (token.getLine() != brokenLine_)
+      if (token.getLine() != brokenLine_ && token.getLine() != bracketLine_)
         diags_.report(diag::Kind::E0103, piece_.range(token), {text}).fixit(piece_.range(token), "");
       out_.damaged.push_back(lineAround(token));
       return false;
@@ -247,9 +279,11 @@ private:
       separator();
     open_.pop_back();
     if (text != closer(opener.text)) {
-      diags_.report(diag::Kind::E0102, opener.range, {opener.text})
-          .here(std::string("no `") + closer(opener.text) + "` for this")
-          .label(piece_.range(token), "this closes another kind of bracket");
+      if (bracketLine_ != token.getLine())
+        diags_.report(diag::Kind::E0102, opener.range, {opener.text})
+            .here(std::string("no `") + closer(opener.text) + "` for this")
+            .label(piece_.range(token), "this closes another kind of bracket");
+      bracketLine_ = token.getLine();
       out_.damaged.push_back(lineAround(token));
       make(closerType(opener.text), closer(opener.text), token.getStartIndex());
       return true;
@@ -280,6 +314,9 @@ private:
     closed->setType(Lexer::STRING);
     closed->setText("\"\"");
     push(std::move(closed));
+    const std::string text = token.getText();
+    if (size_t last = text.find_last_not_of(" \t"); last > 0 && text[last] == '{') // a block opens behind what was swallowed
+      assumeBlock(token.getStopIndex() + 1);
   }
 
   /// Digits immediately followed by `%`, and no operand after it on the line.
