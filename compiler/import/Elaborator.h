@@ -9,6 +9,7 @@
 #include "compiler/import/Value.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/Diagnostics.h"
+#include "llvm/ADT/ScopeExit.h"
 #include <set>
 
 namespace peftc::import {

@@ -126,7 +126,7 @@ void Elaborator::enterMethod(Instance &instance, const Callable &method, const a
                                 method.call ? method.call->range : range, limit);
   Instance *outer = std::exchange(instance_, &instance);
   std::string random = std::exchange(randomScope_, instance.site->path + "/" + instance.name);
-  auto restore = llvm::make_scope_exit([&] {
+  llvm::scope_exit restore([&] {
     instance_ = outer;
     randomScope_ = random;
   });

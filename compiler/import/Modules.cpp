@@ -215,7 +215,7 @@ void Elaborator::addInput(ModuleNode &node, const std::string &name, NNType type
 void Elaborator::bindPoint(ModuleNode &node, const std::string &name, Tensor value, Range range) {
   mlir::OpBuilder::InsertionGuard guard(builder_);
   builder_.setInsertionPointToEnd(&node.op.getForward().front());
-  auto op = mlir::peft::PointOp::create(builder_, location(range), name, value.value);
+  auto op = mlir::peft::PointOp::create(builder_, location(range), value.type(), name, value.value);
   // What the kind calls the axes is what methods call them.
   for (const ast::KindDeclStmt *kind : node.kinds)
     for (const ast::KindPoint &point : kind->points)

@@ -11,7 +11,7 @@ mlir::nn::ParameterOp Elaborator::declare(const std::string &name, NNType type, 
   builder_.setInsertionPointToStart(module_.getBody());
   if (!parameters_.empty())
     builder_.setInsertionPointAfter(std::prev(parameters_.end())->second);
-  auto op = mlir::nn::ParameterOp::create(builder_, location(range), name, mlir::TypeAttr::get(type), builder_.getStringAttr(role),
+  auto op = mlir::nn::ParameterOp::create(builder_, location(range), builder_.getStringAttr(name), mlir::TypeAttr::get(type), builder_.getStringAttr(role),
                                           builder_.getBoolAttr(trainable),
                                           checkpoint.empty() ? mlir::StringAttr() : builder_.getStringAttr(checkpoint),
                                           builder_.getI64IntegerAttr(attach));
@@ -33,7 +33,7 @@ void Elaborator::initialize(const std::string &name, NNType type, const ast::Exp
   builder_.setInsertionPointToEnd(&init_.getBody().front());
   bool outer = std::exchange(inInit_, true);
   std::string scope = std::exchange(randomScope_, "init:" + name);
-  auto restore = llvm::make_scope_exit([&] {
+  llvm::scope_exit restore([&] {
     inInit_ = outer;
     randomScope_ = scope;
   });

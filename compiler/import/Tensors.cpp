@@ -25,11 +25,16 @@ Tensor Elaborator::emitNamed(llvm::StringRef op, Range range, std::vector<mlir::
   // Inherent attributes live in the op's properties: make an untyped op first to have them converted.
   mlir::DictionaryAttr dictionary = mlir::DictionaryAttr::get(context_, attributes);
   llvm::SmallVector<char> storage(registered->getOpPropertyByteSize() + 16);
-  mlir::OpaqueProperties properties(storage.data());
-  registered->initOpProperties(properties, mlir::OpaqueProperties(nullptr));
-  auto destroy = llvm::make_scope_exit([&] { registered->destroyOpProperties(properties); });
-  if (mlir::failed(registered->setOpPropertiesFromAttribute(state.name, properties, dictionary,
-                                                            [&] { return mlir::emitError(loc); })) ||
+  bool hasProperties = registered->getOpPropertyByteSize() > 0;
+  mlir::OpaqueProperties properties(hasProperties ? storage.data() : nullptr);
+  if (hasProperties)
+    registered->initOpProperties(properties, mlir::OpaqueProperties(nullptr));
+  llvm::scope_exit destroy([&] {
+    if (hasProperties)
+      registered->destroyOpProperties(properties);
+  });
+  if ((hasProperties && mlir::failed(registered->setOpPropertiesFromAttribute(state.name, properties, dictionary,
+                                                                              [&] { return mlir::emitError(loc); }))) ||
       mlir::failed(infer->inferReturnTypes(context_, loc, operands, dictionary, properties, {}, types)))
     fail(Kind::E0350, range, {message});
   state.addTypes(types);

@@ -1,0 +1,359 @@
+// InlineHooks (nn-inline-hooks): inline the arch and every rewiring into whole functions.
+//
+// In     peft.module tree with forward regions; peft.instance in order of application
+// Out    @train, @eval, @predict on the rows of a batch (one mode each: no nn.by_mode is left);
+//        @"site.<path>" for a rewired site with points x, W, y, and @"hook.<path>.<point>" for any other rewired point,
+//        which nn-derive-merge reads
+// Errs   a point read before it exists (sites has checked all that it can; what is left is reported here with its place)
+//
+// At one point, instances apply in textual order. A rewiring's operations are cloned when its point is reached, so
+// `peft.read` finds what earlier attaches left. Types are inferred again: a longer text (a prompt) reaches everything behind it.
+#include "compiler/passes/nn/InlineHooks.h"
+#include "dialects/nn/Nn.h"
+#include "dialects/peft/Peft.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/IRMapping.h"
+#include "llvm/ADT/MapVector.h"
+#include "llvm/ADT/StringMap.h"
+#include "llvm/ADT/StringSet.h"
+#include <map>
+
+using namespace mlir;
+using namespace mlir::nn;
+
+namespace {
+using PointKey = std::pair<std::string, std::string>; // site, point
+
+class Inliner {
+public:
+  explicit Inliner(ModuleOp module) : module(module), builder(module.getContext()) {
+    for (auto op : module.getOps<peft::ModuleOp>())
+      modules[op.getSymName()] = op;
+    for (auto op : module.getOps<peft::InstanceOp>()) {
+      op.walk([&](peft::RewireOp rewire) {
+        rewires[{rewire.getSite().str(), rewire.getPoint().str()}].push_back({instances.size(), rewire});
+      });
+      instances.push_back(op);
+    }
+  }
+  LogicalResult run() {
+    if (failed(program("train", true, {"loss", "logits"}, false)) || failed(program("eval", false, {"loss", "logits"}, true)) ||
+        failed(program("predict", false, {"logits"}, false)))
+      return failure();
+    for (auto op : llvm::to_vector(module.getOps<peft::ModuleOp>()))
+      if (failed(siteFunctions(op)))
+        return failure();
+    return success();
+  }
+
+private:
+  struct Rewire {
+    size_t instance;
+    peft::RewireOp op;
+  };
+
+  // ---- one function ----
+  func::FuncOp begin(StringRef name, TypeRange inputs, Location loc) {
+    points.clear();
+    results.clear();
+    memo.assign(instances.size(), IRMapping());
+    extra.clear();
+    outsideAllowed = false;
+    builder.setInsertionPointToEnd(module.getBody());
+    auto func = func::FuncOp::create(builder, loc, name, builder.getFunctionType(inputs, {}));
+    func.addEntryBlock();
+    builder.setInsertionPointToStart(&func.getBody().front());
+    return func;
+  }
+
+  void finish(func::FuncOp func, ArrayRef<std::pair<std::string, Value>> named) {
+    SmallVector<Value> values;
+    for (auto &[name, value] : named)
+      values.push_back(value);
+    func::ReturnOp::create(builder, func.getLoc(), values);
+    func.setFunctionType(builder.getFunctionType(func.getBody().front().getArgumentTypes(), TypeRange(ValueRange(values))));
+    for (auto [i, entry] : llvm::enumerate(named))
+      func.setResultAttr(i, "nn.name", builder.getStringAttr(entry.first));
+    for (Operation &op : llvm::make_early_inc_range(llvm::reverse(func.getBody().front())))
+      if (isOpTriviallyDead(&op))
+        op.erase();
+  }
+
+  LogicalResult program(StringRef name, bool train, ArrayRef<StringRef> wanted, bool metrics) {
+    peft::ModuleOp root = modules.lookup("model");
+    if (!root)
+      return module.emitError("there is no peft.module @model");
+    training = train;
+    auto func = begin(name, root.getForward().getArgumentTypes(), root.getLoc());
+    func->setAttr("nn.mode", builder.getStringAttr(train ? "train" : "infer"));
+    SmallVector<Value> args(func.getArguments().begin(), func.getArguments().end());
+    for (auto [i, input] : llvm::enumerate(root.getInputs()))
+      func.setArgAttr(i, "nn.name", input);
+    FailureOr<Value> value = inlineModule("model", args, instances.size());
+    if (failed(value))
+      return failure();
+    SmallVector<std::pair<std::string, Value>> named;
+    for (StringRef want : wanted) {
+      auto it = points.find({"model", want.str()});
+      if (it == points.end())
+        return root.emitError("the model has no point `") << want << "`";
+      named.push_back({want.str(), it->second});
+    }
+    if (train || metrics)
+      if (failed(addLossTerms(named.front().second)))
+        return failure();
+    if (metrics)
+      for (auto &[result, v] : results)
+        named.push_back({result, v});
+    finish(func, named);
+    // Targets have no place where only logits are wanted.
+    for (unsigned i = func.getNumArguments(); i-- > 0;)
+      if (func.getArgument(i).use_empty() && name == "predict")
+        if (failed(func.eraseArgument(i)))
+          return failure();
+    return success();
+  }
+
+  LogicalResult addLossTerms(Value &loss) {
+    for (auto [i, instance] : llvm::enumerate(instances))
+      for (auto term : instance.getOps<peft::LossOp>()) {
+        FailureOr<Value> value = materialize(term.getValue(), i);
+        if (failed(value))
+          return failure();
+        loss = AddOp::create(builder, term.getLoc(), loss, *value);
+      }
+    return success();
+  }
+
+  // ---- modules ----
+  FailureOr<Value> inlineModule(StringRef path, ValueRange args, size_t limit) {
+    peft::ModuleOp op = modules.lookup(path);
+    if (!op)
+      return module.emitError("there is no peft.module @") << path, failure();
+    IRMapping mapping;
+    Block &body = op.getForward().front();
+    mapping.map(body.getArguments(), args);
+    for (Operation &inner : body) {
+      if (auto point = dyn_cast<peft::PointOp>(inner)) {
+        FailureOr<Value> value = rewire(path, point.getName(), mapping.lookup(point.getValue()), limit);
+        if (failed(value))
+          return failure();
+        mapping.map(point.getResult(), *value);
+      } else if (auto call = dyn_cast<peft::CallOp>(inner)) {
+        SmallVector<Value> values;
+        for (Value arg : call.getArgs())
+          values.push_back(mapping.lookup(arg));
+        FailureOr<Value> value = inlineModule(call.getCallee(), values, limit);
+        if (failed(value))
+          return failure();
+        mapping.map(call.getResult(), *value);
+      } else if (auto result = dyn_cast<peft::ResultOp>(inner)) {
+        results[result.getName().str()] = mapping.lookup(result.getValue());
+      } else if (auto mode = dyn_cast<ByModeOp>(inner)) {
+        mapping.map(mode.getResult(), mapping.lookup(training ? mode.getTrain() : mode.getInfer()));
+      } else if (auto yield = dyn_cast<peft::YieldOp>(inner)) {
+        return yield.getValues().empty() ? Value() : mapping.lookup(yield.getValues().front());
+      } else if (failed(clone(inner, mapping))) {
+        return failure();
+      }
+    }
+    return op.emitError("has no peft.yield"), failure();
+  }
+
+  FailureOr<Value> rewire(StringRef path, StringRef point, Value value, size_t limit) {
+    PointKey key{path.str(), point.str()};
+    points[key] = value;
+    auto it = rewires.find(key);
+    if (it == rewires.end())
+      return value;
+    for (Rewire &entry : it->second) {
+      if (entry.instance >= limit)
+        break;
+      FailureOr<Value> next = materialize(entry.op.getValue(), entry.instance);
+      if (failed(next))
+        return failure();
+      points[key] = *next;
+    }
+    return points[key];
+  }
+
+  // ---- instances ----
+  FailureOr<Value> materialize(Value value, size_t index) {
+    IRMapping &mapping = memo[index];
+    if (Value done = mapping.lookupOrNull(value))
+      return done;
+    Operation *op = value.getDefiningOp();
+    if (auto read = dyn_cast<peft::ReadOp>(op)) {
+      auto it = points.find({read.getSite().str(), read.getPoint().str()});
+      if (it == points.end() && !outsideAllowed)
+        return op->emitError("`") << read.getPoint() << "` of `" << read.getSite() << "` is read before it is computed", failure();
+      Value found = it == points.end() ? outside(read) : it->second;
+      mapping.map(value, found);
+      return found;
+    }
+    if (auto mode = dyn_cast<ByModeOp>(op)) {
+      FailureOr<Value> chosen = materialize(training ? mode.getTrain() : mode.getInfer(), index);
+      if (succeeded(chosen))
+        memo[index].map(value, *chosen);
+      return chosen;
+    }
+    for (Value operand : op->getOperands())
+      if (failed(materialize(operand, index)))
+        return failure();
+    if (auto base = dyn_cast<peft::BaseOp>(op)) {
+      SmallVector<Value> args;
+      for (Value arg : base.getArgs())
+        args.push_back(memo[index].lookup(arg));
+      auto saved = points;
+      FailureOr<Value> result = inlineModule(instances[index].getSite(), args, index);
+      points = saved;
+      if (succeeded(result))
+        memo[index].map(value, *result);
+      return result;
+    }
+    if (failed(clone(*op, memo[index])))
+      return failure();
+    return memo[index].lookup(value);
+  }
+
+  /// A value from outside of the function being built becomes an argument of it.
+  Value outside(peft::ReadOp read) {
+    std::string name = (read.getSite() + "." + read.getPoint()).str();
+    Value &arg = extra[name];
+    if (!arg)
+      arg = builder.getInsertionBlock()->addArgument(read.getType(), read.getLoc());
+    return arg;
+  }
+
+  /// Clones an op with mapped operands and infers its result type again.
+  LogicalResult clone(Operation &op, IRMapping &mapping) {
+    Operation *copy = op.clone(mapping);
+    if (auto infer = dyn_cast<InferTypeOpInterface>(copy)) {
+      SmallVector<Type> types;
+      if (failed(infer.inferReturnTypes(op.getContext(), op.getLoc(), copy->getOperands(), copy->getAttrDictionary(),
+                                        copy->getPropertiesStorage(), copy->getRegions(), types))) {
+        copy->destroy();
+        return failure();
+      }
+      copy->getResult(0).setType(types.front());
+    } else if (auto random = dyn_cast<RandomOp>(copy); random && random.getLike()) {
+      copy->getResult(0).setType(random.getLike().getType().withElement(random.getType().getElement()));
+    }
+    builder.insert(copy);
+    return success();
+  }
+
+  // ---- functions for nn-derive-merge ----
+  LogicalResult siteFunctions(peft::ModuleOp op) {
+    StringRef path = op.getSymName();
+    SmallVector<StringRef> rewired;
+    op.walk([&](peft::PointOp point) {
+      if (rewires.count({path.str(), point.getName().str()}))
+        rewired.push_back(point.getName());
+    });
+    if (rewired.empty())
+      return success();
+    training = false;
+    std::map<std::string, std::string> weights; // point -> parameter
+    bool hasY = false;
+    op.walk([&](peft::PointOp point) {
+      hasY |= point.getName() == "y";
+      if (auto param = point.getValue().getDefiningOp<ParamOp>())
+        weights[point.getName().str()] = param.getName().str();
+    });
+    bool affineSite = op.getInputs().size() == 1 && hasY && weights.count("W") && llvm::is_contained(kindsOf(op), "linear");
+    if (affineSite)
+      return affineFunction(op, weights);
+    for (StringRef point : rewired)
+      if (failed(hookFunction(op, point)))
+        return failure();
+    return success();
+  }
+
+  static SmallVector<StringRef> kindsOf(peft::ModuleOp op) {
+    SmallVector<StringRef> kinds;
+    for (Attribute kind : op.getKinds())
+      kinds.push_back(cast<StringAttr>(kind).getValue());
+    return kinds;
+  }
+
+  LogicalResult affineFunction(peft::ModuleOp op, std::map<std::string, std::string> &weights) {
+    StringRef path = op.getSymName();
+    auto func = begin(("site." + path).str(), op.getForward().getArgumentTypes(), op.getLoc());
+    outsideAllowed = true;
+    FailureOr<Value> value = inlineModule(path, ValueRange(func.getArguments().take_front(1)), instances.size());
+    if (failed(value))
+      return failure();
+    finish(func, {{"y", *value}});
+    func->setAttr("nn.site", builder.getStringAttr(path));
+    func->setAttr("nn.weight", builder.getStringAttr(weights["W"]));
+    if (weights.count("b"))
+      func->setAttr("nn.bias", builder.getStringAttr(weights["b"]));
+    func.setArgAttr(0, "nn.name", builder.getStringAttr("x"));
+    nameExtras(func);
+    return success();
+  }
+
+  LogicalResult hookFunction(peft::ModuleOp op, StringRef point) {
+    StringRef path = op.getSymName();
+    auto &list = rewires[{path.str(), point.str()}];
+    Type type;
+    op.walk([&](peft::PointOp p) {
+      if (p.getName() == point)
+        type = p.getType();
+    });
+    auto func = begin(("hook." + path + "." + point).str(), type, list.front().op.getLoc());
+    outsideAllowed = true;
+    func.setArgAttr(0, "nn.name", builder.getStringAttr(point));
+    FailureOr<Value> value = rewire(path, point, func.getArgument(0), instances.size());
+    if (failed(value))
+      return failure();
+    finish(func, {{"y", *value}});
+    func->setAttr("nn.site", builder.getStringAttr(path));
+    nameExtras(func);
+    func->setAttr("nn.unmergeable", builder.getStringAttr(blame(func, list.front().op)));
+    return success();
+  }
+
+  void nameExtras(func::FuncOp func) {
+    for (auto &[name, value] : extra)
+      func.setArgAttr(cast<BlockArgument>(value).getArgNumber(), "nn.name", builder.getStringAttr(name));
+  }
+
+  /// The first operation of a rewiring that keeps it from being an affine map of its point.
+  std::string blame(func::FuncOp func, peft::RewireOp rewire) {
+    static const llvm::StringSet<> harmless = {"nn.add", "nn.sub", "nn.mul", "nn.neg", "nn.contract", "nn.param", "nn.constant",
+                                               "nn.literal", "nn.transpose", "nn.split", "nn.merge", "nn.expand_dims", "nn.squeeze",
+                                               "nn.broadcast", "nn.div", "nn.slice", "nn.stop_grad"};
+    llvm::DenseSet<Value> live(func.getArguments().begin(), func.getArguments().end());
+    for (Operation &op : func.getBody().front()) {
+      if (!llvm::any_of(op.getOperands(), [&](Value v) { return live.contains(v); }) || isa<func::ReturnOp>(op))
+        continue;
+      live.insert(op.getResults().begin(), op.getResults().end());
+      if (!harmless.contains(op.getName().getStringRef()))
+        return (op.getName().getStringRef() + " at " + place(op.getLoc())).str();
+    }
+    return ("`" + rewire.getPoint() + "` has no weight of its own to fold into, at " + place(rewire.getLoc())).str();
+  }
+  static std::string place(Location loc) {
+    if (auto at = dyn_cast<FileLineColLoc>(loc))
+      return at.getFilename().str() + ":" + std::to_string(at.getLine()) + ":" + std::to_string(at.getColumn());
+    return "an unknown place";
+  }
+
+  ModuleOp module;
+  OpBuilder builder;
+  llvm::StringMap<peft::ModuleOp> modules;
+  SmallVector<peft::InstanceOp> instances;
+  std::map<PointKey, SmallVector<Rewire>> rewires;
+  // Of the function under construction.
+  bool training = false;
+  bool outsideAllowed = false;
+  std::map<PointKey, Value> points;
+  std::map<std::string, Value> results;
+  std::map<std::string, Value> extra;
+  std::vector<IRMapping> memo;
+};
+} // namespace
+
+LogicalResult mlir::nn::inlineHooks(ModuleOp module) { return Inliner(module).run(); }
