@@ -91,7 +91,7 @@ std::string ModelFolder::storedNameOf(const std::string &name) const {
   return {};
 }
 
-at::Tensor ModelFolder::loadStored(const std::string &storedName) const { return fileOf(storedName)->load(storedName); }
+at::Tensor ModelFolder::loadStored(const std::string &storedName) const { return fileOf(storedName)->loadAsStored(storedName); }
 
 std::map<std::string, at::Tensor> ModelFolder::loadBase(const json &parameters) const {
   std::map<std::string, at::Tensor> loaded;

@@ -20,6 +20,7 @@ public:
   std::map<std::string, at::Tensor> loadBase(const nlohmann::json &parameters) const;
   /// Names in the folder that no parameter reads, and that loadBase therefore leaves out.
   std::vector<std::string> unused(const nlohmann::json &parameters) const;
+  /// A tensor by its name in the folder, in its own dtype.
   at::Tensor loadStored(const std::string &storedName) const;
   const std::string &path() const { return folder_; }
   const std::string &prefix() const { return prefix_; }

@@ -14,6 +14,19 @@ using nlohmann::json;
 
 constexpr const char *kTruncatedHelp = "the file is cut short or damaged: copy or download it again";
 
+const std::map<std::string, at::ScalarType> kDtypes = {{"F64", at::kDouble}, {"F32", at::kFloat}, {"F16", at::kHalf}, {"BF16", at::kBFloat16}, {"I64", at::kLong},
+                                                        {"I32", at::kInt},    {"I16", at::kShort}, {"I8", at::kChar},  {"U8", at::kByte},      {"BOOL", at::kBool}};
+
+/// The dtype under which a tensor is written: fp32 for floating ones.
+std::string writtenDtype(const at::Tensor &tensor) {
+  if (tensor.is_floating_point())
+    return "F32";
+  for (const auto &[name, dtype] : kDtypes)
+    if (dtype == tensor.scalar_type())
+      return name;
+  throw RuntimeError("R0900", "internal: no safetensors dtype for a tensor", "this is a bug of peftc");
+}
+
 uint64_t bytesPerElement(const std::string &dtype) {
   static const std::map<std::string, uint64_t> kSizes = {{"F64", 8}, {"I64", 8}, {"U64", 8},  {"F32", 4}, {"I32", 4},     {"U32", 4},     {"F16", 2}, {"BF16", 2},
                                                          {"I16", 2}, {"U16", 2}, {"BOOL", 1}, {"I8", 1},  {"U8", 1}, {"F8_E4M3", 1}, {"F8_E5M2", 1}};
@@ -93,22 +106,26 @@ SafetensorsFile::SafetensorsFile(const std::string &path) : file_(MappedFile::op
 }
 
 at::Tensor SafetensorsFile::load(const std::string &name) const {
+  const at::Tensor stored = loadAsStored(name);
+  if (!stored.is_floating_point() || stored.scalar_type() == at::kDouble)
+    throw RuntimeError("R0115", "`" + path() + "`: tensor `" + name + "` has dtype " + tensors_.at(name).dtype + "; F32, F16 or BF16 is needed", "");
+  return stored.to(at::kFloat);
+}
+
+at::Tensor SafetensorsFile::loadAsStored(const std::string &name) const {
   const StoredTensor &stored = tensors_.at(name);
-  static const std::map<std::string, at::ScalarType> kReadable = {{"F32", at::kFloat}, {"F16", at::kHalf}, {"BF16", at::kBFloat16}};
-  const auto dtype = kReadable.find(stored.dtype);
-  if (dtype == kReadable.end())
-    throw RuntimeError("R0115", "`" + path() + "`: tensor `" + name + "` has dtype " + stored.dtype + "; F32, F16 or BF16 is needed", "");
+  const auto dtype = kDtypes.find(stored.dtype);
+  if (dtype == kDtypes.end())
+    throw RuntimeError("R0115", "`" + path() + "`: tensor `" + name + "` has dtype " + stored.dtype + ", which cannot be read", "");
   const uint8_t *bytes = file_->begin() + stored.begin;
-  const uint64_t width = bytesPerElement(stored.dtype);
   const at::TensorOptions options = at::TensorOptions().dtype(dtype->second);
-  if (reinterpret_cast<uintptr_t>(bytes) % width != 0) {
+  if (reinterpret_cast<uintptr_t>(bytes) % bytesPerElement(stored.dtype) != 0) {
     at::Tensor copy = at::empty(stored.shape, options);
     std::memcpy(copy.data_ptr(), bytes, stored.end - stored.begin);
-    return copy.to(at::kFloat);
+    return copy;
   }
   const auto keep = file_; // the tensor keeps the map alive
-  at::Tensor view = at::from_blob(const_cast<uint8_t *>(bytes), stored.shape, [keep](void *) {}, options);
-  return view.to(at::kFloat);
+  return at::from_blob(const_cast<uint8_t *>(bytes), stored.shape, [keep](void *) {}, options);
 }
 
 void writeSafetensors(const std::string &path, const std::map<std::string, at::Tensor> &tensors, const std::map<std::string, std::string> &metadata) {
@@ -117,9 +134,9 @@ void writeSafetensors(const std::string &path, const std::map<std::string, at::T
     header["__metadata__"] = metadata;
   uint64_t offset = 0;
   for (const auto &[name, tensor] : tensors) {
-    const bool floating = tensor.is_floating_point();
-    const uint64_t size = static_cast<uint64_t>(tensor.numel()) * (floating ? 4 : 8);
-    header[name] = {{"dtype", floating ? "F32" : "I64"}, {"shape", tensor.sizes().vec()}, {"data_offsets", {offset, offset + size}}};
+    const std::string dtype = writtenDtype(tensor);
+    const uint64_t size = static_cast<uint64_t>(tensor.numel()) * bytesPerElement(dtype);
+    header[name] = {{"dtype", dtype}, {"shape", tensor.sizes().vec()}, {"data_offsets", {offset, offset + size}}};
     offset += size;
   }
   std::string text = header.dump();
@@ -129,7 +146,7 @@ void writeSafetensors(const std::string &path, const std::map<std::string, at::T
   file.write(&headerSize, 8);
   file.write(text);
   for (const auto &[name, tensor] : tensors) {
-    const at::Tensor flat = tensor.to(tensor.is_floating_point() ? at::kFloat : at::kLong).contiguous();
+    const at::Tensor flat = tensor.to(tensor.is_floating_point() ? at::kFloat : tensor.scalar_type()).contiguous();
     file.write(flat.data_ptr(), static_cast<uint64_t>(flat.numel()) * flat.element_size());
   }
   file.commit();

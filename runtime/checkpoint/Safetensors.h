@@ -25,6 +25,8 @@ public:
   const std::string &path() const { return file_->path(); }
   /// fp32: a view into the map when the file holds aligned F32 (not writable), a copy for F16 and BF16.
   at::Tensor load(const std::string &name) const;
+  /// In the file's dtype: for copying a tensor that nothing computes with.
+  at::Tensor loadAsStored(const std::string &name) const;
 
 private:
   std::shared_ptr<const MappedFile> file_;
@@ -32,7 +34,7 @@ private:
   std::map<std::string, std::string> metadata_;
 };
 
-/// Floating dtypes are written as fp32, integers as I64.
+/// Floating dtypes are written as fp32, integers as they are.
 void writeSafetensors(const std::string &path, const std::map<std::string, at::Tensor> &tensors,
                       const std::map<std::string, std::string> &metadata = {});
 

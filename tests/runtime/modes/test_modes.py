@@ -41,7 +41,7 @@ class Modes(unittest.TestCase):
             json.dump({"hidden_size": 8, "architectures": ["Bag"]}, file)
         torch.manual_seed(0)
         cls.table = torch.randn(50, 8)
-        save_file({"embeddings.weight": cls.table, "extra": torch.ones(2)}, cls.path("model/model.safetensors"))
+        save_file({"embeddings.weight": cls.table, "position_ids": torch.arange(4)[None]}, cls.path("model/model.safetensors"))
         cls.bundle = tiny_bundle.write(cls.path("bundle"), cls.model)
         cls.train_rows = write_rows(cls.path("train.jsonl"), 400, 1)
         cls.valid_rows = write_rows(cls.path("valid.jsonl"), 100, 2)
@@ -98,7 +98,8 @@ class Modes(unittest.TestCase):
         out = self.path("checkpoint")
         self.trainer("merge", self.path("for_merge"), "--out", out)
         tensors, adapter = load_file(out + "/model.safetensors"), load_file(self.path("for_merge/adapter.safetensors"))
-        self.assertEqual(set(tensors), {"bag.embeddings.weight", "bag.extra", "classifier.weight", "classifier.bias"})
+        self.assertEqual(set(tensors), {"bag.embeddings.weight", "bag.position_ids", "classifier.weight", "classifier.bias"})
+        self.assertTrue(torch.equal(tensors["bag.position_ids"], torch.arange(4)[None]))  # carried over, in its dtype
         torch.testing.assert_close(tensors["bag.embeddings.weight"], self.table * adapter["embed.scale.l"])
         torch.testing.assert_close(tensors["classifier.weight"], adapter["head.W"])
         with open(out + "/config.json") as file:
