@@ -1,7 +1,8 @@
 // InlineHooks (nn-inline-hooks): inline the arch and every rewiring into whole functions.
 //
 // In     peft.module tree with forward regions; peft.instance in order of application
-// Out    @train, @eval, @predict on the rows of a batch (one mode each: no nn.by_mode is left);
+// Out    @train, @eval, @predict on the rows of a batch (one mode each: no nn.by_mode is left); @predict_merged, the network
+//        without any attach, for merged weights;
 //        @"site.<path>" for a rewired site with points x, W, y, and @"hook.<path>.<point>" for any other rewired point,
 //        which nn-derive-merge reads
 // Errs   a point read before it exists (sites has checked all that it can; what is left is reported here with its place)
@@ -38,7 +39,7 @@ public:
   }
   LogicalResult run() {
     if (failed(program("train", true, {"loss", "logits"}, false)) || failed(program("eval", false, {"loss", "logits"}, true)) ||
-        failed(program("predict", false, {"logits"}, false)))
+        failed(program("predict", false, {"logits"}, false)) || failed(program("predict_merged", false, {"logits"}, false, true)))
       return failure();
     for (auto op : llvm::to_vector(module.getOps<peft::ModuleOp>()))
       if (failed(siteFunctions(op)))
@@ -79,7 +80,7 @@ private:
         op.erase();
   }
 
-  LogicalResult program(StringRef name, bool train, ArrayRef<StringRef> wanted, bool metrics) {
+  LogicalResult program(StringRef name, bool train, ArrayRef<StringRef> wanted, bool metrics, bool plain = false) {
     peft::ModuleOp root = modules.lookup("model");
     if (!root)
       return module.emitError("there is no peft.module @model");
@@ -89,7 +90,7 @@ private:
     SmallVector<Value> args(func.getArguments().begin(), func.getArguments().end());
     for (auto [i, input] : llvm::enumerate(root.getInputs()))
       func.setArgAttr(i, "nn.name", input);
-    FailureOr<Value> value = inlineModule("model", args, instances.size());
+    FailureOr<Value> value = inlineModule("model", args, plain ? 0 : instances.size());
     if (failed(value))
       return failure();
     SmallVector<std::pair<std::string, Value>> named;
@@ -108,7 +109,7 @@ private:
     finish(func, named);
     // Targets have no place where only logits are wanted.
     for (unsigned i = func.getNumArguments(); i-- > 0;)
-      if (func.getArgument(i).use_empty() && name == "predict")
+      if (func.getArgument(i).use_empty() && name.starts_with("predict"))
         if (failed(func.eraseArgument(i)))
           return failure();
     return success();
@@ -304,12 +305,12 @@ private:
     });
     auto func = begin(("hook." + path + "." + point).str(), type, list.front().op.getLoc());
     outsideAllowed = true;
-    func.setArgAttr(0, "nn.name", builder.getStringAttr(point));
     FailureOr<Value> value = rewire(path, point, func.getArgument(0), instances.size());
     if (failed(value))
       return failure();
     finish(func, {{"y", *value}});
     func->setAttr("nn.site", builder.getStringAttr(path));
+    func.setArgAttr(0, "nn.name", builder.getStringAttr(point));
     nameExtras(func);
     func->setAttr("nn.unmergeable", builder.getStringAttr(blame(func, list.front().op)));
     return success();

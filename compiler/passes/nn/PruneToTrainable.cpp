@@ -1,0 +1,67 @@
+// PruneToTrainable (nn-prune-to-trainable): drop what no result needs, share what is computed twice, fold trivial algebra.
+//
+// In     whole functions, backward included
+// Out    the same results from fewer ops: x·1, x+0, -(-x) folded; equal ops shared; dead ops gone
+// Numerics  exact: only identities that hold for every float (x+0 for x = -0 gives -0 instead of +0)
+#include "compiler/passes/nn/Passes.h"
+#include "dialects/nn/Nn.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/Dominance.h"
+#include "mlir/IR/PatternMatch.h"
+#include "mlir/Transforms/CSE.h"
+
+using namespace mlir;
+using namespace mlir::nn;
+
+static std::optional<double> constantOf(Value value) {
+  auto op = value.getDefiningOp<ConstantOp>();
+  if (!op)
+    return std::nullopt;
+  if (auto number = dyn_cast<FloatAttr>(op.getValue()))
+    return number.getValueAsDouble();
+  return std::nullopt;
+}
+
+/// The operand that an op merely passes on, if it does.
+static Value passedOn(Operation *op) {
+  auto fits = [&](Value value) { return value.getType() == op->getResult(0).getType() ? value : Value(); };
+  if (isa<MulOp>(op)) {
+    if (constantOf(op->getOperand(0)) == 1.0)
+      return fits(op->getOperand(1));
+    if (constantOf(op->getOperand(1)) == 1.0)
+      return fits(op->getOperand(0));
+  }
+  if (isa<DivOp>(op) && constantOf(op->getOperand(1)) == 1.0)
+    return fits(op->getOperand(0));
+  if (isa<AddOp>(op)) {
+    if (constantOf(op->getOperand(0)) == 0.0)
+      return fits(op->getOperand(1));
+    if (constantOf(op->getOperand(1)) == 0.0)
+      return fits(op->getOperand(0));
+  }
+  if (auto neg = dyn_cast<NegOp>(op))
+    if (auto inner = neg.getX().getDefiningOp<NegOp>())
+      return inner.getX();
+  if (auto broadcast = dyn_cast<BroadcastOp>(op))
+    return fits(broadcast.getX());
+  return {};
+}
+
+LogicalResult mlir::nn::pruneToTrainable(ModuleOp module) {
+  IRRewriter rewriter(module.getContext());
+  for (auto func : module.getOps<func::FuncOp>()) {
+    Block &block = func.getBody().front();
+    for (Operation &op : llvm::make_early_inc_range(block.without_terminator()))
+      if (op.getNumResults() == 1)
+        if (Value value = passedOn(&op)) {
+          op.getResult(0).replaceAllUsesWith(value);
+          op.erase();
+        }
+    DominanceInfo dominance(func);
+    eliminateCommonSubExpressions(rewriter, dominance, func);
+    for (Operation &op : llvm::make_early_inc_range(llvm::reverse(block)))
+      if (isOpTriviallyDead(&op))
+        op.erase();
+  }
+  return success();
+}

@@ -1,0 +1,137 @@
+// AssignBuffers (plan-assign-buffers): where each step's result lies.
+//
+// In     plan.program without slots
+// Out    the same with slots; no value is overwritten while it is still read (the program's verifier follows the steps)
+// Errs   internal only: a value that grows faster than seq²
+// Why here  last: whatever removes or fuses steps frees slots
+//
+// Greedy, in order: a step takes over the slot of an operand that dies there if it is elementwise and their types are equal; else
+// the free slot that fits best, growing it if its size is comparable; else a new one. "Best" is judged at a nominal batch.
+#include "compiler/passes/plan/Passes.h"
+#include "dialects/plan/Plan.h"
+#include "llvm/ADT/DenseMap.h"
+#include "llvm/ADT/SmallSet.h"
+
+#define DEBUG_TYPE "plan-assign-buffers"
+
+using namespace mlir;
+using namespace mlir::plan;
+
+namespace {
+constexpr int64_t kNominalExamples = 32, kNominalLength = 64;
+
+int64_t nominal(SizeAttr size) { return size.at(kNominalExamples, kNominalLength); }
+
+class Assigner {
+public:
+  explicit Assigner(ProgramOp program) : program(program) {}
+  LogicalResult run() {
+    Block &block = program.getBody().front();
+    for (auto [at, op] : llvm::enumerate(block))
+      for (Value operand : op.getOperands())
+        lastUse[rootOf(operand)] = at;
+    for (auto [at, op] : llvm::enumerate(block)) {
+      auto step = dyn_cast<StepOp>(op);
+      if (step && step.getOp() != "param" && failed(place(step, at)))
+        return failure();
+      release(op, at);
+      if (step && step.getSlot() && !lastUse.count(step.getResult()))
+        free.push_back(*step.getSlot()); // nobody reads it
+    }
+    program.setSlotsAttr(ArrayAttr::get(program.getContext(), SmallVector<Attribute>(slots.begin(), slots.end())));
+    return success();
+  }
+
+private:
+  LogicalResult place(StepOp step, size_t at) {
+    auto size = sizeOf(step.getResult().getType());
+    if (failed(size))
+      return step.emitError("a value of type ") << step.getResult().getType() << " has no size that a plan can say";
+    int64_t slot = overwritten(step, at);
+    if (slot < 0)
+      slot = bestFree(*size);
+    if (slot < 0) {
+      slot = slots.size();
+      slots.push_back(*size);
+    }
+    step.setSlot(slot);
+    return success();
+  }
+
+  /// The slot of an operand that this elementwise step may write over, or -1.
+  int64_t overwritten(StepOp step, size_t at) {
+    if (!isElementwise(step.getOp()))
+      return -1;
+    for (Value operand : step.getInputs()) {
+      Value root = rootOf(operand);
+      auto made = root.getDefiningOp<StepOp>();
+      if (!made || !made.getSlot() || lastUse.at(root) != at || operand.getType() != step.getResult().getType())
+        continue;
+      // Another operand may see the same bytes in another shape.
+      if (llvm::all_of(step.getInputs(), [&](Value other) { return rootOf(other) != root || other.getType() == operand.getType(); })) {
+        taken.insert(root.getAsOpaquePointer());
+        return *made.getSlot();
+      }
+    }
+    return -1;
+  }
+
+  int64_t bestFree(SizeAttr size) {
+    auto best = free.end();
+    int64_t bestCost = 0;
+    for (auto it = free.begin(); it != free.end(); ++it) {
+      SizeAttr slot = slots[*it];
+      if (!slot.holds(size) && !size.holds(slot))
+        continue;
+      int64_t cost = std::abs(nominal(slot) - nominal(size));
+      if (best == free.end() || cost < bestCost) {
+        best = it;
+        bestCost = cost;
+      }
+    }
+    if (best == free.end())
+      return -1;
+    int64_t slot = *best;
+    free.erase(best);
+    if (size.holds(slots[slot]))
+      slots[slot] = size;
+    return slot;
+  }
+
+  void release(Operation &op, size_t at) {
+    llvm::SmallPtrSet<void *, 4> seen;
+    for (Value operand : op.getOperands()) {
+      Value root = rootOf(operand);
+      auto made = root.getDefiningOp<StepOp>();
+      if (!made || !made.getSlot() || lastUse.at(root) != at || !seen.insert(root.getAsOpaquePointer()).second)
+        continue;
+      if (!taken.contains(root.getAsOpaquePointer()))
+        free.push_back(*made.getSlot());
+    }
+  }
+
+  ProgramOp program;
+  llvm::DenseMap<Value, size_t> lastUse; ///< of a root, through all its aliases
+  SmallVector<SizeAttr> slots;
+  SmallVector<int64_t> free;
+  llvm::SmallPtrSet<void *, 16> taken; ///< roots whose slot went to the step that read them last
+};
+
+struct AssignBuffers : PassWrapper<AssignBuffers, OperationPass<ModuleOp>> {
+  MLIR_DEFINE_EXPLICIT_INTERNAL_INLINE_TYPE_ID(AssignBuffers)
+  StringRef getArgument() const override { return DEBUG_TYPE; }
+  StringRef getDescription() const override { return "where each step's result lies"; }
+  void runOnOperation() override {
+    for (ProgramOp program : getOperation().getOps<ProgramOp>())
+      if (failed(Assigner(program).run()))
+        return signalPassFailure();
+  }
+};
+} // namespace
+
+std::unique_ptr<Pass> mlir::plan::createAssignBuffers() { return std::make_unique<AssignBuffers>(); }
+
+void mlir::plan::registerPlanPasses() {
+  registerPass(createLowerPrograms);
+  registerPass(createAssignBuffers);
+}
