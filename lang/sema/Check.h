@@ -1,0 +1,26 @@
+// Check: texts -> a checked Spec.
+//
+// In     the user's file, the standard library, values for its inputs
+// Out    Spec: every `use` resolved, declarations in tables by class, statements in order
+// Errs   E02xx names, E03xx types and shapes (see diag/Kinds.def)
+#pragma once
+#include "lang/diag/Engine.h"
+#include "lang/spec/Spec.h"
+#include <functional>
+#include <optional>
+
+namespace peftc {
+
+/// One file of the standard library: `methods/lora.peft` and its text.
+struct StdlibFile {
+  std::string name;
+  std::string text;
+};
+/// Reads a file that a program names with `use "path"`; nothing when it cannot be read.
+using FileLoader = std::function<std::optional<std::string>(const std::string &path)>;
+
+/// Parses and checks `mainPath` with everything that it uses. Errors are in `diags`; the Spec is complete only without them.
+std::unique_ptr<Spec> check(SourceMap &sources, const std::string &mainPath, const std::vector<StdlibFile> &stdlib,
+                            const std::vector<InputOverride> &overrides, diag::Engine &diags, const FileLoader &load);
+
+} // namespace peftc

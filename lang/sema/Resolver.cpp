@@ -1,0 +1,226 @@
+// Resolver: reads every file that a program needs, fills the tables of declarations, and orders the program's statements.
+//
+// Visible in every file: its own declarations, the prelude's, what it `use`s, and every arch, optimizer, schedule and task of
+// the standard library. Methods are named by `use peft.methods.{…}`.
+// Errs   E0201 cannot read, E0202 declared twice, E0203 no such module, E0204 no such declaration in it, E0205 no such input,
+//        E0206 said twice, E0207 what a program lacks
+#include "lang/diag/Suggest.h"
+#include "lang/sema/Check.h"
+#include "lang/syntax/Parse.h"
+#include <algorithm>
+
+namespace peftc {
+namespace {
+using namespace ast;
+using diag::Kind;
+
+class Resolver {
+public:
+  Resolver(SourceMap &sources, const std::vector<StdlibFile> &stdlib, diag::Engine &diags, const FileLoader &load)
+      : sources(sources), stdlib(stdlib), diags(diags), load(load), spec(std::make_unique<Spec>()) {}
+
+  std::unique_ptr<Spec> run(const std::string &mainPath, const std::vector<InputOverride> &overrides) {
+    auto text = load(mainPath);
+    if (!text) {
+      diags.report(Kind::E0201, Range{}, {mainPath});
+      return std::move(spec);
+    }
+    for (const StdlibFile &file : stdlib)
+      modules[moduleName(file.name)] = parseInto("<stdlib>/" + file.name, file.text);
+    spec->mainFile = parseInto(mainPath, *text);
+    mainDirectory = mainPath.substr(0, mainPath.find_last_of('/') + 1);
+    for (size_t i = 0; i < spec->files.size(); ++i) // grows while files are used
+      loadUses(i);
+    for (size_t i = 0; i < spec->files.size(); ++i)
+      fillScope(i);
+    collect(overrides);
+    return std::move(spec);
+  }
+
+private:
+  /// "methods/lora.peft" -> "methods.lora"
+  static std::string moduleName(std::string name) {
+    if (name.size() > 5 && name.ends_with(".peft"))
+      name.resize(name.size() - 5);
+    std::replace(name.begin(), name.end(), '/', '.');
+    return name;
+  }
+  size_t parseInto(const std::string &name, const std::string &text) {
+    int32_t id = sources.add(name, text);
+    spec->files.push_back(parse(sources, id, diags));
+    return spec->files.size() - 1;
+  }
+
+  void loadUses(size_t index) {
+    std::vector<std::string> paths;
+    for (const StmtPtr &stmt : spec->files[index].statements)
+      if (auto *use = stmt->as<UseStmt>(); use && use->file) {
+        if (userFiles.count(*use->file))
+          continue;
+        auto text = load(mainDirectory + *use->file);
+        if (!text) {
+          diags.report(Kind::E0201, use->range, {*use->file});
+          continue;
+        }
+        userFiles[*use->file] = 0;
+        paths.push_back(*use->file);
+      }
+    for (const std::string &path : paths)
+      userFiles[path] = parseInto(path, *load(mainDirectory + path));
+  }
+
+  template <typename T> void declare(std::map<std::string, const T *> &table, const Stmt &stmt, bool own) {
+    auto *decl = stmt.as<T>();
+    if (!decl)
+      return;
+    auto [it, inserted] = table.insert({decl->name.text, decl});
+    if (inserted)
+      return;
+    if (own && it->second->range.file == decl->range.file)
+      diags.report(Kind::E0202, decl->name.range, {decl->name.text}).label(it->second->name.range, "first declared here");
+    else if (own)
+      it->second = decl; // one's own shadows the library's
+  }
+  void declareAll(Scope &scope, const Stmt &stmt, bool own, bool withMethods = true) {
+    declare(scope.fns, stmt, own);
+    if (withMethods)
+      declare(scope.methods, stmt, own);
+    declare(scope.archs, stmt, own);
+    declare(scope.modules, stmt, own);
+    declare(scope.optimizers, stmt, own);
+    declare(scope.schedules, stmt, own);
+    declare(scope.tasks, stmt, own);
+    declare(scope.kinds, stmt, own);
+  }
+
+  void fillScope(size_t index) {
+    const File &file = spec->files[index];
+    Scope &scope = spec->scopes[file.source];
+    if (auto it = modules.find("prelude"); it != modules.end())
+      for (const StmtPtr &stmt : spec->files[it->second].statements)
+        declareAll(scope, *stmt, false);
+    for (const auto &[name, at] : modules)
+      if (name != "prelude" && !name.starts_with("methods."))
+        for (const StmtPtr &stmt : spec->files[at].statements)
+          if (stmt->as<ArchStmt>() || stmt->as<OptimizerStmt>() || stmt->as<ScheduleStmt>() || stmt->as<TaskStmt>() || at == index)
+            declareAll(scope, *stmt, false);
+    for (const StmtPtr &stmt : file.statements)
+      if (auto *use = stmt->as<UseStmt>())
+        import(*use, scope);
+    for (const StmtPtr &stmt : file.statements)
+      declareAll(scope, *stmt, true);
+  }
+
+  void import(const UseStmt &use, Scope &scope) {
+    if (use.file) {
+      if (auto it = userFiles.find(*use.file); it != userFiles.end() && it->second)
+        for (const StmtPtr &stmt : spec->files[it->second].statements)
+          declareAll(scope, *stmt, false);
+      return;
+    }
+    // `peft.methods.{a, b}` or `peft.methods.a`: a file of the library, or a folder of files named as what they declare.
+    std::string path;
+    size_t last = use.path.size() - (use.names.empty() ? 1 : 0);
+    for (size_t i = 0; i < last; ++i)
+      if (!(i == 0 && use.path[i].text == "peft"))
+        path += (path.empty() ? "" : ".") + use.path[i].text;
+    std::vector<Ident> names = use.names;
+    if (names.empty())
+      names.push_back(use.path.back());
+    std::vector<std::string> known;
+    for (const auto &[name, at] : modules)
+      if (name.starts_with(path + ".") || name == path)
+        for (const StmtPtr &stmt : spec->files[at].statements)
+          if (auto *declared = declaration(*stmt))
+            known.push_back(declared->name.text);
+    if (known.empty()) {
+      diags.report(Kind::E0203, use.path.empty() ? use.range : use.path.back().range, {path});
+      return;
+    }
+    for (const Ident &name : names) {
+      bool found = false;
+      for (const auto &[module, at] : modules)
+        if (module.starts_with(path + ".") || module == path)
+          for (const StmtPtr &stmt : spec->files[at].statements)
+            if (auto *declared = declaration(*stmt); declared && declared->name.text == name.text) {
+              declareAll(scope, *stmt, false);
+              found = true;
+            }
+      if (found)
+        continue;
+      auto report = diags.report(Kind::E0204, name.range, {"peft." + path, name.text});
+      if (auto better = diag::suggest(name.text, known)) {
+        report.help("there is `" + *better + "`");
+        report.fixit(name.range, *better);
+      }
+    }
+  }
+  static const Declaration *declaration(const Stmt &stmt) { return dynamic_cast<const Declaration *>(&stmt); }
+
+  template <typename T> bool once(const Stmt &stmt, const T *&slot, const char *what) {
+    auto *typed = stmt.as<T>();
+    if (!typed)
+      return false;
+    if (slot)
+      diags.report(Kind::E0206, stmt.range, {what}).label(slot->range, "first said here");
+    else
+      slot = typed;
+    return true;
+  }
+
+  void collect(const std::vector<InputOverride> &overrides) {
+    const File &main = spec->files[spec->mainFile];
+    std::vector<std::string> inputs;
+    for (const StmtPtr &owned : main.statements) {
+      const Stmt &stmt = *owned;
+      if (auto *input = stmt.as<SpecInputStmt>()) {
+        inputs.push_back(input->parameter.name.text);
+        spec->inputs[input->parameter.name.text] = input->parameter.defaultValue.get();
+      } else if (auto *let = stmt.as<LetStmt>()) {
+        spec->lets.push_back(let);
+      } else if (auto *param = stmt.as<ParamStmt>()) {
+        spec->params.push_back(param);
+      } else if (stmt.as<AttachStmt>() || stmt.as<TrainStmt>()) {
+        spec->attachments.push_back(&stmt);
+      } else if (auto *run = stmt.as<RunStmt>()) {
+        spec->runs.push_back(run);
+      } else if (auto *budget = stmt.as<BudgetStmt>()) {
+        spec->budgets.push_back(budget);
+      } else if (!once(stmt, spec->model, "model") && !once(stmt, spec->task, "task")) {
+        once(stmt, spec->optimize, "optimize");
+      }
+    }
+    for (const InputOverride &override : overrides) {
+      if (std::find(inputs.begin(), inputs.end(), override.name) == inputs.end()) {
+        auto report = diags.report(Kind::E0205, Range{}, {override.name});
+        if (auto better = diag::suggest(override.name, inputs))
+          report.help("there is `" + *better + "`");
+        continue;
+      }
+      int32_t id = sources.add("--set " + override.name, override.text);
+      spec->scopes[id] = spec->scopes[main.source];
+      spec->overrides.push_back(parseExpression(sources, id, diags));
+      spec->inputs[override.name] = spec->overrides.back().get();
+    }
+    for (const auto &[name, value] : spec->inputs)
+      if (!value)
+        diags.report(Kind::E0208, Range{}, {name}).help("`--set " + name + "=…` gives it one");
+  }
+
+  SourceMap &sources;
+  const std::vector<StdlibFile> &stdlib;
+  diag::Engine &diags;
+  const FileLoader &load;
+  std::unique_ptr<Spec> spec;
+  std::map<std::string, size_t> modules;   ///< "methods.lora" -> index in spec->files
+  std::map<std::string, size_t> userFiles; ///< path of `use "path"` -> index
+  std::string mainDirectory;
+};
+} // namespace
+
+std::unique_ptr<Spec> check(SourceMap &sources, const std::string &mainPath, const std::vector<StdlibFile> &stdlib,
+                            const std::vector<InputOverride> &overrides, diag::Engine &diags, const FileLoader &load) {
+  return Resolver(sources, stdlib, diags, load).run(mainPath, overrides);
+}
+
+} // namespace peftc
