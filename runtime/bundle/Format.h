@@ -1,0 +1,91 @@
+// Format: a bundle in memory, and its programs as structs (README.md says what each field means).
+//
+// `Bundle` holds the sections as they are; `programsOf` and `planOf` parse them, `toJson` is their inverse.
+// Errs  R0102 a section lacks something or has it in another form
+#pragma once
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+namespace peftrt {
+
+constexpr uint32_t kFormatVersion = 1;
+constexpr char kTrailerMagic[] = "PEFTBNDL";
+constexpr uint64_t kTrailerSize = 32;
+
+struct Bundle {
+  nlohmann::json manifest, programs, plan;
+  std::string spec;
+};
+
+/// A length: c + k·s, s the example's tokens.
+struct Dim {
+  int64_t c = 0, k = 0;
+  int64_t at(int64_t seq) const { return c + k * seq; }
+  bool ragged() const { return k != 0; }
+  bool operator==(const Dim &other) const { return c == other.c && k == other.k; }
+};
+
+enum class ValueType { f32, i64, i1 };
+int64_t widthOf(ValueType type); ///< bytes of an element
+
+struct Value {
+  ValueType type = ValueType::f32;
+  bool perExample = false; ///< else one for the whole run
+  std::vector<Dim> dims;
+  bool ragged() const;
+};
+
+struct Op {
+  std::string op;
+  std::vector<int64_t> in, out; ///< indices into the program's values
+  nlohmann::json attrs = nlohmann::json::object();
+  std::string loc;
+};
+
+struct NamedValue {
+  std::string name;
+  int64_t value = 0;
+};
+
+struct Program {
+  std::string name;
+  bool flat = false; ///< dims [1] stand for the length of the run's vectors (optimizer programs)
+  std::vector<NamedValue> inputs;
+  std::vector<Value> values;
+  std::vector<Op> ops;
+  std::vector<NamedValue> results;
+};
+
+/// Bytes of a slot: c + e·examples + t·tokens + q·Σ s².
+struct SlotSize {
+  int64_t c = 0, e = 0, t = 0, q = 0;
+};
+
+/// Where a value of a plan lies: in a slot, in another value's bytes (same elements in the same order), or, with both -1,
+/// where a parameter or an input already is.
+struct Place {
+  int64_t slot = -1, alias = -1;
+};
+
+/// A program's steps on planned buffers. `body.ops` are the steps; `kinds` says how each is run.
+struct PlanProgram {
+  Program body;
+  std::vector<SlotSize> slots;
+  std::vector<Place> places;     ///< one per value
+  std::vector<std::string> kinds; ///< one per op: aten | gemm
+};
+
+std::vector<Program> programsOf(const nlohmann::json &section);
+std::vector<PlanProgram> planOf(const nlohmann::json &section);
+nlohmann::json toJson(const std::vector<Program> &programs);
+nlohmann::json toJson(const std::vector<PlanProgram> &programs);
+/// A dim as attributes hold it (`start`, `lo`, `rows`): an integer or {c, k, s}.
+Dim dimOf(const nlohmann::json &value);
+nlohmann::json toJson(const Dim &dim);
+
+/// FNV-1a of the bytes, as 16 hex digits.
+std::string fnv64(const std::string &bytes);
+
+} // namespace peftrt

@@ -1,0 +1,125 @@
+// Reader: see Reader.h.
+#include "runtime/bundle/Reader.h"
+#include "runtime/plan/Errors.h"
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <sstream>
+
+namespace peftrt {
+namespace {
+
+using nlohmann::json;
+
+const char *kCopyHelp = "copy the file again, or compile the spec again";
+
+std::string readFile(const std::filesystem::path &path) {
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream text;
+  if (!file || !(text << file.rdbuf()))
+    throw RuntimeError("R0110", "cannot read `" + path.string() + "`", "a bundle folder holds manifest.json, programs.json, plan.json and spec.peft");
+  return text.str();
+}
+
+uint64_t littleEndian(const char *bytes, int count) {
+  uint64_t value = 0;
+  for (int index = count - 1; index >= 0; --index)
+    value = value << 8 | static_cast<unsigned char>(bytes[index]);
+  return value;
+}
+
+/// The archive at the end of a file: a table and the bytes it points into.
+class Archive {
+public:
+  explicit Archive(const std::string &path) : path_(path), file_(path, std::ios::binary) {
+    if (!file_)
+      throw RuntimeError("R0110", "cannot open `" + path + "`");
+    file_.seekg(0, std::ios::end);
+    const uint64_t size = file_.tellg();
+    if (size < kTrailerSize)
+      failNoBundle();
+    const std::string trailer = bytes(size - kTrailerSize, kTrailerSize);
+    if (trailer.compare(0, 8, kTrailerMagic) != 0)
+      failNoBundle();
+    const uint64_t version = littleEndian(&trailer[8], 4), archive = littleEndian(&trailer[24], 8), place = littleEndian(&trailer[16], 8);
+    if (version > kFormatVersion)
+      throw RuntimeError("R0101", "`" + path + "` is of bundle format " + std::to_string(version) + ", this runtime reads up to " + std::to_string(kFormatVersion),
+                         "use the runtime of the peftc that wrote it");
+    if (archive > size || archive < kTrailerSize || place > archive - kTrailerSize)
+      fail("its trailer");
+    begin_ = size - archive;
+    size_ = archive - kTrailerSize;
+    table_ = parse(bytes(begin_ + place, size_ - place), "its table of sections");
+  }
+
+  std::string section(const std::string &name) {
+    for (const json &entry : table_) {
+      if (entry.value("name", "") != name)
+        continue;
+      const uint64_t offset = entry.at("offset"), length = entry.at("size");
+      if (offset > size_ || length > size_ - offset)
+        fail("the section " + name);
+      std::string content = bytes(begin_ + offset, length);
+      if (fnv64(content) != entry.at("fnv64"))
+        fail("the section " + name);
+      return content;
+    }
+    fail("the section " + name);
+  }
+
+  [[noreturn]] void fail(const std::string &what) const { throw RuntimeError("R0103", "`" + path_ + "` is damaged: " + what + " is missing or has other bytes than were written", kCopyHelp); }
+
+private:
+  [[noreturn]] void failNoBundle() const { throw RuntimeError("R0104", "`" + path_ + "` holds no bundle, or is cut short: it does not end with one", kCopyHelp); }
+
+  json parse(const std::string &text, const std::string &what) const {
+    json value = json::parse(text, nullptr, false);
+    if (!value.is_array())
+      fail(what);
+    for (const json &entry : value)
+      if (!entry.is_object() || !entry.value("name", json()).is_string() || !entry.value("fnv64", json()).is_string() || !entry.value("offset", json()).is_number_unsigned() ||
+          !entry.value("size", json()).is_number_unsigned())
+        fail(what);
+    return value;
+  }
+
+  std::string bytes(uint64_t begin, uint64_t count) {
+    std::string content(count, '\0');
+    file_.seekg(begin);
+    if (!file_.read(content.data(), count))
+      fail("its end");
+    return content;
+  }
+
+  std::string path_;
+  std::ifstream file_;
+  uint64_t begin_ = 0, size_ = 0;
+  json table_;
+};
+
+Bundle assemble(const std::string &path, const std::function<std::string(const std::string &)> &section) {
+  const auto parse = [&](const std::string &name) {
+    json value = json::parse(section(name), nullptr, false);
+    if (!value.is_object())
+      throw RuntimeError("R0103", "`" + path + "` is damaged: " + name + " is not JSON", kCopyHelp);
+    return value;
+  };
+  Bundle bundle{parse("manifest.json"), parse("programs.json"), parse("plan.json"), section("spec.peft")};
+  const int64_t version = bundle.manifest.value("format", int64_t{0});
+  if (version > kFormatVersion)
+    throw RuntimeError("R0101", "`" + path + "` is of bundle format " + std::to_string(version) + ", this runtime reads up to " + std::to_string(kFormatVersion),
+                       "use the runtime of the peftc that wrote it");
+  return bundle;
+}
+
+} // namespace
+
+Bundle readBundle(const std::string &path) {
+  if (std::filesystem::is_directory(path))
+    return assemble(path, [&](const std::string &name) { return readFile(std::filesystem::path(path) / name); });
+  Archive archive(path);
+  return assemble(path, [&](const std::string &name) { return archive.section(name); });
+}
+
+} // namespace peftrt
