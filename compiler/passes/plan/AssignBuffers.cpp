@@ -10,7 +10,7 @@
 #include "compiler/passes/plan/Passes.h"
 #include "dialects/plan/Plan.h"
 #include "llvm/ADT/DenseMap.h"
-#include "llvm/ADT/SmallSet.h"
+#include "llvm/ADT/SmallPtrSet.h"
 
 #define DEBUG_TYPE "plan-assign-buffers"
 
@@ -70,7 +70,7 @@ private:
       // Another operand may see the same bytes in another shape.
       if (llvm::all_of(step.getInputs(), [&](Value other) { return rootOf(other) != root || other.getType() == operand.getType(); })) {
         taken.insert(root.getAsOpaquePointer());
-        return *made.getSlot();
+        return static_cast<int64_t>(*made.getSlot());
       }
     }
     return -1;

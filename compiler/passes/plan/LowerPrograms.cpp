@@ -131,8 +131,6 @@ struct LowerPrograms : PassWrapper<LowerPrograms, OperationPass<ModuleOp>> {
   StringRef getDescription() const override { return "each function becomes a program of steps"; }
   void getDependentDialects(DialectRegistry &registry) const override { registry.insert<plan::PlanDialect>(); }
   void runOnOperation() override {
-    // The functions keep their names: programs get a symbol table of their own.
-    OpBuilder builder(&getContext());
     SmallVector<func::FuncOp> functions(getOperation().getOps<func::FuncOp>());
     for (func::FuncOp function : functions)
       if (failed(lower(function)))

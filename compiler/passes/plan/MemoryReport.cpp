@@ -23,7 +23,7 @@ std::string mlir::plan::memoryReport(ModuleOp module, int64_t examples, int64_t 
     }
     int64_t bytes = SizeAttr::get(module.getContext(), c, e, t, q).at(examples, length);
     size_t slots = program.getSlots() ? program.getSlots()->size() : 0;
-    text += llvm::formatv("{0,-16} {1,6} {2,6} {3,10:f1} {4,10:f1}  c={5} e={6} t={7} q={8}\n", program.getSymName(), steps, slots,
+    text += llvm::formatv("{0,-16} {1,6} {2,6} {3,10:f1} {4,10:f1}  c={5} e={6} t={7} q={8}\n", program.getName(), steps, slots,
                           bytes / 1048576.0, unshared / 1048576.0, c, e, t, q)
                 .str();
   }

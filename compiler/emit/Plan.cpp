@@ -1,0 +1,91 @@
+// Plan: plan.json, from the programs with their slots.
+#include "compiler/emit/Emit.h"
+#include "compiler/emit/Spelling.h"
+#include "dialects/plan/Plan.h"
+#include "llvm/ADT/DenseMap.h"
+
+using nlohmann::json;
+using namespace mlir;
+
+namespace peftc::emit {
+namespace {
+
+class PlanWriter {
+public:
+  explicit PlanWriter(plan::ProgramOp program) : program(program) {}
+
+  /// Null after an error.
+  json write() {
+    if (!program.getSlots()) {
+      program.emitOpError("has no slots yet");
+      return nullptr;
+    }
+    json written = {{"name", program.getName().str()}, {"slots", json::array()}, {"steps", json::array()}};
+    for (Attribute attribute : *program.getSlots()) {
+      auto size = cast<plan::SizeAttr>(attribute);
+      written["slots"].push_back({{"c", size.getC()}, {"e", size.getE()}, {"t", size.getT()}, {"q", size.getQ()}});
+    }
+    written["inputs"] = named(program.getInputNames(), program.getBody().getArguments());
+    for (Operation &op : program.getBody().front().without_terminator()) {
+      if (auto alias = dyn_cast<plan::AliasOp>(op)) {
+        values[number(alias.getResult())]["alias"] = number(alias.getSource());
+        continue;
+      }
+      json step = writeStep(cast<plan::StepOp>(op));
+      if (step.is_null())
+        return nullptr;
+      written["steps"].push_back(step);
+    }
+    written["results"] = named(program.getResultNames(), program.getBody().front().getTerminator()->getOperands());
+    written["values"] = values;
+    return written;
+  }
+
+private:
+  int64_t number(Value value) {
+    auto [it, inserted] = numbers.insert({value, static_cast<int64_t>(values.size())});
+    if (inserted) {
+      values.push_back(spellType(value.getType()));
+      auto step = value.getDefiningOp<plan::StepOp>();
+      values.back()["slot"] = step && step.getSlot() ? static_cast<int64_t>(*step.getSlot()) : -1;
+    }
+    return it->second;
+  }
+  json named(ArrayAttr names, ValueRange listed) {
+    json list = json::array();
+    for (auto [name, value] : llvm::zip_equal(names, listed))
+      list.push_back({{"name", cast<StringAttr>(name).getValue().str()}, {"value", number(value)}});
+    return list;
+  }
+  json writeStep(plan::StepOp step) {
+    auto attributes = spell(step.getHow());
+    if (!attributes) {
+      step.emitOpError("has an attribute that a bundle cannot say");
+      return nullptr;
+    }
+    json in = json::array();
+    for (Value operand : step.getInputs())
+      in.push_back(number(operand));
+    return {{"kind", step.getKind().str()}, {"op", step.getOp().str()}, {"in", in}, {"out", {number(step.getResult())}},
+            {"attrs", *attributes}, {"loc", spell(step.getLoc())}};
+  }
+
+  plan::ProgramOp program;
+  llvm::DenseMap<Value, int64_t> numbers;
+  json values = json::array();
+};
+
+} // namespace
+
+json planOf(ModuleOp module) {
+  json programs = json::array();
+  for (auto program : module.getOps<plan::ProgramOp>()) {
+    json written = PlanWriter(program).write();
+    if (written.is_null())
+      return nullptr;
+    programs.push_back(written);
+  }
+  return {{"programs", programs}};
+}
+
+} // namespace peftc::emit

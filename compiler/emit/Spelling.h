@@ -1,0 +1,20 @@
+// Spelling: attributes, types and locations as the bundle's JSON says them.
+#pragma once
+#include "mlir/IR/Attributes.h"
+#include "mlir/IR/Location.h"
+#include "mlir/IR/Types.h"
+#include <nlohmann/json.hpp>
+#include <optional>
+
+namespace peftc::emit {
+
+/// Absent for what JSON cannot say (a number that is not finite, an unknown attribute).
+std::optional<nlohmann::json> spell(mlir::Attribute attribute);
+/// An object of all entries; absent if one is.
+std::optional<nlohmann::json> spell(mlir::DictionaryAttr attributes);
+/// `{"dtype", "per", "dims"}` of an `nn` or `plan` value.
+nlohmann::json spellType(mlir::Type type);
+/// `spec.peft:5:3`, or "" where no text says so.
+std::string spell(mlir::Location location);
+
+} // namespace peftc::emit

@@ -1,0 +1,41 @@
+// Plan: C++ face of the `plan` dialect: lengths, sizes, the packed type, the words and the ops.
+#pragma once
+#include "mlir/Bytecode/BytecodeOpInterface.h"
+#include "mlir/IR/Builders.h"
+#include "mlir/IR/BuiltinAttributes.h"
+#include "mlir/IR/BuiltinTypes.h"
+#include "mlir/IR/Dialect.h"
+#include "mlir/IR/OpDefinition.h"
+#include "mlir/IR/OpImplementation.h"
+#include "mlir/IR/SymbolTable.h"
+#include "mlir/Interfaces/ControlFlowInterfaces.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
+
+namespace mlir::plan {
+/// A length: `constant + scale * seq`, seq being the example's length.
+struct Dim {
+  int64_t constant = 0;
+  int64_t scale = 0;
+  bool operator==(const Dim &other) const { return constant == other.constant && scale == other.scale; }
+};
+inline llvm::hash_code hash_value(const Dim &dim) { return llvm::hash_combine(dim.constant, dim.scale); }
+} // namespace mlir::plan
+
+#include "dialects/plan/PlanDialect.h.inc"
+#define GET_ATTRDEF_CLASSES
+#include "dialects/plan/PlanAttrs.h.inc"
+#define GET_TYPEDEF_CLASSES
+#include "dialects/plan/PlanTypes.h.inc"
+#define GET_OP_CLASSES
+#include "dialects/plan/PlanOps.h.inc"
+
+namespace mlir::plan {
+/// Bytes of a packed value; failure where a block grows faster than seq².
+FailureOr<SizeAttr> sizeOf(PackedType type);
+bool isKind(StringRef word);
+bool isOp(StringRef word);
+/// Whether each element of the result depends on the elements at its place only.
+bool isElementwise(StringRef op);
+/// The value whose bytes `value` is a view of: itself, or what the chain of aliases starts from.
+Value rootOf(Value value);
+} // namespace mlir::plan
