@@ -1,0 +1,32 @@
+// Reductions: many numbers to one. Summing over the batch's examples (`over_examples`) is the interpreter's business.
+#include "runtime/plan/Errors.h"
+#include "runtime/reference/Ops.h"
+#include <ATen/ATen.h>
+
+namespace peftrt::reference {
+namespace {
+
+at::Tensor reduce(const Call &call) {
+  const std::string kind = call.op.attrs.at("kind");
+  const auto axes = call.op.attrs.at("axes").get<std::vector<int64_t>>();
+  const bool keep = call.op.attrs.value("keep", false);
+  if (axes.empty())
+    return call.in[0];
+  if (kind == "sum")
+    return call.in[0].sum(axes, keep, call.in[0].scalar_type());
+  if (kind == "max")
+    return call.in[0].amax(axes, keep);
+  if (kind == "min")
+    return call.in[0].amin(axes, keep);
+  failBundle("a reduction of kind `" + kind + "`");
+}
+
+at::Tensor argmax(const Call &call) { return call.in[0].argmax(call.axis()); }
+
+at::Tensor contract(const Call &call) { return at::einsum(call.op.attrs.at("equation").get<std::string>(), call.in); }
+
+} // namespace
+
+Table reductions() { return {{"reduce", reduce}, {"argmax", argmax}, {"contract", contract}}; }
+
+} // namespace peftrt::reference
