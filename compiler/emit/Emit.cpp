@@ -1,9 +1,9 @@
 // Emit: see the header.
 #include "compiler/emit/Emit.h"
 
-std::optional<peftc::emit::Sections> peftc::emit::emit(mlir::ModuleOp module, const EmitInfo &info) {
-  Sections sections{manifestOf(module, info), programsOf(module), planOf(module), info.specText};
-  if (sections.manifest.is_null() || sections.programs.is_null() || sections.plan.is_null())
+std::optional<peftrt::Bundle> peftc::emit::emit(mlir::ModuleOp module, const EmitInfo &info) {
+  peftrt::Bundle bundle{manifestOf(module, info), programsOf(module), planOf(module), info.specText};
+  if (bundle.manifest.is_null() || bundle.programs.is_null() || bundle.plan.is_null())
     return std::nullopt;
-  return sections;
+  return bundle;
 }

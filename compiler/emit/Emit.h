@@ -1,22 +1,18 @@
 // Emit: a module whose programs are planned, and the facts beside it, become a bundle.
 //
-// In     nn.parameter, func.func programs, plan.program with slots, module attributes nn.merge; EmitInfo
+// In     nn.parameter, func.func programs, plan.program with slots, module attribute nn.merge; EmitInfo
 // Out    the sections of runtime/bundle/README.md
-// Errs   internal only: each emitOpError'd on the op concerned
+// Errs   internal only: each on the op concerned
 #pragma once
 #include "compiler/emit/EmitInfo.h"
 #include "mlir/IR/BuiltinOps.h"
+#include "runtime/bundle/Format.h"
 #include <optional>
 
 namespace peftc::emit {
 
-/// The sections, by what they hold.
-struct Sections {
-  nlohmann::json manifest, programs, plan;
-  std::string spec;
-};
-
-std::optional<Sections> emit(mlir::ModuleOp module, const EmitInfo &info);
+/// Absent after an error.
+std::optional<peftrt::Bundle> emit(mlir::ModuleOp module, const EmitInfo &info);
 
 /// Parts of it (Manifest.cpp, Programs.cpp, Plan.cpp). Null after an error.
 nlohmann::json manifestOf(mlir::ModuleOp module, const EmitInfo &info);

@@ -28,7 +28,10 @@ public:
     written["inputs"] = named(program.getInputNames(), program.getBody().getArguments());
     for (Operation &op : program.getBody().front().without_terminator()) {
       if (auto alias = dyn_cast<plan::AliasOp>(op)) {
-        values[number(alias.getResult())]["alias"] = number(alias.getSource());
+        // A step too, so that every value is made by one; whoever runs it has nothing to do.
+        int64_t source = number(alias.getSource()), result = number(alias.getResult());
+        values[result]["alias"] = source;
+        written["steps"].push_back({{"kind", "aten"}, {"op", alias.getOp().str()}, {"in", {source}}, {"out", {result}}, {"attrs", json::object()}, {"loc", spell(alias.getLoc())}});
         continue;
       }
       json step = writeStep(cast<plan::StepOp>(op));

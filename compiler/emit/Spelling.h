@@ -1,6 +1,6 @@
 // Spelling: attributes, types and locations as the bundle's JSON says them.
 #pragma once
-#include "mlir/IR/Attributes.h"
+#include "mlir/IR/BuiltinAttributes.h"
 #include "mlir/IR/Location.h"
 #include "mlir/IR/Types.h"
 #include <nlohmann/json.hpp>

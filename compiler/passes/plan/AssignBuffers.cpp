@@ -12,8 +12,6 @@
 #include "llvm/ADT/DenseMap.h"
 #include "llvm/ADT/SmallPtrSet.h"
 
-#define DEBUG_TYPE "plan-assign-buffers"
-
 using namespace mlir;
 using namespace mlir::plan;
 
@@ -116,22 +114,11 @@ private:
   SmallVector<int64_t> free;
   llvm::SmallPtrSet<void *, 16> taken; ///< roots whose slot went to the step that read them last
 };
-
-struct AssignBuffers : PassWrapper<AssignBuffers, OperationPass<ModuleOp>> {
-  MLIR_DEFINE_EXPLICIT_INTERNAL_INLINE_TYPE_ID(AssignBuffers)
-  StringRef getArgument() const override { return DEBUG_TYPE; }
-  StringRef getDescription() const override { return "where each step's result lies"; }
-  void runOnOperation() override {
-    for (ProgramOp program : getOperation().getOps<ProgramOp>())
-      if (failed(Assigner(program).run()))
-        return signalPassFailure();
-  }
-};
 } // namespace
 
-std::unique_ptr<Pass> mlir::plan::createAssignBuffers() { return std::make_unique<AssignBuffers>(); }
-
-void mlir::plan::registerPlanPasses() {
-  registerPass(createLowerPrograms);
-  registerPass(createAssignBuffers);
+LogicalResult mlir::plan::assignBuffers(ModuleOp module) {
+  for (ProgramOp program : module.getOps<ProgramOp>())
+    if (failed(Assigner(program).run()))
+      return failure();
+  return success();
 }

@@ -14,8 +14,6 @@
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/IRMapping.h"
 
-#define DEBUG_TYPE "plan-lower-programs"
-
 using namespace mlir;
 
 namespace {
@@ -124,19 +122,13 @@ LogicalResult lower(func::FuncOp function) {
       return failure();
   return success();
 }
-
-struct LowerPrograms : PassWrapper<LowerPrograms, OperationPass<ModuleOp>> {
-  MLIR_DEFINE_EXPLICIT_INTERNAL_INLINE_TYPE_ID(LowerPrograms)
-  StringRef getArgument() const override { return DEBUG_TYPE; }
-  StringRef getDescription() const override { return "each function becomes a program of steps"; }
-  void getDependentDialects(DialectRegistry &registry) const override { registry.insert<plan::PlanDialect>(); }
-  void runOnOperation() override {
-    SmallVector<func::FuncOp> functions(getOperation().getOps<func::FuncOp>());
-    for (func::FuncOp function : functions)
-      if (failed(lower(function)))
-        return signalPassFailure();
-  }
-};
 } // namespace
 
-std::unique_ptr<Pass> mlir::plan::createLowerPrograms() { return std::make_unique<LowerPrograms>(); }
+LogicalResult mlir::plan::lowerPrograms(ModuleOp module) {
+  module.getContext()->getOrLoadDialect<plan::PlanDialect>();
+  SmallVector<func::FuncOp> functions(module.getOps<func::FuncOp>());
+  for (func::FuncOp function : functions)
+    if (failed(lower(function)))
+      return failure();
+  return success();
+}

@@ -1,14 +1,12 @@
-// Passes of the plan phase, in the order in which they run: plan-lower-programs, plan-assign-buffers.
+// Passes of the plan phase, in the order in which compiler/driver/Phases.cpp runs them. Each file opens with its contract.
 #pragma once
 #include "mlir/IR/BuiltinOps.h"
-#include "mlir/Pass/Pass.h"
-#include <memory>
+#include "mlir/Support/LogicalResult.h"
 #include <string>
 
 namespace mlir::plan {
-std::unique_ptr<Pass> createLowerPrograms(); ///< LowerPrograms.cpp
-std::unique_ptr<Pass> createAssignBuffers(); ///< AssignBuffers.cpp
-void registerPlanPasses();
+LogicalResult lowerPrograms(ModuleOp module); ///< LowerPrograms.cpp
+LogicalResult assignBuffers(ModuleOp module); ///< AssignBuffers.cpp
 
 /// A table of what each program's arena takes, for `examples` texts of `length` tokens.
 std::string memoryReport(ModuleOp module, int64_t examples, int64_t length);

@@ -1,9 +1,10 @@
 // EmitBundle: see the header.
 #include "compiler/tools/peft-opt/EmitBundle.h"
-#include "compiler/emit/Trainer.h"
+#include "compiler/emit/Emit.h"
 #include "compiler/model/Checkpoint.h"
 #include "mlir/Pass/Pass.h"
 #include "mlir/Pass/PassOptions.h"
+#include "runtime/bundle/Writer.h"
 #include <fstream>
 #include <sstream>
 
@@ -53,11 +54,13 @@ struct EmitBundle : PassWrapper<EmitBundle, OperationPass<ModuleOp>> {
         return signalPassFailure();
       }
     }
-    auto sections = peftc::emit::emit(getOperation(), infoFrom(facts));
-    if (!sections)
+    auto bundle = peftc::emit::emit(getOperation(), infoFrom(facts));
+    if (!bundle)
       return signalPassFailure();
-    if (std::string reason = peftc::emit::writeDirectory(*sections, directory); !reason.empty()) {
-      getOperation().emitError(reason);
+    try {
+      peftrt::writeDirectory(*bundle, directory);
+    } catch (const std::exception &error) {
+      getOperation().emitError(error.what());
       signalPassFailure();
     }
   }

@@ -1,0 +1,115 @@
+// Compile: the whole compiler on one page. START HERE, then Phases.cpp.
+//
+// In     a Request
+// Out    an Outcome: the bundle, or the text of the phase after which to stop
+// Errs   a user's: in `diags`, phases parse to sites; ours: Outcome::internalError
+#include "compiler/driver/Compile.h"
+#include "compiler/driver/Phases.h"
+#include "compiler/emit/Emit.h"
+#include "compiler/import/Import.h"
+#include "compiler/model/Checkpoint.h"
+#include "compiler/passes/plan/Passes.h"
+#include "dialects/nn/Nn.h"
+#include "dialects/peft/Peft.h"
+#include "dialects/plan/Plan.h"
+#include "lang/ast/Dump.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/OwningOpRef.h"
+#include "llvm/Support/FormatVariadic.h"
+#include "llvm/Support/raw_ostream.h"
+#include <chrono>
+#include <fstream>
+#include <sstream>
+
+namespace peftc {
+namespace {
+
+class Watch {
+public:
+  explicit Watch(std::string &lines) : lines(lines) {}
+  void start() { last = std::chrono::steady_clock::now(); }
+  void lap(const char *name) {
+    auto now = std::chrono::steady_clock::now();
+    lines += llvm::formatv("{0,-24} {1,8:f3} s\n", name, std::chrono::duration<double>(now - last).count()).str();
+    last = now;
+  }
+
+private:
+  std::string &lines;
+  std::chrono::steady_clock::time_point last = std::chrono::steady_clock::now();
+};
+
+std::string print(mlir::ModuleOp module) {
+  std::string text;
+  llvm::raw_string_ostream stream(text);
+  module.print(stream);
+  return text + "\n";
+}
+
+} // namespace
+
+std::optional<std::string> readFile(const std::string &path) {
+  std::ifstream file(path, std::ios::binary);
+  std::stringstream bytes;
+  if (!file || !(bytes << file.rdbuf()))
+    return std::nullopt;
+  return bytes.str();
+}
+
+Outcome compile(const Request &request, SourceMap &sources, diag::Engine &diags) {
+  Outcome outcome;
+  Watch watch(outcome.timing);
+  auto stopAt = [&](Stop stop, auto &&text) { // whether this was the last phase asked for
+    if (diags.hasErrors() || request.stopAfter == stop)
+      outcome.text = diags.hasErrors() ? "" : text();
+    return diags.hasErrors() || request.stopAfter == stop;
+  };
+
+  auto spec = check(sources, request.specPath, request.stdlib, request.overrides, diags, readFile); // lang: parse, check
+  watch.lap("check");
+  auto tree = [&] { return ast::dump(spec->files[spec->mainFile]); };
+  if (stopAt(Stop::Parse, tree) || stopAt(Stop::Check, tree))
+    return outcome;
+
+  auto checkpoint = model::readCheckpoint(request.modelPath, diags); // compiler/model
+  if (!checkpoint)
+    return outcome;
+  mlir::MLIRContext context(mlir::MLIRContext::Threading::DISABLED);
+  context.loadDialect<mlir::func::FuncDialect, mlir::nn::NNDialect, mlir::peft::PEFTDialect, mlir::plan::PlanDialect>();
+  mlir::OwningOpRef<mlir::ModuleOp> module(mlir::ModuleOp::create(mlir::UnknownLoc::get(&context)));
+  EmitInfo info;
+  info.specText = readFile(request.specPath).value_or("");
+  info.modelPath = checkpoint->directory;
+  info.configFnv64 = checkpoint->configFnv64;
+  info.config = checkpoint->config;
+  auto printed = [&] { return print(*module); };
+
+  import::Importer importer(*spec, *checkpoint, diags, *module, info); // compiler/import
+  bool imported = importer.import();
+  watch.lap("import");
+  if (stopAt(Stop::Import, printed) || !imported)
+    return outcome;
+  bool placed = importer.sites();
+  watch.lap("sites");
+  if (stopAt(Stop::Sites, printed) || !placed)
+    return outcome;
+
+  PhaseOptions options{request.reproducerFolder, &outcome.timing};
+  for (const Phase &phase : phases()) { // nn, plan
+    outcome.internalError = runPhase(phase, *module, options);
+    if (!outcome.internalError.empty())
+      return outcome;
+    if (stopAt(phase.stop, printed))
+      return outcome;
+  }
+  if (request.explainMemory)
+    outcome.memory = mlir::plan::memoryReport(*module, info.run.value("batch", 32), info.run.value("max_length", 128));
+  watch.start();
+  outcome.bundle = emit::emit(*module, info); // compiler/emit
+  watch.lap("bundle");
+  if (!outcome.bundle)
+    outcome.internalError = "phase `bundle` failed";
+  return outcome;
+}
+
+} // namespace peftc

@@ -1,0 +1,32 @@
+// Request: everything that a compilation is asked for, and what comes of it. Validated by the tool before work starts.
+#pragma once
+#include "lang/sema/Check.h"
+#include "runtime/bundle/Format.h"
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace peftc {
+
+/// Phases by the words that a person uses, in order.
+enum class Stop { Parse, Check, Import, Sites, Nn, Plan, Bundle };
+
+struct Request {
+  std::string specPath;
+  std::string modelPath;                ///< folder of the checkpoint; needed after `check`
+  std::vector<InputOverride> overrides; ///< --set
+  std::vector<StdlibFile> stdlib;
+  Stop stopAfter = Stop::Bundle;
+  bool explainMemory = false;
+  std::string reproducerFolder = ".";
+};
+
+struct Outcome {
+  std::optional<peftrt::Bundle> bundle; ///< with stopAfter == Bundle and no error
+  std::string text;                     ///< what the last phase made, as text (not for Bundle)
+  std::string memory;                   ///< --explain memory
+  std::string timing;                   ///< a line a phase and pass
+  std::string internalError;            ///< our bug: the pass and the reproducer
+};
+
+} // namespace peftc

@@ -1,0 +1,63 @@
+// CheckCommand: peftc check SPEC: all that can be found without making a trainer; with --model, everything up to `sites`.
+#include "compiler/driver/Compile.h"
+#include "compiler/tools/peftc/Commands.h"
+#include "lang/diag/Render.h"
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+
+namespace peftc::tool {
+namespace {
+
+int checkFile(Request request, const CommandLine &line) {
+  if (!std::filesystem::exists(request.specPath))
+    return failed("there is no file `" + request.specPath + "`");
+  SourceMap sources;
+  diag::Engine diags(sources);
+  Outcome outcome = compile(request, sources, diags);
+  if (!outcome.internalError.empty())
+    return failed("internal error: " + outcome.internalError);
+  if (!line.has("--fix"))
+    return show(diags, line.get("--diag-format", "text"));
+  for (size_t file = 0; file < sources.size(); ++file) {
+    const SourceFile &source = sources.file(static_cast<int32_t>(file));
+    if (source.name() != request.specPath)
+      continue;
+    std::string fixed = diag::applyFixIts(diags, static_cast<int32_t>(file));
+    if (fixed == source.text())
+      return show(diags, line.get("--diag-format", "text"));
+    std::ofstream out(request.specPath, std::ios::binary | std::ios::trunc);
+    if (!(out << fixed).flush())
+      return failed("cannot write `" + request.specPath + "`");
+    std::fprintf(stderr, "fixed %s; check it again\n", request.specPath.c_str());
+  }
+  return diags.hasErrors() ? 1 : 0;
+}
+
+} // namespace
+
+int checkCommand(const std::vector<std::string> &words) {
+  CommandLine line;
+  Request request;
+  auto wrong = line.parse(words, {{"--model", "-m"}, {"--set", ""}, {"--fix", "", false}, {"--stdlib", ""}, {"--laws", ""}, diagFormatOption()});
+  if (!wrong)
+    wrong = overridesFrom(line, request.overrides);
+  if (!wrong && line.has("--laws"))
+    wrong = UsageError{"`check --laws` is not supported yet", ""};
+  if (!wrong && line.operands().empty())
+    wrong = UsageError{"which program? no .peft file is named", "peftc check SPEC.peft [--model DIR]"};
+  if (wrong)
+    return usage(*wrong);
+  request.modelPath = line.get("--model");
+  request.stopAfter = line.has("--model") ? Stop::Sites : Stop::Check;
+  if (!libraryFrom(line.get("--stdlib"), request.stdlib))
+    return failed("cannot read the standard library in `" + line.get("--stdlib") + "`");
+  int code = 0;
+  for (const std::string &path : line.operands()) {
+    request.specPath = path;
+    code = std::max(code, checkFile(request, line));
+  }
+  return code;
+}
+
+} // namespace peftc::tool

@@ -1,0 +1,33 @@
+// Commands: what `peftc` can be asked to do, one function each. The exit code: 0 done, 1 the program or its files are wrong, 2 the
+// command is.
+#pragma once
+#include "compiler/tools/peftc/CommandLine.h"
+#include "lang/diag/Engine.h"
+#include "lang/sema/Check.h"
+
+namespace peftc::tool {
+
+struct Surroundings {
+  std::string folder; ///< where this executable lies
+  std::string runner; ///< from PEFT_RUNNER, or ""
+};
+
+int compileCommand(const std::vector<std::string> &words, const Surroundings &surroundings); ///< CompileCommand.cpp
+int checkCommand(const std::vector<std::string> &words);                                     ///< CheckCommand.cpp
+int fmtCommand(const std::vector<std::string> &words);                                       ///< TextCommands.cpp
+int explainCommand(const std::vector<std::string> &words);                                   ///< TextCommands.cpp
+int methodsCommand(const std::vector<std::string> &words);                                   ///< TextCommands.cpp
+
+// ---- shared by commands (Shared.cpp)
+int usage(const UsageError &error);
+/// "error: …" on stderr; 1.
+int failed(const std::string &message, const std::string &help = "");
+/// Diagnostics on stderr in the format asked for (JSON on stdout); 1 if one is an error, else 0.
+int show(const diag::Engine &diags, const std::string &format);
+OptionSpec diagFormatOption();
+/// `--set name=value`s; a mistake in one of them.
+std::optional<UsageError> overridesFrom(const CommandLine &line, std::vector<InputOverride> &overrides);
+/// The embedded library, or the .peft files below `folder`. False where the folder cannot be read.
+bool libraryFrom(const std::string &folder, std::vector<StdlibFile> &files);
+
+} // namespace peftc::tool

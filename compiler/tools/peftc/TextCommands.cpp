@@ -1,0 +1,123 @@
+// TextCommands: peftc fmt, explain and methods: what needs no compilation.
+#include "compiler/driver/Compile.h"
+#include "compiler/tools/peftc/Commands.h"
+#include "lang/diag/Render.h"
+#include "lang/diag/Suggest.h"
+#include "lang/format/Format.h"
+#include "lang/syntax/Parse.h"
+#include <algorithm>
+#include <cctype>
+#include <cstdio>
+#include <fstream>
+
+namespace peftc::tool {
+namespace {
+
+int formatFile(const std::string &path, const CommandLine &line) {
+  auto text = readFile(path);
+  if (!text)
+    return failed("cannot read `" + path + "`");
+  SourceMap sources;
+  diag::Engine diags(sources);
+  std::string formatted = format(sources, sources.add(path, *text), diags);
+  if (int code = show(diags, line.get("--diag-format", "text")))
+    return code;
+  if (line.has("--check")) {
+    if (formatted != *text)
+      std::printf("%s\n", path.c_str());
+    return formatted == *text ? 0 : 1;
+  }
+  if (!line.has("--write")) {
+    std::fputs(formatted.c_str(), stdout);
+    return 0;
+  }
+  if (formatted == *text)
+    return 0;
+  std::ofstream out(path, std::ios::binary | std::ios::trunc);
+  return (out << formatted).flush() ? 0 : failed("cannot write `" + path + "`");
+}
+
+struct MethodEntry {
+  std::string name, signature, firstLine, file;
+};
+
+/// Every method of the standard library, in the order of names.
+std::vector<MethodEntry> methodsOf(const std::vector<StdlibFile> &library) {
+  std::vector<MethodEntry> entries;
+  SourceMap sources;
+  diag::Engine diags(sources);
+  for (const StdlibFile &file : library) {
+    int32_t id = sources.add(file.name, file.text);
+    ast::File tree = parse(sources, id, diags);
+    for (const ast::StmtPtr &stmt : tree.statements) {
+      auto *method = stmt->as<ast::MethodStmt>();
+      if (!method)
+        continue;
+      std::string text(sources.text(method->range));
+      entries.push_back({method->name.text, text.substr(0, text.find('{')), method->doc.substr(0, method->doc.find('\n')), file.text});
+    }
+  }
+  std::sort(entries.begin(), entries.end(), [](const MethodEntry &a, const MethodEntry &b) { return a.name < b.name; });
+  return entries;
+}
+
+} // namespace
+
+int fmtCommand(const std::vector<std::string> &words) {
+  CommandLine line;
+  auto wrong = line.parse(words, {{"--check", "", false}, {"--write", "-w", false}, diagFormatOption()});
+  if (!wrong && line.operands().empty())
+    wrong = UsageError{"which file? no .peft file is named", "peftc fmt [--check | -w] FILE…"};
+  if (!wrong && line.has("--check") && line.has("--write"))
+    wrong = UsageError{"`--check` and `--write` exclude each other", ""};
+  if (wrong)
+    return usage(*wrong);
+  int code = 0;
+  for (const std::string &path : line.operands())
+    code = std::max(code, formatFile(path, line));
+  return code;
+}
+
+int explainCommand(const std::vector<std::string> &words) {
+  CommandLine line;
+  auto wrong = line.parse(words, {});
+  if (!wrong && line.operands().size() != 1)
+    wrong = UsageError{"which code?", "peftc explain E0401"};
+  if (wrong)
+    return usage(*wrong);
+  std::string code = line.operands()[0];
+  std::transform(code.begin(), code.end(), code.begin(), [](unsigned char c) { return std::toupper(c); });
+  const char *page = diag::explainPage(code);
+  if (!page)
+    return usage({"there is no page about `" + code + "`", "codes look like E0401 and stand in brackets before a message"});
+  std::fputs(page, stdout);
+  return 0;
+}
+
+int methodsCommand(const std::vector<std::string> &words) {
+  CommandLine line;
+  auto wrong = line.parse(words, {{"--stdlib", ""}});
+  if (wrong)
+    return usage(*wrong);
+  std::vector<StdlibFile> library;
+  if (!libraryFrom(line.get("--stdlib"), library))
+    return failed("cannot read the standard library in `" + line.get("--stdlib") + "`");
+  auto entries = methodsOf(library);
+  if (line.operands().empty()) {
+    for (const MethodEntry &entry : entries)
+      std::printf("%-20s %s\n", entry.name.c_str(), entry.firstLine.c_str());
+    return 0;
+  }
+  std::vector<std::string> names;
+  for (const MethodEntry &entry : entries) {
+    names.push_back(entry.name);
+    if (entry.name == line.operands()[0]) {
+      std::fputs(entry.file.c_str(), stdout);
+      return 0;
+    }
+  }
+  auto meant = diag::suggest(line.operands()[0], names);
+  return failed("the standard library has no method `" + line.operands()[0] + "`", meant ? "did you mean `" + *meant + "`?" : "`peftc methods` lists them");
+}
+
+} // namespace peftc::tool

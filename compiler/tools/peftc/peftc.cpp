@@ -1,0 +1,68 @@
+// peftc: the compiler's command.
+#include "compiler/tools/peftc/Commands.h"
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <map>
+
+using namespace peftc::tool;
+
+namespace {
+
+constexpr const char *kHelp = R"(peftc: a compiler for parameter-efficient fine-tuning
+
+  peftc SPEC.peft --model DIR -o TRAINER      compile for a checkpoint; reads config.json and tensor headers only
+  peftc check SPEC.peft... [--model DIR]      find mistakes; with a model, those of sites and budgets too
+  peftc fmt [--check | -w] FILE...            lay out texts
+  peftc explain E0401                         what a code means
+  peftc methods [NAME]                        the standard library's methods
+
+compile
+  -m, --model DIR        folder of a Hugging Face checkpoint
+  -o, --output FILE      the trainer
+  --set NAME=VALUE       a value for an `input` of the program (again for more)
+  --bundle DIR           write what the trainer holds as files
+  --emit=PHASE           print what a phase makes and stop: ast, spec, peft, sites, nn, plan
+  --explain WHAT         merge, memory or params
+  --diag-format=FORMAT   text, short or json
+  --timing               seconds of each pass
+  --stdlib DIR           another standard library
+  --runner FILE          the peft-runner that the trainer starts with (also PEFT_RUNNER; else the one beside peftc)
+check
+  --fix                  apply the suggested edits
+  --model, --set, --stdlib, --diag-format
+
+Exit codes: 0 done, 1 the program or a file is wrong, 2 the command is.
+)";
+
+Surroundings surroundings() {
+  std::error_code error;
+  auto self = std::filesystem::read_symlink("/proc/self/exe", error);
+  const char *runner = std::getenv("PEFT_RUNNER");
+  return {self.parent_path().string(), runner ? runner : ""};
+}
+
+} // namespace
+
+int main(int count, char **arguments) {
+  std::vector<std::string> words(arguments + 1, arguments + count);
+  if (words.empty()) {
+    std::fputs(kHelp, stderr);
+    return 2;
+  }
+  for (const std::string &word : words) {
+    if (word == "--help" || word == "-h") {
+      std::fputs(kHelp, stdout);
+      return 0;
+    }
+    if (word == "--version") {
+      std::puts("peftc 0.1.0");
+      return 0;
+    }
+  }
+  const std::map<std::string, int (*)(const std::vector<std::string> &)> commands = {
+      {"check", checkCommand}, {"fmt", fmtCommand}, {"explain", explainCommand}, {"methods", methodsCommand}};
+  if (auto command = commands.find(words[0]); command != commands.end())
+    return command->second({words.begin() + 1, words.end()});
+  return compileCommand(words, surroundings());
+}

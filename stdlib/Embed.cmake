@@ -1,0 +1,10 @@
+# Writes OUT: embedded() over FOLDER/**/*.peft.   cmake -DFOLDER=… -DOUT=… -P Embed.cmake
+file(GLOB_RECURSE files RELATIVE ${FOLDER} ${FOLDER}/*.peft)
+list(SORT files)
+set(text "// Generated from stdlib by Embed.cmake.\n#include \"stdlib/Embedded.h\"\n\nnamespace peftc::stdlib {\nconst std::vector<StdlibFile> &embedded() {\n  static const std::vector<StdlibFile> files = {\n")
+foreach(name ${files})
+  file(READ ${FOLDER}/${name} content)
+  string(APPEND text "      {\"${name}\", R\"PEFT(${content})PEFT\"},\n")
+endforeach()
+string(APPEND text "  };\n  return files;\n}\n} // namespace peftc::stdlib\n")
+file(WRITE ${OUT} "${text}")

@@ -1,0 +1,8 @@
+// Embedded: the files of the standard library as they were when peftc was built.
+#pragma once
+#include "lang/sema/Check.h"
+
+namespace peftc::stdlib {
+/// Sorted by name.
+const std::vector<StdlibFile> &embedded();
+} // namespace peftc::stdlib
