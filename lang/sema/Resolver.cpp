@@ -74,7 +74,7 @@ private:
     if (!decl)
       return;
     auto [it, inserted] = table.insert({decl->name.text, decl});
-    if (inserted)
+    if (inserted || it->second == decl)
       return;
     if (own && it->second->range.file == decl->range.file)
       diags.report(Kind::E0202, decl->name.range, {decl->name.text}).label(it->second->name.range, "first declared here");
