@@ -21,7 +21,8 @@ public:
       return nullptr;
     }
     json written = {{"name", program.getName().str()}, {"slots", json::array()}, {"steps", json::array()}};
-    for (Attribute attribute : *program.getSlots()) {
+    ArrayAttr slots = *program.getSlots(); // held: a range over the optional's own temporary would dangle
+    for (Attribute attribute : slots) {
       auto size = cast<plan::SizeAttr>(attribute);
       written["slots"].push_back({{"c", size.getC()}, {"e", size.getE()}, {"t", size.getT()}, {"q", size.getQ()}});
     }
