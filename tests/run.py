@@ -1,5 +1,6 @@
 """Runs ctest's tests and every tests/**/test_*.py as processes of their own: a line per test, then the count."""
 import json, os, re, subprocess, sys, time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 LIMIT = 600  # seconds for one test
@@ -22,15 +23,17 @@ def run(name, command, root):
     except subprocess.TimeoutExpired as late:
         code, output = 1, (late.stdout or b"") + f"\nran past {LIMIT} s\n".encode()
     word = {0: "pass", SKIP: "skip"}.get(code, "FAIL")
-    print(f"{word}  {time.monotonic() - start:6.1f} s  {name}", flush=True)
+    lines = [f"{word}  {time.monotonic() - start:6.1f} s  {name}"]
     if word != "pass":
-        print("\n".join("      " + line for line in output.decode(errors="replace").splitlines()[-60:]), flush=True)
+        lines += ["      " + line for line in output.decode(errors="replace").splitlines()[-60:]]
+    print("\n".join(lines), flush=True)
     return word
 
 def main():
     root, pattern = Path(__file__).resolve().parent.parent, re.compile(sys.argv[1] if len(sys.argv) > 1 else "")
     tests = [t for t in [*ctests(os.environ["PEFT_BUILD"]), *scripts(root)] if pattern.search(t[0])]
-    words = [run(name, command, root) for name, command in tests]
+    with ThreadPoolExecutor(int(os.environ.get("PEFT_JOBS", "2"))) as pool:
+        words = list(pool.map(lambda test: run(*test, root), tests))
     passed, failed, skipped = (words.count(w) for w in ("pass", "FAIL", "skip"))
     print(f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else ""))
     return 0 if passed and not failed else 1
