@@ -10,7 +10,7 @@ using nlohmann::json;
 std::string grouped(int64_t number) {
   std::string text = std::to_string(number);
   for (int64_t place = static_cast<int64_t>(text.size()) - 3; place > 0; place -= 3)
-    text.insert(static_cast<size_t>(place), ",");
+    text.insert(text.begin() + place, ',');
   return text;
 }
 

@@ -1,0 +1,185 @@
+// PlanExecutor: runs a plan's steps on planned buffers in one arena.
+//
+// In     the bundle's plan
+// Out    results as views into the arena (or of a parameter or an input), valid until the next run
+// Errs   R0102 a step that there is no handler for, a value that does not fit its slot, an input of another size
+// Why an arena  nothing is allocated for a planned value; it grows only when a batch is larger than all before
+#include "runtime/plan/Errors.h"
+#include "runtime/plan/Packed.h"
+#include <ATen/ATen.h>
+#include <algorithm>
+#include <c10/core/InferenceMode.h>
+
+namespace peftrt {
+namespace {
+
+using namespace plan;
+
+constexpr int64_t kAlignment = 64;
+
+const Handlers &allHandlers() {
+  static const Handlers table = [] {
+    Handlers all;
+    for (const Handlers &part : {sourceSteps(), elementwiseSteps(), reductionSteps(), contractSteps(), layoutSteps(), indexingSteps()})
+      all.insert(part.begin(), part.end());
+    return all;
+  }();
+  return table;
+}
+
+at::ScalarType dtypeOf(ValueType type) { return type == ValueType::f32 ? at::kFloat : type == ValueType::i64 ? at::kLong : at::kBool; }
+
+/// A plan's program, with what does not depend on the batch looked up once.
+struct Prepared {
+  PlanProgram plan;
+  std::vector<Handler> handlers; ///< one per step; null where there is nothing to do
+};
+
+Prepared prepare(PlanProgram plan) {
+  Prepared prepared{std::move(plan), {}};
+  const Program &body = prepared.plan.body;
+  for (const Op &op : body.ops) {
+    const Place &place = prepared.plan.places[op.out[0]];
+    const auto found = allHandlers().find(op.op);
+    if (op.op != "param" && found == allHandlers().end())
+      failBundle("there is no op `" + op.op + "` (" + op.loc + ")");
+    if (op.op != "param" && place.slot < 0 && place.alias < 0)
+      failBundle("`" + body.name + "`: the result of " + op.op + " at " + op.loc + " has no slot");
+    prepared.handlers.push_back(op.op == "param" || place.alias >= 0 ? nullptr : found->second);
+  }
+  return prepared;
+}
+
+class PlanExecutor final : public Executor {
+public:
+  PlanExecutor(const Bundle &bundle, const ParameterStore &parameters) : parameters_(parameters) {
+    for (PlanProgram &program : planOf(bundle.plan)) {
+      const std::string name = program.body.name;
+      programs_.emplace(name, prepare(std::move(program)));
+    }
+  }
+
+  int64_t arenaBytes() const override { return arena_.defined() ? arena_.numel() : 0; }
+
+  Results run(const std::string &name, const Batch &batch, const std::map<std::string, at::Tensor> &tensors, const RandomState &random) override {
+    const c10::InferenceMode noAutograd;
+    const auto found = programs_.find(name);
+    if (found == programs_.end())
+      failBundle("there is no program `" + name + "`");
+    const Prepared &prepared = found->second;
+    const Program &program = prepared.plan.body;
+    const BatchSize size = sizeOf(program, batch, tensors);
+    const std::vector<int64_t> offsets = placeSlots(prepared.plan, size);
+    RunContext context(size, random, parameters_);
+    std::vector<Packed> values(program.values.size());
+    for (const NamedValue &input : program.inputs)
+      values[input.value] = pack(program.values[input.value], inputOf(program, input, batch, tensors, size), size);
+    for (size_t index = 0; index < program.ops.size(); ++index) {
+      const Op &op = program.ops[index];
+      values[op.out[0]] = place(prepared.plan, op, values, offsets, size);
+      if (prepared.handlers[index])
+        apply(prepared.handlers[index], op, values, context);
+    }
+    Results results;
+    for (const NamedValue &result : program.results)
+      results[result.name] = values[result.value].tensor.dim() > 1 && values[result.value].layout == Layout::leading ? values[result.value].flat() : values[result.value].tensor;
+    return results;
+  }
+
+private:
+  static int64_t bytesOf(const Value &value, const BatchSize &size) { return elementsOf(value, size) * widthOf(value.type); }
+
+  /// Where each slot begins, and the end. Grows the arena.
+  std::vector<int64_t> placeSlots(const PlanProgram &plan, const BatchSize &size) {
+    std::vector<int64_t> bytes;
+    for (const SlotSize &slot : plan.slots)
+      bytes.push_back(slot.c + slot.e * size.examples() + slot.t * size.tokens + slot.q * size.squares);
+    if (size.flat) // its slots are written for vectors of one element
+      for (size_t value = 0; value < plan.places.size(); ++value)
+        if (plan.places[value].slot >= 0)
+          bytes[plan.places[value].slot] = std::max(bytes[plan.places[value].slot], bytesOf(plan.body.values[value], size));
+    std::vector<int64_t> offsets = {0};
+    for (const int64_t slot : bytes)
+      offsets.push_back(offsets.back() + (slot + kAlignment - 1) / kAlignment * kAlignment);
+    if (!arena_.defined() || arena_.numel() < offsets.back())
+      arena_ = at::empty({std::max<int64_t>(offsets.back(), kAlignment)}, at::kByte);
+    return offsets;
+  }
+
+  static at::Tensor inputOf(const Program &program, const NamedValue &input, const Batch &batch, const std::map<std::string, at::Tensor> &tensors, const BatchSize &size) {
+    const Value &value = program.values[input.value];
+    const auto &given = value.perExample ? batch.columns : tensors;
+    const auto found = given.find(input.name);
+    if (found == given.end())
+      failBundle("`" + program.name + "` needs the input `" + input.name + "`");
+    if (found->second.numel() != elementsOf(value, size))
+      failBundle("`" + program.name + "`: the input `" + input.name + "` has " + std::to_string(found->second.numel()) + " elements, not " + std::to_string(elementsOf(value, size)));
+    return found->second.to(dtypeOf(value.type)).contiguous();
+  }
+
+  /// The tensor's elements under the shape of the value's layout.
+  static Packed pack(const Value &value, const at::Tensor &tensor, const BatchSize &size) {
+    const Layout layout = layoutOf(value);
+    return {&value, layout, tensor.view(packedShape(value, layout, size))};
+  }
+
+  static std::vector<int64_t> packedShape(const Value &value, Layout layout, const BatchSize &size) {
+    if (layout == Layout::ragged)
+      return {elementsOf(value, size)};
+    std::vector<int64_t> shape = blockShape(value, size, 0);
+    if (layout == Layout::example)
+      shape.insert(shape.begin(), size.examples());
+    if (layout == Layout::leading)
+      shape[0] = value.dims[0].c * size.examples() + value.dims[0].k * size.tokens;
+    return shape;
+  }
+
+  Packed place(const PlanProgram &plan, const Op &op, const std::vector<Packed> &values, const std::vector<int64_t> &offsets, const BatchSize &size) const {
+    const int64_t index = op.out[0];
+    const Value &value = plan.body.values[index];
+    const Place &place = plan.places[index];
+    if (op.op == "param") {
+      const at::Tensor &parameter = parameters_.get(op.attrs.at("name"));
+      if (parameter.scalar_type() != dtypeOf(value.type) || parameter.numel() != elementsOf(value, size))
+        failBundle("the parameter `" + op.attrs.at("name").get<std::string>() + "` has another dtype or size than the program `" + plan.body.name + "` says");
+      return pack(value, parameter.contiguous(), size);
+    }
+    if (place.alias >= 0) {
+      const at::Tensor &source = values[place.alias].tensor;
+      if (!source.defined() || source.numel() != elementsOf(value, size) || source.scalar_type() != dtypeOf(value.type))
+        failBundle("`" + plan.body.name + "`: " + op.op + " at " + op.loc + " is another name for a value of another size");
+      return pack(value, source, size);
+    }
+    const int64_t begin = offsets[place.slot];
+    if (begin + bytesOf(value, size) > offsets[place.slot + 1])
+      failBundle("`" + plan.body.name + "`: the result of " + op.op + " at " + op.loc + " does not fit its slot");
+    const Layout layout = layoutOf(value);
+    const std::vector<int64_t> shape = packedShape(value, layout, size);
+    std::vector<int64_t> strides(shape.size(), 1);
+    for (int64_t axis = static_cast<int64_t>(shape.size()) - 2; axis >= 0; --axis)
+      strides[axis] = strides[axis + 1] * std::max<int64_t>(shape[axis + 1], 1);
+    at::Tensor tensor = at::empty({0}, dtypeOf(value.type));
+    tensor.set_(arena_.storage(), begin / widthOf(value.type), shape, strides);
+    return {&value, layout, tensor};
+  }
+
+  static void apply(Handler handler, const Op &op, std::vector<Packed> &values, RunContext &context) {
+    Step step{op, {}, values[op.out[0]], context};
+    for (const int64_t operand : op.in)
+      step.in.push_back(values[operand]);
+    const std::vector<int64_t> shape = step.out.tensor.sizes().vec();
+    handler(step);
+    if (step.out.tensor.sizes() != at::IntArrayRef(shape))
+      failBundle(where(step) + " gives another shape than the program says");
+  }
+
+  const ParameterStore &parameters_;
+  std::map<std::string, Prepared> programs_;
+  at::Tensor arena_; ///< bytes
+};
+
+} // namespace
+
+std::unique_ptr<Executor> makePlanExecutor(const Bundle &bundle, const ParameterStore &parameters) { return std::make_unique<PlanExecutor>(bundle, parameters); }
+
+} // namespace peftrt

@@ -1,0 +1,94 @@
+// ReductionSteps: reduce and argmax.
+//
+// Numerics  float sums are LibTorch's cascade sums; summing over a leading ragged axis and over examples at once is one sum.
+#include "runtime/plan/Errors.h"
+#include "runtime/plan/Packed.h"
+#include <ATen/ATen.h>
+#include <algorithm>
+
+namespace peftrt::plan {
+namespace {
+
+enum class Kind { sum, max, min };
+
+Kind kindOf(const Step &step) {
+  const std::string kind = step.op.attrs.at("kind");
+  if (kind != "sum" && kind != "max" && kind != "min")
+    failBundle(where(step) + ": there is no kind `" + kind + "`");
+  return kind == "sum" ? Kind::sum : kind == "max" ? Kind::max : Kind::min;
+}
+
+/// Into `out`, whatever axes of length 1 it keeps.
+void reduceInto(at::Tensor out, const at::Tensor &in, const std::vector<int64_t> &axes, Kind kind) {
+  std::vector<int64_t> kept = in.sizes().vec();
+  for (const int64_t axis : axes)
+    kept[axis] = 1;
+  at::Tensor view = out.view(kept);
+  if (axes.empty())
+    view.copy_(in);
+  else if (kind == Kind::sum)
+    at::sum_out(view, in, axes, true, in.scalar_type());
+  else if (kind == Kind::max)
+    at::amax_out(view, in, axes, true);
+  else
+    at::amin_out(view, in, axes, true);
+}
+
+std::vector<int64_t> shifted(std::vector<int64_t> axes) {
+  for (int64_t &axis : axes)
+    ++axis;
+  return axes;
+}
+
+void overExamples(Step &step, const std::vector<int64_t> &axes, Kind kind) {
+  const Packed &x = step.in[0];
+  std::vector<int64_t> all = shifted(axes);
+  switch (x.layout) {
+  case Layout::run:
+    failBundle(where(step) + ": over_examples of a value of the run");
+  case Layout::example:
+    all.insert(all.begin(), 0);
+    return reduceInto(step.out.tensor, x.tensor, all, kind);
+  case Layout::leading:
+    if (std::find(axes.begin(), axes.end(), 0) == axes.end())
+      failBundle(where(step) + ": over_examples keeps an axis whose length differs between examples");
+    return reduceInto(step.out.tensor, x.tensor, axes, kind);
+  case Layout::ragged:
+    if (kind != Kind::sum)
+      failBundle(where(step) + ": over_examples of a ragged value is supported for sums only");
+    return sumOverExamples(step, [&](const std::vector<at::Tensor> &in, int64_t) { return in[0].sum(axes, true, in[0].scalar_type()).view(step.out.tensor.sizes()); });
+  }
+}
+
+void reduce(Step &step) {
+  const Kind kind = kindOf(step);
+  const auto axes = step.op.attrs.at("axes").get<std::vector<int64_t>>();
+  const Packed &x = step.in[0];
+  if (step.overExamples())
+    return overExamples(step, axes, kind);
+  if (x.layout == Layout::run) {
+    if (step.context.size.flat && step.out.tensor.numel() != 1 && !axes.empty()) // a kept axis of a flat program's vector
+      step.out.tensor.copy_(kind == Kind::sum ? x.tensor.sum() : kind == Kind::max ? x.tensor.max() : x.tensor.min());
+    else
+      reduceInto(step.out.tensor, x.tensor, axes, kind);
+    return;
+  }
+  if (x.layout == Layout::example)
+    return reduceInto(step.out.tensor, x.tensor, shifted(axes), kind);
+  if (x.layout == Layout::leading && std::find(axes.begin(), axes.end(), 0) == axes.end())
+    return reduceInto(step.out.tensor, x.tensor, axes, kind);
+  forEachExample(step, [&](at::Tensor &out, const std::vector<at::Tensor> &in, int64_t) { reduceInto(out, in[0], axes, kind); });
+}
+
+void argmax(Step &step) {
+  if (const auto axis = packedAxis(step.in[0], step.axis()))
+    at::argmax_out(step.out.tensor, step.in[0].tensor, *axis);
+  else
+    forEachExample(step, [&](at::Tensor &out, const std::vector<at::Tensor> &in, int64_t) { at::argmax_out(out, in[0], step.axis()); });
+}
+
+} // namespace
+
+Handlers reductionSteps() { return {{"reduce", reduce}, {"argmax", argmax}}; }
+
+} // namespace peftrt::plan
