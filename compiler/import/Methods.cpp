@@ -214,8 +214,11 @@ void Elaborator::execRewire(Instance &instance, const ast::RewireStmt &stmt) {
   }
   if (instance.params.count(point))
     fail(Kind::E0199, stmt.target->range, {"<- on a parameter"});
-  if (!site->points.count(point))
-    fail(Kind::E0357, stmt.target->range, {layerPath(*site), point});
+  if (!site->points.count(point)) {
+    const auto &known = instance.kind->points; // the kind has it, this site lacks it; or there is no such thing
+    const bool declared = std::any_of(known.begin(), known.end(), [&](const ast::KindPoint &p) { return p.name.text == point; });
+    fail(declared ? Kind::E0403 : Kind::E0357, stmt.target->range, {layerPath(*site), point});
+  }
   Tensor value = toTensor(eval(*stmt.value, instance.env), site->points.at(point).type.getElement(), stmt.value->range);
   if (stmt.add)
     value = binary("nn.add", readPoint(instance, *site, point, stmt.range), value, stmt.range);
