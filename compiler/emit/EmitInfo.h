@@ -6,6 +6,7 @@
 #pragma once
 #include <cstdint>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,7 @@ struct EmitInfo {
     std::string name;                             ///< what its parameters are called by
     std::string text;                             ///< as written
     std::vector<std::string> sites;               ///< paths
+    std::optional<std::string> changesAtInit;     ///< `at_init changes("…")`: the reason; else the logits stay at first
   };
 
   // ---- from the program: import, sites

@@ -149,6 +149,7 @@ void Elaborator::noteParams(Attach &attach) {
   fact.text = std::string(diags_.sources().text(attach.stmt->range));
   for (ModuleNode *site : attach.sites)
     fact.sites.push_back(site->path.empty() ? "model" : site->path);
+  fact.changesAtInit = attach.changesAtInit;
   info_.attaches.push_back(std::move(fact));
 }
 

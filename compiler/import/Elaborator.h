@@ -131,6 +131,7 @@ private:
     const ast::AttachStmt *stmt = nullptr;
     Callable method;
     std::vector<ModuleNode *> sites;
+    std::optional<std::string> changesAtInit; ///< the first reason that a method of it gives
     mlir::peft::AttachOp op;
   };
   Callable methodOf(const ast::Expr &expr, const EnvPtr &env);

@@ -176,7 +176,10 @@ void Elaborator::execMethodStmt(Instance &instance, const ast::Stmt &stmt) {
     } else {
       mlir::peft::RewireOp::create(builder_, location(stmt.range), "model", "loss", term.value);
     }
-  } else if (!stmt.as<ast::AtInitStmt>()) {
+  } else if (auto *init = stmt.as<ast::AtInitStmt>()) {
+    if (!init->identity && !instance.attach->changesAtInit)
+      instance.attach->changesAtInit = init->reason;
+  } else {
     fail(Kind::E0350, stmt.range, {"this statement does not belong into a method"});
   }
 }

@@ -4,8 +4,8 @@
 
 namespace peftrt {
 
-/// Program that predicts on merged weights, without the attaches.
-constexpr const char *kMergedPredict = "predict_merged";
+/// Program of the network without its attaches: what merged weights are run by.
+constexpr const char *kBasePredict = "predict_base";
 
 /// Null, or why the run cannot be merged: the first site, the operation, its line.
 std::string whyNotMergeable(const nlohmann::json &manifest);

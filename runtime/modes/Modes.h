@@ -19,6 +19,7 @@ Mode predictMode(); // Predict.cpp
 Mode mergeMode();   // Merge.cpp
 Mode inspectMode(); // Inspect.cpp
 Mode infoMode();    // Info.cpp
+Mode lawsMode();    // Laws.cpp
 
 /// Parses `trainer MODE …` and runs it. Catches everything: 0 success, 1 a user's or data's error, 2 a usage error.
 int runTrainer(Bundle (*openBundle)(const std::string &path), const std::vector<std::string> &words, const Surroundings &surroundings);

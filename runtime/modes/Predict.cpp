@@ -1,6 +1,6 @@
 // Predict: a line per row, in the rows' order: label and probabilities, or a value.
 //
-// Runs on merged weights where the bundle has a program for them; --unmerged, --reference and unmergeable specs run the
+// Runs on merged weights where the spec merges; --unmerged and unmergeable specs run the
 // adapters as they are. The report says which.
 #include "runtime/checkpoint/AtomicFile.h"
 #include "runtime/modes/Evaluation.h"
@@ -42,7 +42,7 @@ int predict(Bundle bundle, const Arguments &arguments, const Surroundings &surro
   const auto session = openSession(std::move(bundle), trainedSessionOptions(arguments, surroundings));
   const Dataset dataset = session->read(data, /*targets=*/false);
   reportTruncation(dataset, session->options.maxLength);
-  const bool merged = !arguments.has("unmerged") && session->hasProgram(kMergedPredict) && whyNotMergeable(session->manifest()).empty();
+  const bool merged = !arguments.has("unmerged") && whyNotMergeable(session->manifest()).empty();
   std::optional<ParameterStore> store;
   std::unique_ptr<Executor> executor;
   if (merged) {
@@ -57,7 +57,7 @@ int predict(Bundle bundle, const Arguments &arguments, const Surroundings &surro
   const auto start = std::chrono::steady_clock::now();
   std::vector<std::string> lines(static_cast<size_t>(dataset.size()));
   for (const auto &batch : planByLength(dataset.lengths, session->options.batching())) {
-    const Results results = (executor ? *executor : *session->executor).run(merged ? kMergedPredict : "predict", dataset.pack(batch), {}, {session->options.seed, 0, 0});
+    const Results results = (executor ? *executor : *session->executor).run(merged ? kBasePredict : "predict", dataset.pack(batch), {}, {session->options.seed, 0, 0});
     const at::Tensor logits = results.at("logits").to(at::kDouble).reshape({static_cast<int64_t>(batch.size()), -1}).contiguous();
     for (size_t index = 0; index < batch.size(); ++index)
       lines[static_cast<size_t>(batch[index])] = describe(logits[static_cast<int64_t>(index)], target, session->labels).dump() + "\n";

@@ -13,6 +13,7 @@
 namespace peftrt {
 
 struct Bundle; // runtime/bundle/Format.h
+struct Pins;   // runtime/reference/Pins.h
 
 /// A packed batch of E examples: columns by row name. A column `per: "seq"` is the concatenation of the examples' entries
 /// [T]; any other is [E].
@@ -59,7 +60,7 @@ public:
 };
 
 std::unique_ptr<Executor> makePlanExecutor(const Bundle &bundle, const ParameterStore &parameters);
-/// `dtype` float64 (default oracle) or float32.
-std::unique_ptr<Executor> makeReferenceExecutor(const Bundle &bundle, const ParameterStore &parameters, at::ScalarType dtype);
+/// `dtype` float64 (default oracle) or float32. `pins`: values of `stop_grad` that outlive a run, for finite differences.
+std::unique_ptr<Executor> makeReferenceExecutor(const Bundle &bundle, const ParameterStore &parameters, at::ScalarType dtype, Pins *pins = nullptr);
 
 } // namespace peftrt

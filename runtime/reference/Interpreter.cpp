@@ -3,9 +3,11 @@
 // In     the bundle's programs (not its plan)
 // Out    results in the reference's dtype
 // Errs   R0102 an op that there is not, a result of another shape than the program says
+#include "runtime/plan/DerivedValues.h"
 #include "runtime/plan/Errors.h"
 #include "runtime/plan/Shapes.h"
 #include "runtime/reference/Ops.h"
+#include "runtime/reference/Pins.h"
 #include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>
 
@@ -29,7 +31,7 @@ using Blocks = std::vector<at::Tensor>;
 
 class Interpreter final : public Executor {
 public:
-  Interpreter(const Bundle &bundle, const ParameterStore &parameters, at::ScalarType real) : parameters_(parameters), real_(real) {
+  Interpreter(const Bundle &bundle, const ParameterStore &parameters, at::ScalarType real, Pins *pins) : parameters_(parameters), real_(real), pins_(pins) {
     for (Program &program : programsOf(bundle.programs)) {
       const std::string name = program.name;
       programs_.emplace(name, std::move(program));
@@ -46,8 +48,13 @@ public:
     std::vector<Blocks> values(program.values.size());
     for (const NamedValue &input : program.inputs)
       values[input.value] = inputBlocks(program, input, batch, tensors, size);
-    for (const Op &op : program.ops)
-      values[op.out[0]] = apply(program, op, values, size, random);
+    for (size_t place = 0; place < program.ops.size(); ++place) {
+      const Op &op = program.ops[place];
+      Blocks &value = values[op.out[0]];
+      value = apply(program, op, values, size, random);
+      if (pins_ && op.op == "stop_grad")
+        value = pins_->values.try_emplace({name, place}, value).first->second;
+    }
     Results results;
     for (const NamedValue &result : program.results)
       results[result.name] = pack(program.values[result.value], values[result.value], size);
@@ -121,13 +128,14 @@ private:
 
   const ParameterStore &parameters_;
   at::ScalarType real_;
+  Pins *pins_; ///< or null
   std::map<std::string, Program> programs_;
 };
 
 } // namespace
 
-std::unique_ptr<Executor> makeReferenceExecutor(const Bundle &bundle, const ParameterStore &parameters, at::ScalarType dtype) {
-  return std::make_unique<Interpreter>(bundle, parameters, dtype);
+std::unique_ptr<Executor> makeReferenceExecutor(const Bundle &bundle, const ParameterStore &parameters, at::ScalarType dtype, Pins *pins) {
+  return withDerivedValues(bundle, parameters, std::make_unique<Interpreter>(bundle, parameters, dtype, pins));
 }
 
 } // namespace peftrt

@@ -158,8 +158,11 @@ LogicalResult mlir::nn::deriveBackward(ModuleOp module) {
   for (auto op : module.getOps<ParameterOp>())
     parameters[op.getSymName()] = op;
   Reverse(func, parameters).run();
-  // stop_grad has done its work.
-  module.walk([](StopGradOp op) {
+  // stop_grad has done its work. In the step it stays, as a view: whoever compares the gradient with finite differences must
+  // know what it took for a constant.
+  module.walk([&](StopGradOp op) {
+    if (op->getParentOp() == func)
+      return;
     op.getResult().replaceAllUsesWith(op.getX());
     op.erase();
   });

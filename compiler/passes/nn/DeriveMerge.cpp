@@ -2,7 +2,7 @@
 //
 // In     @"site.<path>": y of a rewired affine site as a function of x; @"hook.<path>.<point>": any other rewired point
 // Out    @merge: the merged weights by their parameters' names; module attribute `nn.merge`: a report for each site;
-//        the functions above are gone, and @predict_merged too unless everything merges
+//        the functions above are gone
 //
 // A value of the function is either the same for the whole run, or an affine map `M x + c` of x with such M and c. M of x
 // itself is the identity and stays symbolic, so `W + s B A` costs one product. The rules are those of linear algebra: products
@@ -217,7 +217,6 @@ LogicalResult mlir::nn::deriveMerge(ModuleOp module) {
   b.setInsertionPointToStart(merge.addEntryBlock());
   llvm::MapVector<StringAttr, Value> merged;
   SmallVector<Attribute> rows;
-  bool all = true;
   for (auto func : llvm::to_vector(module.getOps<func::FuncOp>())) {
     auto site = func->getAttrOfType<StringAttr>("nn.site");
     if (!site)
@@ -249,7 +248,6 @@ LogicalResult mlir::nn::deriveMerge(ModuleOp module) {
         reason = "nothing of x is left";
       }
     }
-    all &= reason.empty();
     rows.push_back(report(b, site.getValue(), reason.empty(), reason));
     func.erase();
   }
@@ -268,7 +266,5 @@ LogicalResult mlir::nn::deriveMerge(ModuleOp module) {
     if (isOpTriviallyDead(&op))
       op.erase();
   module->setAttr("nn.merge", b.getArrayAttr(rows));
-  if (auto plain = module.lookupSymbol<func::FuncOp>("predict_merged"); plain && !all)
-    plain.erase();
   return success();
 }

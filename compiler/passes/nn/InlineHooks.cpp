@@ -1,7 +1,7 @@
 // InlineHooks (nn-inline-hooks): inline the arch and every rewiring into whole functions.
 //
 // In     peft.module tree with forward regions; peft.instance in order of application
-// Out    @train, @eval, @predict on the rows of a batch (one mode each: no nn.by_mode is left); @predict_merged, the network
+// Out    @train, @eval, @predict on the rows of a batch (one mode each: no nn.by_mode is left); @predict_base, the network
 //        without any attach, for merged weights;
 //        @"site.<path>" for a rewired site with points x, W, y, and @"hook.<path>.<point>" for any other rewired point,
 //        which nn-derive-merge reads
@@ -39,7 +39,7 @@ public:
   }
   LogicalResult run() {
     if (failed(program("train", true, {"loss", "logits"}, false)) || failed(program("eval", false, {"loss", "logits"}, true)) ||
-        failed(program("predict", false, {"logits"}, false)) || failed(program("predict_merged", false, {"logits"}, false, true)))
+        failed(program("predict", false, {"logits"}, false)) || failed(program("predict_base", false, {"logits"}, false, true)))
       return failure();
     for (auto op : llvm::to_vector(module.getOps<peft::ModuleOp>()))
       if (failed(siteFunctions(op)))

@@ -112,12 +112,12 @@ def programs(broken_loss=False):
 
     predict = Program("predict")
     predict.result("logits", forward(predict)[-1])
-    predict_merged = Program("predict_merged")
-    predict_merged.result("logits", forward(predict_merged, merged=True)[-1])
+    predict_base = Program("predict_base")
+    predict_base.result("logits", forward(predict_base, merged=True)[-1])
 
     merge = Program("merge")
     merge.result("embed.W", merge.op("mul", [merge.op("param", [], [VOCAB, DIM], name="embed.W"), merge.op("param", [], [DIM], name="embed.scale.l")], [VOCAB, DIM]))
-    return [init, train, evaluate, predict, predict_merged, merge, optimizer(0, 0.5), optimizer(1, 0.1)]
+    return [init, train, evaluate, predict, predict_base, merge, optimizer(0, 0.5), optimizer(1, 0.1)]
 
 
 def optimizer(group, rate):

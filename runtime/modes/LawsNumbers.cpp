@@ -1,0 +1,102 @@
+// LawsNumbers: two ways to the same numbers: attached and plain at the start, plan and reference, merged and unmerged.
+#include "runtime/modes/Laws.h"
+#include "runtime/modes/Merged.h"
+#include <ATen/ATen.h>
+#include <cmath>
+
+namespace peftrt::laws {
+namespace {
+
+using nlohmann::json;
+
+constexpr double kStartTolerance = 1e-5; ///< initial values are kept in fp32
+constexpr double kExactTolerance = 1e-9; ///< two orders of the same fp64 sums
+constexpr double kPlanTolerance = 5e-4;  ///< fp32 against fp64 through a whole network and back
+constexpr double kGradientFloor = 1e-3;  ///< of the largest gradient: below it a gradient is a sum that cancels
+constexpr uint32_t kStream = 5u << 16;
+
+/// The first program that both run at the same numbers.
+void compare(Subject &subject, Executor &plan, Executor &reference, const std::string &program, Comparison &comparison,
+             const std::map<std::string, at::Tensor> &tensors = {}) {
+  const Results expected = subject.run(reference, program, tensors), found = subject.run(plan, program, tensors);
+  double largest = 0;
+  for (const auto &[name, value] : expected)
+    if (name.rfind("grad.", 0) == 0 && value.numel() > 0)
+      largest = std::max(largest, value.abs().max().item<double>());
+  for (const auto &[name, value] : expected) {
+    const auto other = found.find(name);
+    if (other == found.end())
+      comparison.fail("`" + program + "` has no `" + name + "`");
+    else
+      comparison.add(program + " " + name, other->second.reshape(value.sizes()), value, name.rfind("grad.", 0) == 0 ? kGradientFloor * largest : 0);
+  }
+}
+
+/// Two steps of an optimizer program: the second one starts from states that a step has made.
+void compareOptimizer(Subject &subject, Executor &plan, Executor &reference, const std::string &program, Comparison &comparison) {
+  const int64_t size = 37;
+  const auto scalar = [](double value) { return at::full({}, value, at::kFloat); };
+  std::map<std::string, at::Tensor> tensors = {{"p", normalNumbers(subject.seed, kStream, {size}).to(at::kFloat)}, {"steps", scalar(10)}};
+  for (const json &state : subject.session->manifest().at("optimizer").at("states"))
+    tensors["state." + state.get<std::string>()] = at::zeros({size}, at::kFloat);
+  for (int step = 0; step < 2; ++step) {
+    tensors["g"] = normalNumbers(subject.seed, kStream + 1 + static_cast<uint32_t>(step), {size}).to(at::kFloat);
+    tensors["t"] = scalar(step + 1);
+    tensors["step"] = scalar(step);
+    compare(subject, plan, reference, program, comparison, tensors);
+    for (const auto &[name, value] : subject.run(reference, program, tensors))
+      tensors[name] = value.to(at::kFloat).reshape({size});
+  }
+}
+
+} // namespace
+
+Verdict startsAsBase(Subject &subject) {
+  for (const json &attach : subject.session->manifest().value("attaches", json::array()))
+    if (attach.contains("changes_at_init") && attach.at("changes_at_init").is_string())
+      return {Verdict::Word::None, "`" + attach.at("name").get<std::string>() + "` changes: " + attach.at("changes_at_init").get<std::string>()};
+  const ParameterStore store = subject.exact(/*methodsAtStart=*/true);
+  const auto reference = makeReferenceExecutor(subject.bundle, store, at::kDouble);
+  Comparison comparison(kStartTolerance);
+  comparison.add("logits", subject.run(*reference, "predict").at("logits"), subject.run(*reference, kBasePredict).at("logits"));
+  return comparison.verdict("between the logits with and without the attaches");
+}
+
+Verdict planIsReference(Subject &subject) {
+  const ParameterStore store = subject.exact();
+  const auto reference = makeReferenceExecutor(subject.bundle, store, at::kDouble);
+  Comparison comparison(kPlanTolerance);
+  size_t programs = 0;
+  for (const json &program : subject.bundle.programs.at("programs")) {
+    const std::string name = program.at("name");
+    ++programs;
+    if (name.rfind("optimizer.", 0) == 0)
+      compareOptimizer(subject, *subject.session->executor, *reference, name, comparison);
+    else
+      compare(subject, *subject.session->executor, *reference, name, comparison);
+  }
+  return comparison.verdict("over the results of " + std::to_string(programs) + " programs");
+}
+
+Verdict mergedIsUnmerged(Subject &subject) {
+  if (const std::string why = whyNotMergeable(subject.session->manifest()); !why.empty())
+    return {Verdict::Word::None, why};
+  ParameterStore store = subject.exact();
+  const auto reference = makeReferenceExecutor(subject.bundle, store, at::kDouble);
+  const at::Tensor unmerged = subject.run(*reference, "predict").at("logits");
+  for (const auto &[name, value] : subject.run(*reference, "merge"))
+    store.set(name, value.reshape(store.get(name).sizes()));
+  Comparison exact(kExactTolerance);
+  exact.add("logits in fp64", subject.run(*reference, kBasePredict).at("logits"), unmerged);
+  const Verdict verdict = exact.verdict("between the logits of merged and unmerged weights");
+  if (verdict.word != Verdict::Word::Pass)
+    return verdict;
+  const ParameterStore merged = mergedStore(*subject.session);
+  const auto plan = subject.session->makeExecutor(merged);
+  Comparison single(kPlanTolerance);
+  single.add("logits of the plan", subject.run(*plan, kBasePredict).at("logits"), unmerged);
+  const Verdict planned = single.verdict("between the plan's merged logits and the exact unmerged ones");
+  return planned.word == Verdict::Word::Pass ? verdict : planned;
+}
+
+} // namespace peftrt::laws

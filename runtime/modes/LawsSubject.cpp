@@ -1,0 +1,144 @@
+// LawsSubject: a trainer with parameters away from where most laws hold for nothing, and rows made of the manifest.
+#include "runtime/cpu/Philox.h"
+#include "runtime/modes/Laws.h"
+#include "runtime/plan/Errors.h"
+#include <ATen/ATen.h>
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+
+namespace peftrt::laws {
+namespace {
+
+using nlohmann::json;
+
+const std::vector<int64_t> kLengths = {5, 1, 8, 3}; ///< no two alike, and the shortest there is
+
+enum Stream : uint32_t { kParameters = 1u << 16, kTokens = 2u << 16, kTargets = 3u << 16 };
+
+double uniformNumber(uint64_t seed, uint32_t stream, uint64_t place) {
+  float number = 0;
+  fillRandom({seed, stream, 0, 0, RandomRate::init, Distribution::uniform}, place, 1, &number);
+  return number;
+}
+
+int64_t naturalBelow(uint64_t seed, uint32_t stream, uint64_t place, int64_t end) {
+  return std::min<int64_t>(static_cast<int64_t>(uniformNumber(seed, stream, place) * static_cast<double>(end)), end - 1);
+}
+
+/// One row of data as `train` would read it.
+json rowOf(const Subject &subject, int64_t row) {
+  json line = json::object();
+  uint32_t column = 0;
+  for (const RowField &field : rowFieldsOf(subject.session->manifest())) {
+    const auto place = static_cast<uint64_t>(row);
+    ++column;
+    if (field.encoder == Encoder::Tokens) {
+      const int64_t vocab = subject.session->manifest().at("model").at("vocab").get<int64_t>();
+      json ids = json::array();
+      for (int64_t token = 0; token < kLengths[place % kLengths.size()]; ++token)
+        ids.push_back(naturalBelow(subject.seed, kTokens + column, place * 64 + static_cast<uint64_t>(token), vocab));
+      line["input_ids"] = ids;
+    } else if (field.encoder == Encoder::Class) {
+      line[field.field] = naturalBelow(subject.seed, kTargets + column, place, field.classes);
+    } else {
+      line[field.field] = 4 * uniformNumber(subject.seed, kTargets + column, place) - 2;
+    }
+  }
+  return line;
+}
+
+Batch batchOf(const Subject &subject) {
+  Batch batch;
+  batch.lengths = kLengths;
+  std::vector<json> rows;
+  for (int64_t row = 0; row < batch.examples(); ++row)
+    rows.push_back(rowOf(subject, row));
+  for (const RowField &field : rowFieldsOf(subject.session->manifest())) {
+    std::vector<double> values;
+    for (const json &row : rows)
+      if (field.encoder == Encoder::Tokens)
+        for (const json &id : row.at("input_ids"))
+          values.push_back(id.get<double>());
+      else
+        values.push_back(row.at(field.field).get<double>());
+    batch.columns[field.name] = at::tensor(values, at::kDouble).to(field.encoder == Encoder::Number ? at::kFloat : at::kLong);
+  }
+  return batch;
+}
+
+/// Far enough from the start that every path carries numbers, and small enough that none saturates.
+void randomise(Subject &subject) {
+  uint32_t stream = kParameters;
+  for (const std::string &name : subject.trainables()) {
+    const at::Tensor &value = subject.session->parameters.get(name);
+    const double spread = value.dim() < 2 ? 0.3 : 1 / std::sqrt(static_cast<double>(value.size(-1)));
+    const double size = value.numel() == 0 ? 0 : value.to(at::kDouble).pow(2).mean().sqrt().item<double>();
+    value.add_((normalNumbers(subject.seed, ++stream, value.sizes()) * std::max(spread, 0.3 * size)).to(at::kFloat));
+  }
+}
+
+} // namespace
+
+at::Tensor normalNumbers(uint64_t seed, uint32_t stream, at::IntArrayRef shape) {
+  const at::Tensor numbers = at::empty(shape, at::kFloat);
+  fillRandom({seed, stream, 0, 0, RandomRate::init, Distribution::normal}, 0, numbers.numel(), numbers.data_ptr<float>());
+  return numbers.to(at::kDouble);
+}
+
+ParameterStore Subject::exact(bool methodsAtStart) const {
+  ParameterStore store;
+  for (const json &parameter : session->manifest().at("parameters")) {
+    const std::string name = parameter.at("name");
+    const bool start = methodsAtStart && parameter.at("role") != "new";
+    store.set(name, (start ? initial.at(name) : session->parameters.get(name)).to(at::kDouble).clone());
+  }
+  return store;
+}
+
+std::vector<std::string> Subject::trainables() const {
+  std::vector<std::string> names;
+  for (const json &parameter : session->manifest().at("parameters"))
+    if (parameter.value("trainable", false))
+      names.push_back(parameter.at("name"));
+  return names;
+}
+
+json Subject::parameter(const std::string &name) const {
+  for (const json &parameter : session->manifest().at("parameters"))
+    if (parameter.at("name") == name)
+      return parameter;
+  throw RuntimeError("R0102", "the manifest has no parameter `" + name + "`", "");
+}
+
+Results Subject::run(Executor &executor, const std::string &program, const std::map<std::string, at::Tensor> &tensors) const {
+  Results copies;
+  for (const auto &[name, value] : executor.run(program, batch, tensors, random))
+    copies[name] = value.to(at::kDouble).clone();
+  return copies;
+}
+
+Subject makeSubject(Bundle bundle, const SessionOptions &options, const Surroundings &surroundings, uint64_t seed, const std::string &scratch) {
+  Subject subject{std::move(bundle), options, surroundings, seed, scratch, nullptr, {}, {}, {}};
+  subject.options.overrides["max_length"] = std::to_string(*std::max_element(kLengths.begin(), kLengths.end()));
+  subject.options.overrides["seed"] = std::to_string(seed);
+  subject.random.seed = seed;
+  subject.session = openSession(subject.bundle, subject.options);
+  for (const json &parameter : subject.session->manifest().at("parameters"))
+    subject.initial[parameter.at("name")] = subject.session->parameters.get(parameter.at("name")).clone();
+  randomise(subject);
+  subject.batch = batchOf(subject);
+  return subject;
+}
+
+std::string writeRows(const Subject &subject, int64_t count) {
+  const std::string path = subject.scratch + "/rows.jsonl";
+  std::ofstream file(path);
+  for (int64_t row = 0; row < count; ++row)
+    file << rowOf(subject, row).dump() << "\n";
+  if (!file.flush())
+    throw RuntimeError("R0117", "cannot write `" + path + "`", "");
+  return path;
+}
+
+} // namespace peftrt::laws
