@@ -87,6 +87,7 @@ llvm::ArrayRef<Phase> phases() {
            {"nn-expose-structure", "products with weight expressions as products on activations", nn::exposeStructure},
            {"nn-derive-backward", "@train becomes @train_step", nn::deriveBackward},
            {"nn-prune-to-trainable", "what no result needs is gone", nn::pruneToTrainable},
+           {"nn-hoist-rates", "what does not change between runs is computed before them", nn::hoistRates},
        },
        verifyNn},
       {"plan", Stop::Plan,

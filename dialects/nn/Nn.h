@@ -29,6 +29,12 @@ inline llvm::hash_code hash_value(const Dim &dim) { return llvm::hash_combine(di
 /// `384`, `seq`, `seq+10`, `2*seq-1`.
 std::string toString(Dim dim);
 
+/// How often a value changes; each rate includes those before it.
+enum class Rate { constant, step, pass, example, token };
+
+/// Trait of ops whose result holds only elements of their operands.
+template <typename Op> class MovesElements : public OpTrait::TraitBase<Op, MovesElements> {};
+
 } // namespace mlir::nn
 
 #include "dialects/nn/NnDialect.h.inc"

@@ -15,4 +15,16 @@ def NN_Differentiable : OpInterface<"Differentiable"> {
                             "::llvm::SmallVectorImpl<::mlir::Value> &":$operandCotangents)>
   ];
 }
+
+def NN_Rated : OpInterface<"Rated"> {
+  let cppNamespace = "::mlir::nn";
+  let description = "How often an op's result changes by itself. An op without it changes as often as its operands do.";
+  let methods = [
+    InterfaceMethod<"`trainable` says whether a parameter of that name is trained.", "::mlir::nn::Rate", "ownRate",
+                    (ins "::llvm::function_ref<bool(::llvm::StringRef)>":$trainable)>
+  ];
+}
+
+/// The result holds only elements of the operands (or zeros): nothing is computed.
+def NN_Movement : NativeOpTrait<"MovesElements"> { let cppNamespace = "::mlir::nn"; }
 #endif

@@ -13,6 +13,7 @@ class NN_InferredOp<string mnemonic, list<Trait> traits = []>
   let results = (outs NN_Tensor:$result);
 }
 defvar NN_Diff = DeclareOpInterfaceMethods<NN_Differentiable>;
+defvar NN_Rate = DeclareOpInterfaceMethods<NN_Rated>;
 
 // ---- declarations --------------------------------------------------------------------------------------------------
 
@@ -30,14 +31,14 @@ def NN_ParameterOp : Op<NN_Dialect, "parameter", [Symbol]> {
 
 // ---- leaves --------------------------------------------------------------------------------------------------------
 
-def NN_ParamOp : NN_Op<"param"> {
+def NN_ParamOp : NN_Op<"param", [NN_Rate, NN_Movement]> {
   let summary = "a parameter of the model by its name";
   let arguments = (ins StrAttr:$name);
   let results = (outs NN_Tensor:$result);
   let assemblyFormat = "$name attr-dict `:` qualified(type($result))";
   let hasVerifier = 1;
 }
-def NN_ConstantOp : NN_Op<"constant"> {
+def NN_ConstantOp : NN_Op<"constant", [NN_Movement]> {
   let summary = "a scalar";
   let description = "`value`: a float (f32), an integer (i64) or a bool (i1). The result is `run`, of rank 0.";
   let arguments = (ins AnyAttrOf<[F64Attr, I64Attr, BoolAttr]>:$value);
@@ -45,7 +46,7 @@ def NN_ConstantOp : NN_Op<"constant"> {
   let assemblyFormat = "`(` $value `)` attr-dict `:` qualified(type($result))";
   let hasVerifier = 1;
 }
-def NN_LiteralOp : NN_Op<"literal"> {
+def NN_LiteralOp : NN_Op<"literal", [NN_Movement]> {
   let summary = "an array of numbers known when compiling";
   let arguments = (ins DenseF64ArrayAttr:$values);
   let results = (outs NN_Tensor:$result);
@@ -62,7 +63,7 @@ def NN_DimOp : NN_InferredOp<"dim"> {
   let arguments = (ins NN_Tensor:$like, I64Attr:$axis);
   let assemblyFormat = "$like `axis` $axis attr-dict `:` functional-type(operands, results)";
 }
-def NN_RandomOp : NN_Op<"random"> {
+def NN_RandomOp : NN_Op<"random", [NN_Rate]> {
   let summary = "uniform in [0, 1) or standard normal numbers";
   let description = [{
     `site` tells this sampling place from all others; `rate` says when the numbers change: `token`, `example`, `pass`, `step`, `init`.
@@ -131,7 +132,7 @@ def NN_SelectOp : NN_InferredOp<"select", [NN_Diff]> {
   let arguments = (ins NN_Tensor:$condition, NN_Tensor:$x, NN_Tensor:$y);
   let assemblyFormat = "$condition `,` $x `,` $y attr-dict `:` functional-type(operands, results)";
 }
-def NN_StopGradOp : NN_InferredOp<"stop_grad"> {
+def NN_StopGradOp : NN_InferredOp<"stop_grad", [NN_Movement]> {
   let summary = "the operand; reverse mode does not look behind it";
   let arguments = (ins NN_Tensor:$x);
   let assemblyFormat = "$x attr-dict `:` functional-type(operands, results)";
@@ -162,53 +163,53 @@ def NN_ContractOp : NN_InferredOp<"contract", [NN_Diff]> {
 
 // ---- shapes --------------------------------------------------------------------------------------------------------
 
-def NN_TransposeOp : NN_InferredOp<"transpose", [NN_Diff]> {
+def NN_TransposeOp : NN_InferredOp<"transpose", [NN_Diff, NN_Movement]> {
   let arguments = (ins NN_Tensor:$x, DenseI64ArrayAttr:$perm);
   let assemblyFormat = "$x $perm attr-dict `:` functional-type(operands, results)";
 }
-def NN_SplitOp : NN_InferredOp<"split", [NN_Diff]> {
+def NN_SplitOp : NN_InferredOp<"split", [NN_Diff, NN_Movement]> {
   let summary = "one axis becomes several";
   let arguments = (ins NN_Tensor:$x, I64Attr:$axis, DenseI64ArrayAttr:$sizes);
   let assemblyFormat = "$x `axis` $axis `into` $sizes attr-dict `:` functional-type(operands, results)";
 }
-def NN_MergeOp : NN_InferredOp<"merge", [NN_Diff]> {
+def NN_MergeOp : NN_InferredOp<"merge", [NN_Diff, NN_Movement]> {
   let summary = "several adjacent axes become one";
   let arguments = (ins NN_Tensor:$x, I64Attr:$axis, I64Attr:$count);
   let assemblyFormat = "$x `axis` $axis `count` $count attr-dict `:` functional-type(operands, results)";
 }
-def NN_ExpandDimsOp : NN_InferredOp<"expand_dims", [NN_Diff]> {
+def NN_ExpandDimsOp : NN_InferredOp<"expand_dims", [NN_Diff, NN_Movement]> {
   let arguments = (ins NN_Tensor:$x, I64Attr:$axis);
   let assemblyFormat = "$x `axis` $axis attr-dict `:` functional-type(operands, results)";
 }
-def NN_SqueezeOp : NN_InferredOp<"squeeze", [NN_Diff]> {
+def NN_SqueezeOp : NN_InferredOp<"squeeze", [NN_Diff, NN_Movement]> {
   let arguments = (ins NN_Tensor:$x, I64Attr:$axis);
   let assemblyFormat = "$x `axis` $axis attr-dict `:` functional-type(operands, results)";
 }
-def NN_BroadcastOp : NN_Op<"broadcast", [NN_Diff]> {
+def NN_BroadcastOp : NN_Op<"broadcast", [NN_Diff, NN_Movement]> {
   let summary = "to the result's type: right-aligned, and from run to example";
   let arguments = (ins NN_Tensor:$x);
   let results = (outs NN_Tensor:$result);
   let assemblyFormat = "$x attr-dict `:` functional-type(operands, results)";
   let hasVerifier = 1;
 }
-def NN_SliceOp : NN_InferredOp<"slice", [NN_Diff]> {
+def NN_SliceOp : NN_InferredOp<"slice", [NN_Diff, NN_Movement]> {
   let summary = "every `step`-th entry of an axis from `start` up to `stop`";
   let description = "A negative constant counts from the end, as in Python; a missing `stop` is the end.";
   let arguments = (ins NN_Tensor:$x, I64Attr:$axis, NN_DimAttr:$start, OptionalAttr<NN_DimAttr>:$stop, I64Attr:$step);
   let assemblyFormat = "$x `axis` $axis `from` $start (`to` $stop^)? `step` $step attr-dict `:` functional-type(operands, results)";
 }
-def NN_PadOp : NN_Op<"pad", [NN_Diff]> {
+def NN_PadOp : NN_Op<"pad", [NN_Diff, NN_Movement]> {
   let summary = "slice's transpose: zeros of the result's length with the operand at `lo`, `lo + step`, …";
   let arguments = (ins NN_Tensor:$x, I64Attr:$axis, NN_DimAttr:$lo, I64Attr:$step);
   let results = (outs NN_Tensor:$result);
   let assemblyFormat = "$x `axis` $axis `at` $lo `step` $step attr-dict `:` functional-type(operands, results)";
   let hasVerifier = 1;
 }
-def NN_ConcatOp : NN_InferredOp<"concat", [NN_Diff]> {
+def NN_ConcatOp : NN_InferredOp<"concat", [NN_Diff, NN_Movement]> {
   let arguments = (ins Variadic<NN_Tensor>:$xs, I64Attr:$axis);
   let assemblyFormat = "$xs `axis` $axis attr-dict `:` functional-type(operands, results)";
 }
-def NN_GatherOp : NN_InferredOp<"gather", [NN_Diff]> {
+def NN_GatherOp : NN_InferredOp<"gather", [NN_Diff, NN_Movement]> {
   let summary = "rows of a table: the indices' dims, then the table's without its first";
   let arguments = (ins NN_Tensor:$table, NN_Tensor:$indices);
   let assemblyFormat = "$table `,` $indices attr-dict `:` functional-type(operands, results)";

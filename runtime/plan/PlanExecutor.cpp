@@ -4,6 +4,7 @@
 // Out    results as views into the arena (or of a parameter or an input), valid until the next run
 // Errs   R0102 a step that there is no handler for, a value that does not fit its slot, an input of another size
 // Why an arena  nothing is allocated for a planned value; it grows only when a batch is larger than all before
+#include "runtime/plan/DerivedValues.h"
 #include "runtime/plan/Errors.h"
 #include "runtime/plan/Packed.h"
 #include <ATen/ATen.h>
@@ -180,6 +181,8 @@ private:
 
 } // namespace
 
-std::unique_ptr<Executor> makePlanExecutor(const Bundle &bundle, const ParameterStore &parameters) { return std::make_unique<PlanExecutor>(bundle, parameters); }
+std::unique_ptr<Executor> makePlanExecutor(const Bundle &bundle, const ParameterStore &parameters) {
+  return withDerivedValues(bundle, parameters, std::make_unique<PlanExecutor>(bundle, parameters));
+}
 
 } // namespace peftrt

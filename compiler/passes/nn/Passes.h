@@ -7,6 +7,7 @@ LogicalResult deriveMerge(ModuleOp module);
 LogicalResult exposeStructure(ModuleOp module);
 LogicalResult deriveBackward(ModuleOp module);
 LogicalResult pruneToTrainable(ModuleOp module);
+LogicalResult hoistRates(ModuleOp module);
 /// Registers them under their names for peft-opt.
 void registerNnPasses();
 } // namespace mlir::nn

@@ -40,4 +40,5 @@ void mlir::nn::registerNnPasses() {
   add("nn-expose-structure", "Products with weight expressions become products on activations", exposeStructure);
   add("nn-derive-backward", "Reverse mode over @train", deriveBackward);
   add("nn-prune-to-trainable", "Drop what no result needs", pruneToTrainable);
+  add("nn-hoist-rates", "Compute what does not change between runs before them", hoistRates);
 }

@@ -1,0 +1,103 @@
+// DerivedValues: see DerivedValues.h.
+//
+// Why a fingerprint of bytes and not a version counter  whoever writes to a parameter need not know of this, so nothing can be stale
+#include "runtime/plan/DerivedValues.h"
+#include "runtime/bundle/Format.h"
+#include "runtime/plan/Errors.h"
+#include <ATen/ATen.h>
+#include <cstring>
+#include <optional>
+
+namespace peftrt {
+namespace {
+
+constexpr uint64_t kMultiplier = 0x9E3779B97F4A7C15; // odd, so that a word's contribution is never lost
+
+uint64_t mixBytes(uint64_t hash, const at::Tensor &tensor) {
+  const at::Tensor bytes = tensor.contiguous();
+  const char *data = static_cast<const char *>(bytes.data_ptr());
+  const size_t size = bytes.nbytes();
+  uint64_t word = 0;
+  for (size_t place = 0; place < size; place += sizeof(word)) {
+    word = 0;
+    std::memcpy(&word, data + place, std::min(sizeof(word), size - place));
+    hash = (hash ^ word) * kMultiplier;
+    hash ^= hash >> 29;
+  }
+  return hash;
+}
+
+/// A program that makes derived values, and what it made last.
+struct Maker {
+  std::string program;
+  bool once = false;
+  std::vector<std::string> reads; ///< parameters
+  std::optional<uint64_t> fingerprint;
+  Results values;
+};
+
+class DerivedValues final : public Executor {
+public:
+  DerivedValues(const ParameterStore &parameters, std::unique_ptr<Executor> inner, std::map<std::string, Maker> makers)
+      : parameters_(parameters), inner_(std::move(inner)), makers_(std::move(makers)) {}
+
+  int64_t arenaBytes() const override { return inner_->arenaBytes(); }
+
+  Results run(const std::string &program, const Batch &batch, const std::map<std::string, at::Tensor> &tensors, const RandomState &random) override {
+    const auto found = makers_.find(program);
+    if (found == makers_.end())
+      return inner_->run(program, batch, tensors, random);
+    std::map<std::string, at::Tensor> inputs = tensors;
+    for (const auto &[name, value] : madeBy(found->second, random))
+      inputs[name] = value;
+    return inner_->run(program, batch, inputs, random);
+  }
+
+private:
+  const Results &madeBy(Maker &maker, const RandomState &random) {
+    const uint64_t now = maker.once ? 0 : fingerprintOf(maker);
+    if (maker.fingerprint != now) {
+      maker.fingerprint.reset(); // nothing is half new if the run fails
+      maker.values.clear();
+      for (const auto &[name, value] : inner_->run(maker.program, Batch{}, {}, {random.seed, 0, 0}))
+        maker.values[name] = value.clone(); // a result is a view that the next run overwrites
+      maker.fingerprint = now;
+    }
+    return maker.values;
+  }
+
+  uint64_t fingerprintOf(const Maker &maker) const {
+    uint64_t hash = kMultiplier;
+    for (const std::string &name : maker.reads)
+      hash = mixBytes(hash, parameters_.get(name));
+    return hash;
+  }
+
+  const ParameterStore &parameters_;
+  std::unique_ptr<Executor> inner_;
+  std::map<std::string, Maker> makers_; ///< by the program that takes the values
+};
+
+std::map<std::string, Maker> makersOf(const Bundle &bundle) {
+  std::map<std::string, Maker> makers;
+  for (const Program &program : programsOf(bundle.programs)) {
+    const size_t dot = program.name.rfind('.');
+    const std::string rate = dot == std::string::npos ? "" : program.name.substr(dot + 1);
+    if (rate != "constant" && rate != "step")
+      continue;
+    Maker maker{program.name, rate == "constant", {}, std::nullopt, {}};
+    for (const Op &op : program.ops)
+      if (op.op == "param")
+        maker.reads.push_back(op.attrs.at("name"));
+    makers.emplace(program.name.substr(0, dot), std::move(maker));
+  }
+  return makers;
+}
+
+} // namespace
+
+std::unique_ptr<Executor> withDerivedValues(const Bundle &bundle, const ParameterStore &parameters, std::unique_ptr<Executor> inner) {
+  return std::make_unique<DerivedValues>(parameters, std::move(inner), makersOf(bundle));
+}
+
+} // namespace peftrt
