@@ -56,6 +56,13 @@ std::optional<std::string> readFile(const std::string &path) {
   return bytes.str();
 }
 
+FileLoader loaderOf(const Request &request) {
+  return [request](const std::string &path) {
+    auto text = readFile(path);
+    return text && path == request.specPath ? *text + request.appended : text;
+  };
+}
+
 Outcome compile(const Request &request, SourceMap &sources, diag::Engine &diags) {
   Outcome outcome;
   Watch watch(outcome.timing);
@@ -65,7 +72,10 @@ Outcome compile(const Request &request, SourceMap &sources, diag::Engine &diags)
     return diags.hasErrors() || request.stopAfter == stop;
   };
 
-  auto spec = check(sources, request.specPath, request.stdlib, request.overrides, diags, readFile); // lang: parse, check
+  FileLoader load = loaderOf(request);
+  auto spec = check(sources, request.specPath, request.stdlib, request.overrides, diags, load); // lang: parse, check
+  if (!request.budgets)
+    spec->budgets.clear();
   watch.lap("check");
   auto tree = [&] { return ast::dump(spec->files[spec->mainFile]); };
   if (stopAt(Stop::Parse, tree) || stopAt(Stop::Check, tree))
@@ -78,7 +88,7 @@ Outcome compile(const Request &request, SourceMap &sources, diag::Engine &diags)
   context.loadDialect<mlir::func::FuncDialect, mlir::nn::NNDialect, mlir::peft::PEFTDialect, mlir::plan::PlanDialect>();
   mlir::OwningOpRef<mlir::ModuleOp> module(mlir::ModuleOp::create(mlir::UnknownLoc::get(&context)));
   EmitInfo info;
-  info.specText = readFile(request.specPath).value_or("");
+  info.specText = load(request.specPath).value_or("");
   info.modelPath = checkpoint->directory;
   info.configFnv64 = checkpoint->configFnv64;
   info.config = checkpoint->config;

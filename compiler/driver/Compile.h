@@ -9,5 +9,7 @@ Outcome compile(const Request &request, SourceMap &sources, diag::Engine &diags)
 
 /// The bytes of a file, for `check`; nothing when it cannot be read.
 std::optional<std::string> readFile(const std::string &path);
+/// How a request's files are read: the program with what is appended to it.
+FileLoader loaderOf(const Request &request);
 
 } // namespace peftc

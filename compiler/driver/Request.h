@@ -18,6 +18,8 @@ struct Request {
   std::vector<StdlibFile> stdlib;
   Stop stopAfter = Stop::Bundle;
   bool explainMemory = false;
+  std::string appended;                 ///< text read as if it stood at the program's end (`check --laws` attaches there)
+  bool budgets = true;                  ///< hold them; not on an architecture's example, where no share means anything
   std::string reproducerFolder = ".";
 };
 

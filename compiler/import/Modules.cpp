@@ -189,6 +189,8 @@ void Elaborator::execModuleStmt(ModuleNode &node, const ast::Stmt &stmt, const E
     bindPoint(node, bind->name.text, toTensor(value, value.as<int64_t>() ? i64() : f32(), bind->value->range), bind->range);
   } else if (auto *facts = stmt.as<ast::CheckpointStmt>()) {
     addCheckpointFacts(*facts, env);
+  } else if (stmt.as<ast::ExampleStmt>()) {
+    // For compiler/driver/Example.cpp: no part of a model.
   } else if (auto *row = stmt.as<ast::RowStmt>()) {
     addRow(*row, env);
   } else if (auto *metric = stmt.as<ast::MetricStmt>()) {
@@ -234,7 +236,7 @@ void Elaborator::addWeight(ModuleNode &node, const ast::WeightStmt &stmt, const 
   std::string local = stmt.checkpoint ? evalString(*stmt.checkpoint->name, env) : "";
   std::string stored = node.hasCheckpoint || node.isNew ? joinPath(node.checkpoint, local) : "";
   bool base = node.hasCheckpoint && !local.empty();
-  if (base) {
+  if (base && !checkpoint_.asDescribed) {
     const auto *tensor = checkpoint_.find(stored, info_.prefix);
     if (!tensor)
       fail(Kind::E0602, stmt.range, {stored, checkpoint_.directory});

@@ -23,6 +23,7 @@ struct Checkpoint {
   nlohmann::json config;
   std::string configFnv64;
   std::map<std::string, CheckpointTensor> tensors;
+  bool asDescribed = false; ///< there are no tensors yet: every weight is what the architecture says
 
   /// The tensor called `name` or `prefix` + `name` (a checkpoint saved with a head), or null.
   const CheckpointTensor *find(const std::string &name, const std::string &prefix) const;

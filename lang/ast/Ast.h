@@ -193,7 +193,7 @@ struct Parameter {
 struct Stmt {
   enum class Kind {
     // inside declarations
-    Let, Param, Input, Weight, Bind, Rewire, Sample, Train, If, For, Attach, Dim, Require, AtInit, Module, Checkpoint,
+    Let, Param, Input, Weight, Bind, Rewire, Sample, Train, If, For, Attach, Dim, Require, AtInit, Module, Checkpoint, Example,
     Row, Metric, State, Loss, On,
     // declarations and statements of a file
     Use, SpecInput, Model, TaskUse, Optimize, Run, Budget, Fn, Method, Arch, ModuleDecl, Optimizer, Schedule, Task, KindDecl,
@@ -334,6 +334,11 @@ struct CheckpointStmt : Stmt {
   PEFT_STMT(Checkpoint)
   std::vector<Field> fields;
   std::vector<Ident> tasks; ///< empty: for every task
+};
+/// `example { hidden_size = 64, … }` in an arch: a small config.json, whole; what laws are checked on.
+struct ExampleStmt : Stmt {
+  PEFT_STMT(Example)
+  std::vector<Field> fields;
 };
 /// `row ids: tokens(text, pair)` in a task: one column of the batch and how it is read.
 struct RowStmt : Stmt {

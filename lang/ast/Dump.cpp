@@ -264,6 +264,8 @@ bool Dumper::body(const Stmt &stmt) {
     block("body", module->body);
   } else if (auto *checkpoint = stmt.as<CheckpointStmt>()) {
     open("checkpoint for" + names(checkpoint->tasks)), fields(checkpoint->fields);
+  } else if (auto *example = stmt.as<ExampleStmt>()) {
+    open("example"), fields(example->fields);
   } else if (auto *on = stmt.as<OnStmt>()) {
     open("on " + on->site.text), block("body", on->body);
   } else {

@@ -92,7 +92,7 @@ const std::map<std::string, const char *> kForeignStatements = {
 const std::vector<std::string> kStatementWords = {
     "use", "input", "model", "task", "attach", "train", "freeze", "optimize", "run", "budget", "fn", "method", "arch", "module",
     "optimizer", "schedule", "kind", "param", "buffer", "frozen", "shared", "let", "dim", "require", "weight", "row", "metric",
-    "state", "sample", "group", "checkpoint", "dims"};
+    "state", "sample", "group", "checkpoint", "example", "dims"};
 
 bool isStatementRule(size_t rule) {
   return rule == Parser::RuleStatement || rule == Parser::RuleOptimizeItem || rule == Parser::RuleKindItem;

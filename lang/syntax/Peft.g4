@@ -19,7 +19,7 @@ stmt
   : useStmt | inputStmt | modelStmt | taskDecl | taskUse | attachStmt | trainStmt | optimizeStmt | runStmt | budgetStmt
   | fnDecl | methodDecl | archDecl | moduleDecl | optimizerDecl | scheduleDecl | kindDecl
   | paramStmt | weightStmt | letStmt | sampleStmt | ifStmt | forStmt | dimStmt | requireStmt | atInitStmt
-  | checkpointStmt | rowStmt | metricStmt | stateStmt | lossStmt | onStmt
+  | checkpointStmt | exampleStmt | rowStmt | metricStmt | stateStmt | lossStmt | onStmt
   | reservedStmt | moduleStmt | rewireStmt | bindStmt | valueStmt
   ;
 
@@ -70,6 +70,7 @@ dimStmt: 'dim' ident '=' expr;
 requireStmt: 'require' rangeExpr 'else' expr;
 atInitStmt: 'at_init' ident ('(' STRING ')')?;
 checkpointStmt: 'checkpoint' fieldBlock ('for' ident (',' ident)*)?;
+exampleStmt: 'example' fieldBlock;
 checkpointName: '@' fresh='new'? STRING;
 rowStmt: 'row' ident ':' postfix;
 metricStmt: 'metric' ident '=' expr;
@@ -165,7 +166,7 @@ ident
   : ID | 'use' | 'input' | 'model' | 'task' | 'attach' | 'train' | 'freeze' | 'optimize' | 'run' | 'budget' | 'fn' | 'method'
   | 'arch' | 'module' | 'optimizer' | 'schedule' | 'kind' | 'param' | 'buffer' | 'frozen' | 'shared' | 'per' | 'dim' | 'dims'
   | 'require' | 'at_init' | 'weight' | 'row' | 'metric' | 'state' | 'loss' | 'sample' | 'on' | 'to' | 'as' | 'from' | 'where'
-  | 'except' | 'in' | 'group' | 'list' | 'const' | 'checkpoint' | 'new' | 'maybe' | 'choose' | 'tied' | 'phase' | 'search' | 'carry'
+  | 'except' | 'in' | 'group' | 'list' | 'const' | 'checkpoint' | 'example' | 'new' | 'maybe' | 'choose' | 'tied' | 'phase' | 'search' | 'carry'
   | 'sparse' | 'after' | 'every' | 'score' | 'reset' | 'rewind' | 'variant' | 'interop' | 'grad' | 'start' | 'finish'
   ;
 

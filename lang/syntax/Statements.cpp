@@ -17,7 +17,7 @@ unsigned allowed(Kind kind) {
   switch (kind) {
   case Kind::Let: return kFile | kBodies;
   case Kind::Param: return kFile | kMethod;
-  case Kind::Input: case Kind::Weight: case Kind::Checkpoint: case Kind::Dim: return kModule;
+  case Kind::Input: case Kind::Weight: case Kind::Checkpoint: case Kind::Example: case Kind::Dim: return kModule;
   case Kind::Bind: case Kind::Module: return kModule | kTask;
   case Kind::Rewire: return kMethod | kOptimizer | kTask;
   case Kind::Sample: return kMethod | kModule | kTask;
@@ -213,6 +213,11 @@ StmtPtr AstBuilder::bodyStatement(P::StmtContext *context, Place place) {
     auto out = std::make_unique<ast::CheckpointStmt>(range(checkpoint));
     out->fields = fields(checkpoint->fieldBlock());
     out->tasks = idents(checkpoint->ident());
+    return out;
+  }
+  if (auto *example = context->exampleStmt()) {
+    auto out = std::make_unique<ast::ExampleStmt>(range(example));
+    out->fields = fields(example->fieldBlock());
     return out;
   }
   if (auto *row = context->rowStmt()) {
