@@ -3,6 +3,8 @@
 #include "runtime/modes/Modes.h"
 #include "runtime/plan/Errors.h"
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -69,6 +71,8 @@ int run(Bundle bundle, const Arguments &arguments, const Surroundings &surroundi
     const std::string close = nearest(only, names);
     throw UsageError{"there is no law `" + only + "`", close.empty() ? "" : "did you mean " + close + "?"};
   }
+  if (!arguments.has("threads"))
+    at::set_num_threads(1); // the tensors are tiny: threads would only wait for each other
   const Scratch scratch;
   Subject subject = makeSubject(std::move(bundle), sessionOptionsOf(arguments, surroundings), surroundings, seed, scratch.path());
   bool broken = false;

@@ -1,4 +1,5 @@
-// CheckCommand: peftc check SPEC: all that can be found without making a trainer; with --model, everything up to `sites`.
+// CheckCommand: peftc check SPEC: all that can be found without making a trainer; with --model, everything up to `sites`;
+// with --laws, LawsCommand.
 #include "compiler/driver/Compile.h"
 #include "compiler/tools/peftc/Commands.h"
 #include "lang/diag/Render.h"
@@ -36,18 +37,22 @@ int checkFile(Request request, const CommandLine &line) {
 
 } // namespace
 
-int checkCommand(const std::vector<std::string> &words) {
+int checkCommand(const std::vector<std::string> &words, const Surroundings &surroundings) {
   CommandLine line;
   Request request;
-  auto wrong = line.parse(words, {{"--model", "-m"}, {"--set", ""}, {"--fix", "", false}, {"--stdlib", ""}, {"--laws", ""}, diagFormatOption()});
+  auto wrong = line.parse(words, {{"--model", "-m"}, {"--set", ""}, {"--fix", "", false}, {"--stdlib", ""}, {"--laws", "", false}, {"--method", ""}, {"--seed", ""}, {"--json", "", false},
+                                 {"--runner", ""}, diagFormatOption()});
   if (!wrong)
     wrong = overridesFrom(line, request.overrides);
-  if (!wrong && line.has("--laws"))
-    wrong = UsageError{"`check --laws` is not supported yet", ""};
+  for (const char *option : {"--method", "--seed", "--json", "--runner"})
+    if (!wrong && line.has(option) && !line.has("--laws"))
+      wrong = UsageError{std::string("`") + option + "` goes with `--laws`", ""};
   if (!wrong && line.operands().empty())
     wrong = UsageError{"which program? no .peft file is named", "peftc check SPEC.peft [--model DIR]"};
   if (wrong)
     return usage(*wrong);
+  if (line.has("--laws"))
+    return lawsCommand(line, surroundings);
   request.modelPath = line.get("--model");
   request.stopAfter = line.has("--model") ? Stop::Sites : Stop::Check;
   if (!libraryFrom(line.get("--stdlib"), request.stdlib))

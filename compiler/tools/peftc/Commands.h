@@ -13,7 +13,8 @@ struct Surroundings {
 };
 
 int compileCommand(const std::vector<std::string> &words, const Surroundings &surroundings); ///< CompileCommand.cpp
-int checkCommand(const std::vector<std::string> &words);                                     ///< CheckCommand.cpp
+int checkCommand(const std::vector<std::string> &words, const Surroundings &surroundings);   ///< CheckCommand.cpp
+int lawsCommand(const CommandLine &line, const Surroundings &surroundings);                  ///< LawsCommand.cpp: check --laws
 int fmtCommand(const std::vector<std::string> &words);                                       ///< TextCommands.cpp
 int explainCommand(const std::vector<std::string> &words);                                   ///< TextCommands.cpp
 int methodsCommand(const std::vector<std::string> &words);                                   ///< TextCommands.cpp
@@ -27,6 +28,8 @@ int show(const diag::Engine &diags, const std::string &format);
 OptionSpec diagFormatOption();
 /// `--set name=value`s; a mistake in one of them.
 std::optional<UsageError> overridesFrom(const CommandLine &line, std::vector<InputOverride> &overrides);
+/// --runner, PEFT_RUNNER, or the runner beside peftc.
+std::string runnerPath(const CommandLine &line, const Surroundings &surroundings);
 /// The embedded library, or the .peft files below `folder`. False where the folder cannot be read.
 bool libraryFrom(const std::string &folder, std::vector<StdlibFile> &files);
 

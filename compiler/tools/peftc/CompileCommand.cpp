@@ -63,12 +63,6 @@ void explain(const Outcome &outcome, const CommandLine &line) {
   }
 }
 
-std::string runnerPath(const CommandLine &line, const Surroundings &surroundings) {
-  if (line.has("--runner"))
-    return line.get("--runner");
-  return surroundings.runner.empty() ? surroundings.folder + "/peft-runner" : surroundings.runner;
-}
-
 int write(const Outcome &outcome, const CommandLine &line, const Surroundings &surroundings) {
   try {
     if (line.has("--bundle"))

@@ -45,6 +45,12 @@ std::optional<UsageError> overridesFrom(const CommandLine &line, std::vector<Inp
   return std::nullopt;
 }
 
+std::string runnerPath(const CommandLine &line, const Surroundings &surroundings) {
+  if (line.has("--runner"))
+    return line.get("--runner");
+  return surroundings.runner.empty() ? surroundings.folder + "/peft-runner" : surroundings.runner;
+}
+
 bool libraryFrom(const std::string &folder, std::vector<StdlibFile> &files) {
   if (folder.empty()) {
     files = stdlib::embedded();

@@ -30,7 +30,9 @@ compile
   --runner FILE          the peft-runner that the trainer starts with (also PEFT_RUNNER; else the one beside peftc)
 check
   --fix                  apply the suggested edits
-  --model, --set, --stdlib, --diag-format
+  --laws                 check what holds for every method: FILE's methods one by one, or FILE's program as it is, on a small
+                         random checkpoint (or --model's); --method NAME, --seed N, --json
+  --model, --set, --stdlib, --diag-format, --runner
 
 Exit codes: 0 done, 1 the program or a file is wrong, 2 the command is.
 )";
@@ -61,7 +63,9 @@ int main(int count, char **arguments) {
     }
   }
   const std::map<std::string, int (*)(const std::vector<std::string> &)> commands = {
-      {"check", checkCommand}, {"fmt", fmtCommand}, {"explain", explainCommand}, {"methods", methodsCommand}};
+      {"fmt", fmtCommand}, {"explain", explainCommand}, {"methods", methodsCommand}};
+  if (words[0] == "check")
+    return checkCommand({words.begin() + 1, words.end()}, surroundings());
   if (auto command = commands.find(words[0]); command != commands.end())
     return command->second({words.begin() + 1, words.end()});
   return compileCommand(words, surroundings());
