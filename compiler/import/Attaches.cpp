@@ -81,53 +81,81 @@ void Elaborator::trainMatches(const std::vector<Match> &matches, bool trainable,
       set(match.node->weights.at(match.weight));
 }
 
-void Elaborator::instantiate() {
-  EnvPtr env = fileEnv(spec_.files[spec_.mainFile].source);
-  // peft-resolve-sites
-  for (Attach &attach : attaches_) {
-    for (const Match &match : resolve(attach.stmt->selector, *root_, env, false))
-      attach.sites.push_back(match.node);
-    for (ModuleNode *site : attach.sites)
-      requireKind(attach.method, *site, attach.stmt->selector.range);
-    llvm::SmallVector<llvm::StringRef> paths;
-    for (ModuleNode *site : attach.sites)
-      paths.push_back(site->path.empty() ? llvm::StringRef("model") : llvm::StringRef(site->path));
-    // Two attaches of one method at one site keep their parameters apart.
-    std::string base = attach.name, name = base;
-    auto taken = [&](const std::string &candidate) {
-      for (const Attach &other : attaches_) {
-        if (&other == &attach)
-          return false;
-        if (other.name == candidate && llvm::any_of(attach.sites, [&](ModuleNode *site) { return llvm::is_contained(other.sites, site); }))
-          return true;
-      }
-      return false;
-    };
-    for (int n = 2; taken(name); ++n)
-      name = base + "_" + std::to_string(n);
-    attach.name = name;
-    attach.op.setNameAttr(builder_.getStringAttr(name));
-    attach.op.setSitesAttr(builder_.getStrArrayAttr(paths));
+bool Elaborator::attempt(llvm::function_ref<void()> body) {
+  try {
+    body();
+    return true;
+  } catch (const Failed &) {
+    return false;
   }
+}
+
+/// peft-resolve-sites: every selector, so that each that fails has its message.
+void Elaborator::resolveSites(const EnvPtr &env) {
+  bool failed = false;
+  for (const ast::Stmt *stmt : spec_.attachments)
+    failed |= !attempt([&] {
+      if (auto *train = stmt->as<ast::TrainStmt>())
+        trained_[stmt] = resolve(train->selector, *root_, env, true);
+    });
+  for (Attach &attach : attaches_)
+    failed |= !attempt([&] { resolveSites(attach, env); });
+  if (failed)
+    throw Failed{};
+}
+
+void Elaborator::resolveSites(Attach &attach, const EnvPtr &env) {
+  for (const Match &match : resolve(attach.stmt->selector, *root_, env, false))
+    attach.sites.push_back(match.node);
+  for (ModuleNode *site : attach.sites)
+    requireKind(attach.method, *site, attach.stmt->selector.range);
+  llvm::SmallVector<llvm::StringRef> paths;
+  for (ModuleNode *site : attach.sites)
+    paths.push_back(site->path.empty() ? llvm::StringRef("model") : llvm::StringRef(site->path));
+  // Two attaches of one method at one site keep their parameters apart.
+  std::string base = attach.name, name = base;
+  auto taken = [&](const std::string &candidate) {
+    for (const Attach &other : attaches_) {
+      if (&other == &attach)
+        return false;
+      if (other.name == candidate && llvm::any_of(attach.sites, [&](ModuleNode *site) { return llvm::is_contained(other.sites, site); }))
+        return true;
+    }
+    return false;
+  };
+  for (int n = 2; taken(name); ++n)
+    name = base + "_" + std::to_string(n);
+  attach.name = name;
+  attach.op.setNameAttr(builder_.getStringAttr(name));
+  attach.op.setSitesAttr(builder_.getStrArrayAttr(paths));
+}
+
+/// The method at each of its sites. One message an attach: what is wrong at one site mostly is at all.
+void Elaborator::instantiate(Attach &attach) {
+  int64_t siteIndex = 0;
+  for (ModuleNode *site : attach.sites) {
+    mlir::OpBuilder::InsertionGuard guard(builder_);
+    builder_.setInsertionPointToEnd(module_.getBody());
+    auto instance = mlir::peft::InstanceOp::create(builder_, location(attach.stmt->range), site->path.empty() ? "model" : site->path,
+                                                   attach.index, attach.name);
+    instance.getBody().emplaceBlock();
+    builder_.setInsertionPointToStart(&instance.getBody().front());
+    instantiateAt(attach, attach.method, *site, siteIndex++, attach.name, attach.stmt->range);
+  }
+}
+
+void Elaborator::instantiate() {
+  resolveSites(fileEnv(spec_.files[spec_.mainFile].source));
   // peft-instantiate-methods, in textual order; `train` and `freeze` act where they stand.
   size_t next = 0;
-  for (const ast::Stmt *stmt : spec_.attachments) {
-    if (auto *train = stmt->as<ast::TrainStmt>()) {
-      trainMatches(resolve(train->selector, *root_, env, true), !train->freeze, train->range);
-      continue;
-    }
-    Attach &attach = attaches_[next++];
-    int64_t siteIndex = 0;
-    for (ModuleNode *site : attach.sites) {
-      mlir::OpBuilder::InsertionGuard guard(builder_);
-      builder_.setInsertionPointToEnd(module_.getBody());
-      auto instance = mlir::peft::InstanceOp::create(builder_, location(stmt->range), site->path.empty() ? "model" : site->path,
-                                                     attach.index, attach.name);
-      instance.getBody().emplaceBlock();
-      builder_.setInsertionPointToStart(&instance.getBody().front());
-      instantiateAt(attach, attach.method, *site, siteIndex++, attach.name, stmt->range);
-    }
-  }
+  bool failed = false;
+  for (const ast::Stmt *stmt : spec_.attachments)
+    if (auto *train = stmt->as<ast::TrainStmt>())
+      trainMatches(trained_.at(stmt), !train->freeze, train->range);
+    else
+      failed |= !attempt([&] { instantiate(attaches_[next++]); });
+  if (failed)
+    throw Failed{};
   // Close @init.
   mlir::OpBuilder::InsertionGuard guard(builder_);
   builder_.setInsertionPointToEnd(&init_.getBody().front());

@@ -119,9 +119,11 @@ private:
   };
   std::vector<Match> resolve(const ast::Selector &selector, ModuleNode &from, const EnvPtr &env, bool weights);
   void matchPart(const ast::SelectorPart &part, ModuleNode &node, const EnvPtr &env, bool weights, std::vector<Match> &out);
-  size_t matchPath(const std::vector<ast::SelectorPart> &path, ModuleNode &node, const EnvPtr &env, bool weights,
+  using Path = std::vector<const ast::SelectorPart *>;
+  size_t matchPath(const Path &path, ModuleNode &node, const EnvPtr &env, bool weights,
                    std::vector<Match> &out);
-  [[noreturn]] void reportNoMatch(const std::vector<ast::SelectorPart> &path, size_t depth, const std::vector<Match> &reached);
+  void requireAlternatives(const Path &path, ModuleNode &from, const EnvPtr &env, bool weights);
+  [[noreturn]] void reportNoMatch(const Path &path, ModuleNode &from, const EnvPtr &env, bool weights);
   void keepWhere(const ast::Expr &where, const EnvPtr &env, std::vector<Match> &matches);
 
   // ---- attaches (Attaches.cpp)
@@ -134,6 +136,11 @@ private:
     std::optional<std::string> changesAtInit; ///< the first reason that a method of it gives
     mlir::peft::AttachOp op;
   };
+  /// Runs `body`; false if it failed.
+  bool attempt(llvm::function_ref<void()> body);
+  void resolveSites(const EnvPtr &env);
+  void resolveSites(Attach &attach, const EnvPtr &env);
+  void instantiate(Attach &attach);
   Callable methodOf(const ast::Expr &expr, const EnvPtr &env);
   void requireKind(const Callable &method, const ModuleNode &site, Range range);
   const ast::Block *clauseFor(const ast::MethodStmt &method, const ModuleNode &site, std::string &kind) const;
@@ -191,6 +198,7 @@ private:
   std::map<int32_t, EnvPtr> fileEnvs_;
   std::unique_ptr<ModuleNode> root_;
   std::vector<Attach> attaches_;
+  std::map<const ast::Stmt *, std::vector<Match>> trained_; ///< what `train` and `freeze` name
   std::map<std::string, mlir::nn::ParameterOp> parameters_;
   std::map<std::string, std::vector<std::string>> parameterAxes_;
   std::map<std::string, Tensor> initial_; ///< initial values inside @init

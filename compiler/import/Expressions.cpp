@@ -499,7 +499,7 @@ void Elaborator::checkParameter(const ast::Parameter &param, const Value &value,
   if ((type == "rank" || type == "dim") && *value.as<int64_t>() < 1)
     fail(Kind::E0353, range, {param.name.text, "at least 1", std::to_string(*value.as<int64_t>())});
   if (type == "rank" && rankLimit > 0 && *value.as<int64_t>() > rankLimit)
-    fail(Kind::E0353, range, {param.name.text, "at most " + std::to_string(rankLimit) + ", the smaller dimension of the site,", std::to_string(*value.as<int64_t>())});
+    fail(Kind::E0353, range, {param.name.text, "at most " + std::to_string(rankLimit) + " (the smaller dimension of the site)", std::to_string(*value.as<int64_t>())});
   if (type == "prob" && value.isNumber() && (value.number() < 0 || value.number() >= 1))
     fail(Kind::E0353, range, {param.name.text, "in [0, 1)", std::to_string(value.number())});
 }

@@ -8,6 +8,14 @@
 namespace peftc::import {
 using diag::Kind;
 using Part = ast::SelectorPart;
+using Path = std::vector<const Part *>;
+
+static Path pathOf(const std::vector<Part> &parts) {
+  Path path;
+  for (const Part &part : parts)
+    path.push_back(&part);
+  return path;
+}
 
 /// Component by component, `*` stands for one; a pattern without dots at its front matches any suffix (HF PEFT's rule).
 static bool matchesName(const std::string &name, const std::string &pattern) {
@@ -75,7 +83,7 @@ void Elaborator::matchPart(const Part &part, ModuleNode &node, const EnvPtr &env
     break;
   case Part::Kind::Alternatives:
     for (const auto &alternative : part.alternatives)
-      if (std::vector<Match> reached; matchPath(alternative, node, env, weights, reached) == alternative.size())
+      if (std::vector<Match> reached; matchPath(pathOf(alternative), node, env, weights, reached) == alternative.size())
         out.insert(out.end(), reached.begin(), reached.end());
     break;
   case Part::Kind::Checkpoint: {
@@ -93,13 +101,13 @@ void Elaborator::matchPart(const Part &part, ModuleNode &node, const EnvPtr &env
 }
 
 /// Follows a path from `node`; returns how many components led somewhere (all of them when it matches).
-size_t Elaborator::matchPath(const std::vector<Part> &path, ModuleNode &node, const EnvPtr &env, bool weights, std::vector<Match> &out) {
+size_t Elaborator::matchPath(const Path &path, ModuleNode &node, const EnvPtr &env, bool weights, std::vector<Match> &out) {
   std::vector<Match> reached = {{&node, ""}};
   for (size_t at = 0; at < path.size(); ++at) {
     std::vector<Match> next;
     for (const Match &match : reached)
       if (match.weight.empty())
-        matchPart(path[at], *match.node, env, weights && at + 1 == path.size(), next);
+        matchPart(*path[at], *match.node, env, weights && at + 1 == path.size(), next);
     if (next.empty()) {
       out.insert(out.end(), reached.begin(), reached.end()); // how far it came, for the message
       return at;
@@ -139,15 +147,16 @@ void Elaborator::keepWhere(const ast::Expr &where, const EnvPtr &env, std::vecto
 
 std::vector<Elaborator::Match> Elaborator::resolve(const ast::Selector &selector, ModuleNode &from, const EnvPtr &env, bool weights) {
   std::vector<Match> matches, excluded, unique;
-  for (const auto &path : selector.paths) {
+  for (const auto &parts : selector.paths) {
+    const Path path = pathOf(parts);
     std::vector<Match> reached;
-    size_t depth = matchPath(path, from, env, weights, reached);
-    if (depth < path.size())
-      reportNoMatch(path, depth, reached);
+    if (matchPath(path, from, env, weights, reached) < path.size())
+      reportNoMatch(path, from, env, weights);
+    requireAlternatives(path, from, env, weights);
     matches.insert(matches.end(), reached.begin(), reached.end());
   }
   for (const auto &path : selector.except)
-    if (std::vector<Match> reached; matchPath(path, from, env, weights, reached) == path.size())
+    if (std::vector<Match> reached; matchPath(pathOf(path), from, env, weights, reached) == path.size())
       excluded.insert(excluded.end(), reached.begin(), reached.end());
   if (selector.where)
     keepWhere(*selector.where, env, matches);
@@ -169,40 +178,110 @@ std::vector<Elaborator::Match> Elaborator::resolve(const ast::Selector &selector
   return unique;
 }
 
+static std::string spell(const Path &path);
 static std::string spell(const Part &part) {
   switch (part.kind) {
   case Part::Kind::Star: return "*";
   case Part::Kind::DoubleStar: return "**";
   case Part::Kind::Checkpoint: return "\"" + part.name + "\"";
+  case Part::Kind::Alternatives: {
+    std::string list;
+    for (const std::vector<Part> &alternative : part.alternatives)
+      list += (list.empty() ? "" : ", ") + spell(pathOf(alternative));
+    return "{" + list + "}";
+  }
   default: return part.indexed ? part.name + "[*]" : part.name;
   }
 }
+static std::string spell(const Path &path) {
+  std::string text;
+  for (const Part *part : path)
+    text += (text.empty() ? "" : ".") + spell(*part);
+  return text;
+}
 
-void Elaborator::reportNoMatch(const std::vector<Part> &path, size_t depth, const std::vector<Match> &reached) {
-  std::string prefix;
-  for (size_t i = 0; i < depth; ++i)
-    prefix += (prefix.empty() ? "" : ".") + spell(path[i]);
-  std::vector<std::string> there;
-  for (const Match &match : reached) {
-    auto add = [&](const std::string &name) {
-      if (std::find(there.begin(), there.end(), name) == there.end())
-        there.push_back(name);
-    };
-    for (const auto &child : match.node->children)
+/// `path` with its component `place` replaced.
+static Path replaced(const Path &path, size_t place, const Path &by) {
+  Path made(path.begin(), path.begin() + place);
+  made.insert(made.end(), by.begin(), by.end());
+  made.insert(made.end(), path.begin() + place + 1, path.end());
+  return made;
+}
+
+/// Each word within braces leads somewhere from one place at least: `{q, vv}` is a slip even if `q` matches.
+void Elaborator::requireAlternatives(const Path &path, ModuleNode &from, const EnvPtr &env, bool weights) {
+  for (size_t place = 0; place < path.size(); ++place)
+    for (const std::vector<Part> &alternative : path[place]->alternatives) {
+      std::vector<Match> reached;
+      const Path whole = replaced(path, place, pathOf(alternative));
+      if (matchPath(whole, from, env, weights, reached) < place + alternative.size())
+        reportNoMatch(whole, from, env, weights);
+    }
+}
+
+/// What a component could have been called: children, and at the path's end weights, of where the path had come to.
+static std::vector<std::string> namesBelow(const std::vector<ModuleNode *> &nodes, bool weights) {
+  std::vector<std::string> names;
+  auto add = [&](const std::string &name) {
+    if (std::find(names.begin(), names.end(), name) == names.end())
+      names.push_back(name);
+  };
+  for (const ModuleNode *node : nodes) {
+    for (const auto &child : node->children)
       add(child->name);
-    if (depth + 1 == path.size())
-      for (const std::string &weight : match.node->weightOrder)
+    if (weights)
+      for (const std::string &weight : node->weightOrder)
         add(weight);
   }
-  auto report = diags_.report(Kind::E0401, path[depth].range, {info_.arch});
+  return names;
+}
+
+void Elaborator::reportNoMatch(const Path &path, ModuleNode &from, const EnvPtr &env, bool weights) {
+  std::vector<Match> reached;
+  size_t depth = matchPath(path, from, env, weights, reached);
+  if (depth == path.size()) // it is an alternative of a part whose whole matches nothing
+    fail(Kind::E0401, path.back()->range, {info_.arch}, "nothing is left of this");
+  const Part &part = *path[depth];
+  const std::string prefix = spell(Path(path.begin(), path.begin() + depth));
+  std::vector<ModuleNode *> nodes;
+  for (const Match &match : reached)
+    nodes.push_back(match.node);
+  const std::vector<std::string> there = namesBelow(nodes, depth + 1 == path.size());
+
+  auto report = diags_.report(Kind::E0401, part.range, {info_.arch});
   report.here(prefix.empty() ? "no module of this name" : "no child of this name under `" + prefix + "`");
   std::string list;
   for (const std::string &name : there)
     list += (list.empty() ? "" : ", ") + name;
   report.note("`" + (prefix.empty() ? info_.arch : prefix) + "` has " + (list.empty() ? "no children" : list));
-  if (auto better = diag::suggest(path[depth].name, there)) {
-    report.help("there is `" + (prefix.empty() ? "" : prefix + ".") + *better + "`");
-    report.fixit(path[depth].range, *better);
+
+  // First what would make the whole path match, however it is spelled if there is but one; else what is spelled alike.
+  std::map<std::string, size_t> counts;
+  std::vector<std::string> matching;
+  Part renamed; // with all of a list's indices, whichever were asked for
+  renamed.indexed = part.indexed;
+  auto with = [&](const std::string &name) {
+    renamed.name = name;
+    return replaced(path, depth, {&renamed});
+  };
+  for (const std::string &name : there)
+    if (std::vector<Match> found; matchPath(with(name), from, env, weights, found) == path.size()) {
+      matching.push_back(name);
+      counts[name] = found.size();
+    }
+  std::optional<std::string> better = diag::suggest(part.name, matching);
+  if (!better && matching.size() == 1 && depth + 1 < path.size())
+    better = matching.front();
+  if (!better)
+    better = diag::suggest(part.name, there);
+  if (better) {
+    const std::string whole = "`" + spell(with(*better)) + "`";
+    if (counts.count(*better))
+      report.help(whole + " matches " + std::to_string(counts[*better]) + (counts[*better] == 1 ? " site" : " sites"));
+    else
+      report.help("there is `" + (prefix.empty() ? "" : prefix + ".") + *better + "`");
+    if (part.kind == Part::Kind::Name && !part.indexed)
+      report.fixit(part.range, *better);
   }
   throw Failed{};
 }
