@@ -1,7 +1,8 @@
-// peft-runner: what every trainer file begins with. Finds the bundle appended to its own file, or the one that --bundle
-// names, and runs a mode.
+// Runtime: the entry point of libpeft-runtime.so, which the launcher loads. Finds the bundle appended to the running file, or
+// the one that --bundle names, and runs a mode.
 #include "runtime/bundle/Reader.h"
 #include "runtime/modes/Modes.h"
+#include "runtime/tools/Entry.h"
 #include <cstdlib>
 
 #ifndef PEFT_DEFAULT_PYTHON
@@ -31,4 +32,4 @@ peftrt::Bundle openBundle(const std::string &path) { return peftrt::readBundle(p
 
 } // namespace
 
-int main(int count, char **words) { return peftrt::runTrainer(openBundle, std::vector<std::string>(words + 1, words + count), surroundings()); }
+int peftRuntimeMain(int count, char **words) { return peftrt::runTrainer(openBundle, std::vector<std::string>(words + 1, words + count), surroundings()); }
