@@ -30,11 +30,8 @@ const ast::Block *Elaborator::clauseFor(const ast::MethodStmt &method, const Mod
 std::optional<Value> Elaborator::siteName(Instance &instance, const std::string &name, Range range) {
   ModuleNode &site = *instance.site;
   const ast::KindDeclStmt &kind = *instance.kind;
-  if (auto it = instance.params.find(name); it != instance.params.end()) {
-    if (inInit_)
-      return initial_.at(it->second);
+  if (auto it = instance.params.find(name); it != instance.params.end())
     return parameter(it->second, parameterAxes_[it->second], range);
-  }
   for (const ast::Ident &dim : kind.dims)
     if (dim.text == name)
       if (auto value = lookup(name, site.env, range))

@@ -24,6 +24,9 @@ Tensor Elaborator::parameter(const std::string &name, std::vector<std::string> a
   assert(it != parameters_.end() && "parameters are declared before they are read");
   auto type = mlir::cast<NNType>(it->second.getType());
   axes.resize(type.rank());
+  // While things start, what has no stored value is what it starts with.
+  if (auto start = initial_.find(name); inInit_ && start != initial_.end())
+    return {start->second.value, std::move(axes)};
   return {mlir::nn::ParamOp::create(builder_, location(range), type, name).getResult(), std::move(axes)};
 }
 
