@@ -41,8 +41,8 @@ struct Subject {
   Batch batch;
   RandomState random;
 
-  /// Parameters in fp64, copied: as they are now, or with what methods added as it was at the start.
-  ParameterStore exact(bool methodsAtStart = false) const;
+  /// Parameters in fp64, copied: as they are now, or as they were at the start.
+  ParameterStore exact(bool atStart = false) const;
   std::vector<std::string> trainables() const;
   nlohmann::json parameter(const std::string &name) const;
   /// Results of one run, copied out of the executor's buffers, in fp64.

@@ -55,7 +55,7 @@ Verdict startsAsBase(Subject &subject) {
   for (const json &attach : subject.session->manifest().value("attaches", json::array()))
     if (attach.contains("changes_at_init") && attach.at("changes_at_init").is_string())
       return {Verdict::Word::None, "`" + attach.at("name").get<std::string>() + "` changes: " + attach.at("changes_at_init").get<std::string>()};
-  const ParameterStore store = subject.exact(/*methodsAtStart=*/true);
+  const ParameterStore store = subject.exact(/*atStart=*/true);
   const auto reference = makeReferenceExecutor(subject.bundle, store, at::kDouble);
   Comparison comparison(kStartTolerance);
   comparison.add("logits", subject.run(*reference, "predict").at("logits"), subject.run(*reference, kBasePredict).at("logits"));

@@ -86,12 +86,11 @@ at::Tensor normalNumbers(uint64_t seed, uint32_t stream, at::IntArrayRef shape) 
   return numbers.to(at::kDouble);
 }
 
-ParameterStore Subject::exact(bool methodsAtStart) const {
+ParameterStore Subject::exact(bool atStart) const {
   ParameterStore store;
   for (const json &parameter : session->manifest().at("parameters")) {
     const std::string name = parameter.at("name");
-    const bool start = methodsAtStart && parameter.at("role") != "new";
-    store.set(name, (start ? initial.at(name) : session->parameters.get(name)).to(at::kDouble).clone());
+    store.set(name, (atStart ? initial.at(name) : session->parameters.get(name)).to(at::kDouble).clone());
   }
   return store;
 }

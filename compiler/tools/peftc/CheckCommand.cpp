@@ -41,10 +41,10 @@ int checkCommand(const std::vector<std::string> &words, const Surroundings &surr
   CommandLine line;
   Request request;
   auto wrong = line.parse(words, {{"--model", "-m"}, {"--set", ""}, {"--fix", "", false}, {"--stdlib", ""}, {"--laws", "", false}, {"--method", ""}, {"--seed", ""}, {"--json", "", false},
-                                 {"--runner", ""}, diagFormatOption()});
+                                 {"--runner", ""}, {"--keep", ""}, diagFormatOption()});
   if (!wrong)
     wrong = overridesFrom(line, request.overrides);
-  for (const char *option : {"--method", "--seed", "--json", "--runner"})
+  for (const char *option : {"--method", "--seed", "--json", "--runner", "--keep"})
     if (!wrong && line.has(option) && !line.has("--laws"))
       wrong = UsageError{std::string("`") + option + "` goes with `--laws`", ""};
   if (!wrong && line.operands().empty())

@@ -30,21 +30,30 @@ struct Subject {
   std::string skipped;  ///< why it cannot be checked by itself
 };
 
+/// DIR/NAME for `--keep DIR`, or one that goes with the object.
 class Folder {
 public:
-  Folder() {
+  Folder(const std::string &keep, const std::string &name) : kept_(!keep.empty()) {
+    std::error_code error;
+    if (kept_) {
+      const fs::path folder = fs::path(keep) / name;
+      fs::create_directories(folder, error);
+      path_ = error ? "" : folder.string();
+      return;
+    }
     std::string pattern = (fs::temp_directory_path() / "peftc-check-XXXXXX").string();
     path_ = ::mkdtemp(pattern.data()) ? pattern : "";
   }
   Folder(const Folder &) = delete;
   ~Folder() {
     std::error_code ignored;
-    if (!path_.empty())
+    if (!path_.empty() && !kept_)
       fs::remove_all(path_, ignored);
   }
   const std::string &path() const { return path_; }
 
 private:
+  bool kept_;
   std::string path_;
 };
 
@@ -152,9 +161,9 @@ int checkSubject(const Subject &subject, Request request, const CommandLine &lin
     print(subject.name, line.has("--json") ? json({{"verdict", "none"}, {"detail", subject.skipped}}).dump() : "none  " + subject.skipped, line.has("--json"));
     return 0;
   }
-  const Folder folder;
+  const Folder folder(line.get("--keep"), subject.name);
   if (folder.path().empty())
-    return failed("cannot make a folder in `" + fs::temp_directory_path().string() + "`");
+    return failed("cannot make a folder in `" + line.get("--keep", fs::temp_directory_path().string()) + "`");
   request.appended = subject.appended;
   request.budgets = line.has("--model");
   request.modelPath = line.get("--model", folder.path());

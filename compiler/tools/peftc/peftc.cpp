@@ -31,7 +31,7 @@ compile
 check
   --fix                  apply the suggested edits
   --laws                 check what holds for every method: FILE's methods one by one, or FILE's program as it is, on a small
-                         random checkpoint (or --model's); --method NAME, --seed N, --json
+                         random checkpoint (or --model's); --method NAME, --seed N, --json, --keep DIR (checkpoint and bundle, to look at)
   --model, --set, --stdlib, --diag-format, --runner
 
 Exit codes: 0 done, 1 the program or a file is wrong, 2 the command is.

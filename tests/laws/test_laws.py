@@ -1,0 +1,221 @@
+#!/usr/bin/env python3
+"""The laws of every method of the library, of the examples and of a user's method; again under other names; and that each law
+can fail."""
+import glob
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import unittest
+from concurrent.futures import ThreadPoolExecutor
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import rename
+
+BIN = os.path.join(os.environ["PEFT_BUILD"], "bin")
+PEFTC, RUNNER = os.path.join(BIN, "peftc"), os.path.join(BIN, "peft-runner")
+STDLIB = "stdlib"
+LAWS = ["at_init", "gradient", "plan", "merge", "save", "step", "resume"]
+RENAMING_SEED = int(os.environ.get("PEFT_SEED", "20"))
+
+USERS_METHOD = """
+/// A gate on the input of an affine map and a shift by a tanh of noise-free features.  Does not merge.
+method squashed(k: rank = 4, strength: real = 1) on linear {
+  param gate: [in] = ones
+  param P: [k, in] = normal(0, 0.5)
+  param Q: [out, k] = zeros
+  let s = stop_grad(row_norm(Q)) + 1
+  x <- gate * x
+  y <- y + strength * (tanh(drop(x, 0.2) @ P.T) @ Q.T) / s
+}
+/// A factor on the weight's rows.  Merges.
+method rescale on linear {
+  param f: [out] = ones
+  W <- f[:, None] * W
+}
+"""
+
+
+def laws(path, *words):
+    """[{method, law, verdict, detail}], exit code"""
+    done = subprocess.run([PEFTC, "check", "--laws", "--json", path, *words], capture_output=True, text=True, timeout=300)
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    return lines, done.returncode, done.stderr
+
+
+def all_laws(jobs):
+    """Two at a time: each is one thread's work."""
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(lambda job: laws(*job), jobs))
+
+
+class Laws(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.scratch = tempfile.TemporaryDirectory()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.scratch.cleanup()
+
+    def path(self, name):
+        return os.path.join(self.scratch.name, name)
+
+    def write(self, name, text):
+        with open(self.path(name), "w") as file:
+            file.write(text)
+        return self.path(name)
+
+    def hold(self, path, answer, source):
+        """Every law was asked of every method; `none` only where the text says so."""
+        lines, code, errors = answer
+        broken = [f"{line['method']} {line.get('law')}: {line['detail']}" for line in lines if line["verdict"] == "FAIL"]
+        self.assertEqual(broken, [], path)
+        self.assertEqual(code, 0, f"{path}\n{errors}")
+        methods = list(dict.fromkeys(line["method"] for line in lines))
+        self.assertEqual([line.get("law") for line in lines], LAWS * len(methods), path)
+        for line in lines:
+            if line["law"] == "merge":
+                self.assertEqual(line["verdict"] == "none", not merges(source, line["method"]), f"{path}: {line['detail']}")
+            elif line["law"] == "at_init":
+                self.assertEqual(line["verdict"] == "none", changes(source, line["method"]), f"{path}: {line['detail']}")
+            else:
+                self.assertEqual(line["verdict"], "pass", f"{path}: {line}")
+        return len(methods)
+
+    def test_library_examples_and_a_users_methods(self):
+        paths = sorted(glob.glob(f"{STDLIB}/methods/*.peft")) + sorted(glob.glob("examples/*/*.peft")) + [self.write("mine.peft", USERS_METHOD)]
+        self.assertGreater(len(paths), 10)
+        checked = 0
+        for path, answer in zip(paths, all_laws([(path, "--stdlib", STDLIB) for path in paths])):
+            with open(path) as file:
+                checked += self.hold(path, answer, with_library(file.read()))
+        self.assertGreaterEqual(checked, len(paths))
+
+    def test_nothing_depends_on_a_name(self):
+        library = self.path("library")
+        renaming, moved = rename.rename_library(STDLIB, library, RENAMING_SEED)
+        print(f"names of seed {RENAMING_SEED}", file=sys.stderr)
+        left = {"lora", "dora", "bitfit", "prompt", "bert", "adamw", "classify", "relu", "softmax", "head"} & set(re.findall(r"\w+", "".join(code_of(os.path.join(library, new)) for new in moved.values())))
+        self.assertEqual(left, set())
+        paths = {os.path.join(library, moved[old]): old for old in moved if old.startswith("methods")}
+        for example in sorted(glob.glob("examples/*/spec.peft")):
+            with open(example) as file:
+                paths[self.write(example.replace("/", "_"), renaming.text(file.read()))] = example
+        plain = all_laws([(os.path.join(STDLIB, old) if old.startswith("methods") else old, "--stdlib", STDLIB) for old in paths.values()])
+        for path, answer, before in zip(paths, all_laws([(path, "--stdlib", library) for path in paths]), plain):
+            self.assertEqual([(line["law"], line["verdict"]) for line in answer[0]], [(line["law"], line["verdict"]) for line in before[0]],
+                             f"{paths[path]}\n{answer[2]}\n{[line for line in answer[0] if line['verdict'] == 'FAIL']}")
+            self.assertEqual(answer[1], before[1])
+
+    # ---- a law that cannot fail says nothing ----
+
+    def broken_law(self, bundle, law):
+        done = subprocess.run([RUNNER, "--bundle", bundle, "laws", "--json", "--only", law], capture_output=True, text=True, timeout=300)
+        line = json.loads(done.stdout)
+        self.assertEqual((line["verdict"], done.returncode), ("FAIL", 1), line)
+        return line["detail"]
+
+    def test_a_false_claim_about_the_start(self):
+        text = "method loud on linear {\n  param l: [out] = normal(1, 0.1)\n  y <- l * y\n}\n"
+        lines, code, _ = laws(self.write("loud.peft", text), "--stdlib", STDLIB)
+        self.assertEqual({line["law"]: line["verdict"] for line in lines}, {law: "FAIL" if law == "at_init" else "pass" for law in LAWS})
+        self.assertEqual(code, 1)
+
+    def test_tampered_bundles_are_found_out(self):
+        spec = self.write("spec.peft", "use peft.methods.{lora, dora}\nmodel base = bert\ntask classify(labels = 16)\nattach lora to layers[0].attention.{q, k}\n"
+                                       "attach dora to layers[1].ffn.up\ntrain head\noptimize adamw(lr = 1e-2)\nrun { epochs = 1, batch = 2, max_length = 8 }\n")
+        lines, code, errors = laws(spec, "--stdlib", STDLIB, "--keep", self.path("kept"))
+        self.assertEqual(code, 0, f"{lines}\n{errors}")
+        bundle = self.path("kept/spec.peft/bundle")
+        gradients = self.tampered(bundle, "programs.json", swap("train_step", "grad.layers.0.attention.q.lora.A", "grad.layers.0.attention.k.lora.A"))
+        self.assertIn("lora.A", self.broken_law(gradients, "gradient"))
+        self.assertIn("lora.A", self.broken_law(gradients, "plan"))
+        unpinned = self.tampered(bundle, "programs.json", rename_op("train_step", "stop_grad", "squeeze"))
+        self.assertIn("dora", self.broken_law(unpinned, "gradient"))  # a constant that the gradient took for one, and now moves
+        merged = self.tampered(bundle, "programs.json", swap("merge", "layers.0.attention.q.W", "layers.0.attention.k.W"))
+        self.assertIn("logits", self.broken_law(merged, "merge"))
+        plan = self.tampered(bundle, "plan.json", scale_constant("optimizer.0"))
+        self.assertIn("optimizer.0", self.broken_law(plan, "plan"))
+        lost = self.tampered(bundle, "manifest.json", forget_offset)
+        self.assertIn("flat buffer", self.broken_law(lost, "step"))
+
+    def tampered(self, bundle, section, change):
+        folder = tempfile.mkdtemp(dir=self.scratch.name)
+        for name in os.listdir(bundle):
+            with open(os.path.join(bundle, name)) as file:
+                text = file.read()
+            if name == section:
+                content = json.loads(text)
+                change(content)
+                self.assertNotEqual(json.loads(text), content)
+                text = json.dumps(content)
+            with open(os.path.join(folder, name), "w") as file:
+                file.write(text)
+        return folder
+
+
+def program(content, name):
+    return next(each for each in content["programs"] if each["name"] == name)
+
+
+def swap(name, left, right):
+    def change(content):
+        results = {result["name"]: result for result in program(content, name)["results"]}
+        results[left]["value"], results[right]["value"] = results[right]["value"], results[left]["value"]
+    return change
+
+
+def rename_op(name, old, new):
+    def change(content):
+        for op in program(content, name)["ops"]:
+            op["op"] = new if op["op"] == old else op["op"]
+    return change
+
+
+def scale_constant(name):
+    def change(content):
+        for step in program(content, name)["steps"]:
+            if step["op"] == "constant" and step["attrs"]["value"] == 0.01:
+                step["attrs"]["value"] = 0.02
+    return change
+
+
+def forget_offset(manifest):
+    trained = [parameter for parameter in manifest["parameters"] if parameter["trainable"] and parameter["name"].endswith("lora.A")]
+    trained[1]["offset"] = trained[0]["offset"]
+
+
+def code_of(path):
+    with open(path) as file:
+        return re.sub(r'//[^\n]*|"[^"\n]*"', " ", file.read())
+
+
+def with_library(text):
+    """The text and the library's methods that it may use."""
+    for path in sorted(glob.glob(f"{STDLIB}/methods/*.peft")):
+        with open(path) as file:
+            text += "\n" + file.read()
+    return text
+
+
+def about(source, method):
+    """Documentation and text of the methods that are meant: the one of that name, or all that a program attaches."""
+    found = re.findall(r"((?:^///[^\n]*\n)*)^method (\w+)(.*?^})", source, re.M | re.S)
+    names = {method} & {name for _, name, _ in found} or set(re.findall(r"^attach (?:maybe )?(\w+)", source, re.M))
+    chosen = [(doc, body) for doc, name, body in found if name in names]
+    return chosen
+
+
+def merges(source, method):
+    return all("Does not merge" not in doc for doc, _ in about(source, method))
+
+
+def changes(source, method):
+    return any("at_init changes" in body for _, body in about(source, method))
+
+
+if __name__ == "__main__":
+    unittest.main()
