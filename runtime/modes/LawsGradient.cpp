@@ -17,7 +17,7 @@ using nlohmann::json;
 
 constexpr int kDirections = 2, kTries = 4;
 constexpr double kStep = 1e-5;      ///< times the size of the parameter's numbers
-constexpr double kTolerance = 1e-5; ///< of the slope's size; the truncation error is about kStep²
+constexpr double kTolerance = 1e-6; ///< of the slope's size; the truncation error is about kStep²
 constexpr double kNoise = 1e-9;     ///< of the loss: rounding in fp64 divided by kStep
 constexpr uint32_t kStream = 4u << 16;
 

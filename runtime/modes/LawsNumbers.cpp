@@ -11,7 +11,7 @@ using nlohmann::json;
 
 constexpr double kStartTolerance = 1e-5; ///< initial values are kept in fp32
 constexpr double kExactTolerance = 1e-9; ///< two orders of the same fp64 sums
-constexpr double kPlanTolerance = 5e-4;  ///< fp32 against fp64 through a whole network and back
+constexpr double kPlanTolerance = 1e-4;  ///< fp32 against fp64 through a whole network and back
 constexpr double kGradientFloor = 1e-3;  ///< of the largest gradient: below it a gradient is a sum that cancels
 constexpr uint32_t kStream = 5u << 16;
 

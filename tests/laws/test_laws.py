@@ -37,6 +37,22 @@ method rescale on linear {
 }
 """
 
+# Arguments, tasks, optimizers, schedules and combinations that no default reaches: (what is used, the program's own lines).
+PROGRAMS = {
+    "dropout and rank scaling": ("lora", "task classify(labels = 16)\nattach lora(dropout = 0.3, rs = true, alpha = 3) to layers[*].** where kind == linear\ntrain head"),
+    "one site twice": ("lora, ia3", "task classify(labels = 5)\nattach lora(r = 2) to layers[*].attention.{q, v}\nattach ia3 to layers[*].attention.{q, k}\n"
+                                    "attach lora(r = 3) to layers[*].attention.q\ntrain head"),
+    "weight and output": ("dora, lora", "task regress\nattach dora(r = 4) to layers[*].ffn.{up, down}\nattach lora(r = 4) to layers[*].ffn.down\ntrain head"),
+    "reparameterised prefix": ("prefix", "task classify(labels = 3)\nattach prefix(n = 3, hidden = 12, strength = 0.5) to layers[*].attention where kind == attention\ntrain head"),
+    "activation by argument": ("serial_adapter, parallel_adapter", "task regress\nattach serial_adapter(reduction = 8, act = gelu, strength = 0.5) to layers[*].ffn\n"
+                                                                  "attach parallel_adapter(k = 8, act = silu) to layers[*].attention where kind == sublayer\ntrain head"),
+    "prompt and prefix": ("prompt, prefix", "task classify(labels = 3)\nattach prompt(n = 2) to model\nattach prefix(n = 2) to layers[1].attention where kind == attention\ntrain head"),
+    "norms": ("bitfit", "task classify(labels = 3)\nattach bitfit to layers[0].** where kind == linear\ntrain layers[*].**.norm.{weight, bias}\ntrain head"),
+    "everything": ("lora", "task classify(labels = 3)\ntrain layers[*]\ntrain embeddings\ntrain head"),
+}
+OPTIMIZE = ["adamw(lr = 1e-2)", "sgd(lr = 1e-2, momentum = 0.9, weight_decay = 0.1) {\n  schedule cosine(warmup = 20%)\n}",
+            "adamw(lr = 1e-2) {\n  schedule linear(warmup = 10%)\n  group lr = 1e-3, weight_decay = 0 for head\n}"]
+
 
 def laws(path, *words):
     """[{method, law, verdict, detail}], exit code"""
@@ -93,6 +109,15 @@ class Laws(unittest.TestCase):
             with open(path) as file:
                 checked += self.hold(path, answer, with_library(file.read()))
         self.assertGreaterEqual(checked, len(paths))
+
+    def test_other_arguments_and_combinations(self):
+        paths = []
+        for place, (name, (used, body)) in enumerate(PROGRAMS.items()):
+            text = f"use peft.methods.{{{used}}}\nmodel base = bert\n{body}\noptimize {OPTIMIZE[place % len(OPTIMIZE)]}\nrun {{ epochs = 2, batch = 2, max_length = 8, clip = 0.1 }}\n"
+            paths.append(self.write(name.replace(" ", "_") + ".peft", text))
+        for path, answer in zip(paths, all_laws([(path, "--stdlib", STDLIB) for path in paths])):
+            with open(path) as file:
+                self.hold(path, answer, with_library(file.read()))
 
     def test_nothing_depends_on_a_name(self):
         library = self.path("library")
