@@ -1,0 +1,139 @@
+"""Methods that Hugging Face peft has: same weights in; logits, loss and every gradient out; 20 steps of AdamW give the same losses.
+
+Where peft does another thing than the paper, the test says so and undoes it on peft's side or in a method of its own."""
+import torch
+from peft import IA3Config, LoraConfig, PrefixTuningConfig, PromptTuningConfig, get_peft_model
+from subject import Subject, checkpoint, classifier, compare, labels_of, main, padded, random_rows
+
+LABELS, STEPS, BATCH, LR = 5, 20, 8, 3e-3
+NAMES = {"attention.self.query": "attention.q", "attention.self.key": "attention.k", "attention.self.value": "attention.v",
+         "attention.output.dense": "attention.o", "intermediate.dense": "ffn.up", "output.dense": "ffn.down"}
+LINEARS = list(NAMES)
+
+SPEC = """{uses}
+model base = bert
+task classify(labels = 5)
+{attach}
+train head
+optimize adamw(lr = 3e-3, weight_decay = 0.01)
+run {{ epochs = 1, batch = 8, max_length = 128, base_dropout = 0, clip = 0 }}
+"""
+
+
+def spec(attach, *methods, own=""):
+    return own + SPEC.format(uses=f"use peft.methods.{{{', '.join(methods)}}}" if methods else "", attach=attach)
+
+
+def site(module):
+    """`bert.encoder.layer.1.attention.self.query` as `layers.1.attention.q`."""
+    rest = module.split("encoder.layer.")[1]
+    index, local = rest.split(".", 1)
+    return f"layers.{index}.{NAMES[local]}"
+
+
+def trainables(model, rename):
+    """peft's trainable parameters by our names."""
+    found = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            if ".classifier." in name:
+                found["head.classifier." + ("W" if name.endswith("weight") else "b")] = parameter
+            else:
+                found.update({ours: parameter for ours in [rename(name)]})
+    return found
+
+
+def randomise(parameters, scale=0.2):
+    generator = torch.Generator().manual_seed(5)
+    with torch.no_grad():
+        for parameter in parameters.values():
+            parameter.add_(torch.randn(parameter.shape, generator=generator) * scale)
+
+
+def gradients(model, parameters, rows, forward):
+    model.zero_grad()
+    out = forward(model, rows)
+    out.loss.backward()
+    return {"loss": out.loss.detach(), "logits": out.logits.detach(), **{"grad." + name: value.grad for name, value in parameters.items()}}
+
+
+def adamw_losses(model, parameters, rows, forward):
+    optimizer = torch.optim.AdamW(parameters.values(), lr=LR, weight_decay=0.01)
+    losses = []
+    for start in range(0, len(rows), BATCH):
+        optimizer.zero_grad()
+        loss = forward(model, rows[start:start + BATCH]).loss
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+def plain_forward(model, rows):
+    return model(**padded(rows), labels=labels_of(rows))
+
+
+def check(folder, text, make, rename, forward=plain_forward, reshape=None):
+    checkpoint_folder = checkpoint(folder / "model")
+    model = make(classifier(checkpoint_folder, LABELS))
+    model.eval()  # no dropout anywhere; gradients flow all the same
+    parameters = trainables(model, rename)
+    randomise(parameters)
+    shaped = reshape or (lambda name, value: value)
+    subject = Subject(folder / "subject", checkpoint_folder, text)
+    init = subject.save_init({name: shaped(name, value) for name, value in parameters.items()})
+    rows = random_rows(9, LABELS)
+    theirs = {name: shaped(name.removeprefix("grad."), value) for name, value in gradients(model, parameters, rows, forward).items()}
+    ours = subject.inspect(rows, init)
+    extra = {name for name in ours if name.startswith("grad.")} - set(theirs)
+    assert not extra, f"peft has no {extra}"
+    worst = compare(ours, theirs)
+    rows = random_rows(STEPS * BATCH, LABELS, seed=17)
+    mine, other = subject.losses(rows, init), adamw_losses(model, parameters, rows, forward)
+    assert len(mine) == STEPS
+    apart = max(abs(a - b) / abs(b) for a, b in zip(mine, other))
+    assert apart < 1e-3, f"losses of {STEPS} steps differ by {apart:.1e}: {mine} {other}"
+    assert abs(other[-1] - other[0]) > 1e-2, "nothing was learned: the comparison says little"
+    return f"gradients {worst:.1e}, losses {apart:.1e}"
+
+
+# ---- low rank
+
+def lora_name(method):
+    def rename(name):
+        module, kind = name.split(".lora_")
+        return f"{site(module)}.{method}.{ {'A': 'A', 'B': 'B', 'm': 'm'}[kind[0]] }"
+    return rename
+
+
+def lora(**options):
+    config = LoraConfig(task_type="SEQ_CLS", r=4, lora_alpha=6, target_modules=LINEARS, modules_to_save=["classifier"], **options)
+    return lambda model: get_peft_model(model, config)
+
+
+ALL = "layers[*].** where kind == linear"
+
+
+def test_lora(folder):
+    return check(folder, spec(f"attach lora(r = 4, alpha = 6) to {ALL}", "lora"), lora(), lora_name("lora"))
+
+
+def test_rslora(folder):
+    return check(folder, spec(f"attach lora(r = 4, alpha = 6, rs = true) to {ALL}", "lora"), lora(use_rslora=True), lora_name("lora"))
+
+
+def test_dora(folder):
+    return check(folder, spec(f"attach dora(r = 4, alpha = 6) to {ALL}", "dora"), lora(use_dora=True), lora_name("dora"))
+
+
+# ---- factors
+
+def test_ia3(folder):
+    """peft's `feedforward_modules` scale a layer's input; the others its output, which is compared here."""
+    config = IA3Config(task_type="SEQ_CLS", target_modules=["key", "value", "intermediate.dense"], feedforward_modules=[], modules_to_save=["classifier"])
+    return check(folder, spec("attach ia3 to layers[*].{attention.{k, v}, ffn.up}", "ia3"), lambda model: get_peft_model(model, config),
+                 lambda name: f"{site(name.split('.ia3_l')[0])}.ia3.l", reshape=lambda name, value: value.reshape(-1) if name.endswith(".ia3.l") else value)
+
+
+if __name__ == "__main__":
+    main([test_lora, test_rslora, test_dora, test_ia3])
