@@ -135,5 +135,78 @@ def test_ia3(folder):
                  lambda name: f"{site(name.split('.ia3_l')[0])}.ia3.l", reshape=lambda name, value: value.reshape(-1) if name.endswith(".ia3.l") else value)
 
 
+# ---- prefixes and prompts
+
+WIDTH, LAYERS, TOKENS = 24, 2, 3  # the tiny checkpoint's
+
+
+def prefix_forward(model, rows):
+    """peft hands BERT the prefix as a cache, by which BERT shifts its position ids; the paper's prefix has no positions."""
+    def unshifted(module, args, kwargs):
+        return args, {**kwargs, "past_key_values_length": 0}
+    hook = model.base_model.bert.embeddings.register_forward_pre_hook(unshifted, with_kwargs=True)
+    try:
+        return plain_forward(model, rows)
+    finally:
+        hook.remove()
+
+
+def prefix_check(folder, attach, config, parts):
+    """`parts` says which of peft's tensors an attach's parameter is, and which rows or columns of it."""
+    def split(tensors):
+        ours = {name: value for name, value in tensors.items() if "prompt_encoder" not in name}
+        for name, value in tensors.items():
+            for prefix, (theirs, part) in parts.items():
+                if name.removeprefix("grad.") == theirs:
+                    ours[("grad." if name.startswith("grad.") else "") + prefix] = part(value)
+        return ours
+
+    checkpoint_folder = checkpoint(folder / "model")
+    model = get_peft_model(classifier(checkpoint_folder, LABELS), config)
+    model.eval()
+    parameters = {("head.classifier." + ("W" if name.endswith("weight") else "b")) if ".classifier." in name else name: value
+                  for name, value in model.named_parameters() if value.requires_grad}
+    randomise(parameters)
+    subject = Subject(folder / "subject", checkpoint_folder, spec(attach, "prefix"))
+    init = subject.save_init(split(parameters))
+    rows = random_rows(9, LABELS)
+    worst = compare(subject.inspect(rows, init), split(gradients(model, parameters, rows, prefix_forward)))
+    rows = random_rows(STEPS * BATCH, LABELS, seed=17)
+    mine, other = subject.losses(rows, init), adamw_losses(model, parameters, rows, prefix_forward)
+    apart = max(abs(a - b) / abs(b) for a, b in zip(mine, other))
+    assert len(mine) == STEPS and apart < 1e-3, f"losses differ by {apart:.1e}: {mine} {other}"
+    return f"gradients {worst:.1e}, losses {apart:.1e}"
+
+
+def layer_part(layer, axis):
+    """peft lays the layers' keys and values side by side; ours are a parameter a layer."""
+    return lambda value: value.narrow(axis, layer * 2 * WIDTH, 2 * WIDTH)
+
+
+def test_prefix(folder):
+    config = PrefixTuningConfig(task_type="SEQ_CLS", num_virtual_tokens=TOKENS)
+    parts = {f"layers.{layer}.attention.prefix.P": ("prompt_encoder.default.embedding.weight", layer_part(layer, 1)) for layer in range(LAYERS)}
+    return prefix_check(folder, f"attach prefix(n = {TOKENS}) to layers[*].attention", config, parts)
+
+
+def test_prefix_reparameterised(folder):
+    config = PrefixTuningConfig(task_type="SEQ_CLS", num_virtual_tokens=TOKENS, prefix_projection=True, encoder_hidden_size=10)
+    whole = lambda value: value  # noqa: E731
+    parts = {"prefix.E": ("prompt_encoder.default.embedding.weight", whole), "prefix.W1": ("prompt_encoder.default.transform.0.weight", whole),
+             "prefix.b1": ("prompt_encoder.default.transform.0.bias", whole)}
+    for layer in range(LAYERS):
+        parts[f"layers.{layer}.attention.prefix.W2"] = ("prompt_encoder.default.transform.2.weight", layer_part(layer, 0))
+        parts[f"layers.{layer}.attention.prefix.b2"] = ("prompt_encoder.default.transform.2.bias", layer_part(layer, 0))
+    return prefix_check(folder, f"attach prefix(n = {TOKENS}, hidden = 10) to layers[*].attention", config, parts)
+
+
+def test_prompt(folder):
+    """peft's classifier reads the first prompt token instead of [CLS]; a method without the last line of ours does as well."""
+    own = "method prompt_first(n: int) on model {\n  param P: [n, d] = uniform(-0.5, 0.5)\n  embeds <- concat(P, embeds, axis = seq)\n}\n"
+    config = PromptTuningConfig(task_type="SEQ_CLS", num_virtual_tokens=TOKENS)
+    return check(folder, spec(f"attach prompt_first(n = {TOKENS}) to model", own=own), lambda model: get_peft_model(model, config),
+                 lambda name: "prompt_first.P")
+
+
 if __name__ == "__main__":
-    main([test_lora, test_rslora, test_dora, test_ia3])
+    main([test_lora, test_rslora, test_dora, test_ia3, test_prefix, test_prefix_reparameterised, test_prompt])
