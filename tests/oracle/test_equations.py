@@ -1,0 +1,193 @@
+"""Methods that peft lacks, against a short transcription of the paper's equation on transformers' modules."""
+import re
+
+import torch
+from subject import ROOT, Subject, checkpoint, classifier, compare, labels_of, main, padded, random_rows
+
+LABELS = 5
+
+
+def check(folder, text, transcribe, parameters):
+    """`parameters`: shapes by our names. `transcribe(model, values)` hooks the equations into transformers' classifier."""
+    checkpoint_folder = checkpoint(folder / "model")
+    model = classifier(checkpoint_folder, LABELS)
+    model.eval()
+    generator = torch.Generator().manual_seed(5)
+    values = {name: (torch.randn(shape, generator=generator) * 0.3).requires_grad_() for name, shape in parameters.items()}
+    values.update({"head.classifier.W": model.classifier.weight, "head.classifier.b": model.classifier.bias})
+    transcribe(model, values)
+    rows = random_rows(9, LABELS)
+    worst = 0
+    subject = Subject(folder / "subject", checkpoint_folder, text)
+    init = subject.save_init(values)
+    ours = subject.inspect(rows, init)
+    # One by one: means over a text must not see padding.
+    for value in values.values():
+        value.grad = None
+    outputs = [model(**padded([row]), labels=labels_of([row])) for row in rows]
+    loss = torch.stack([out.loss for out in outputs]).mean()
+    loss.backward()
+    theirs = {"loss": loss.detach(), "logits": torch.cat([out.logits for out in outputs]).detach(),
+              **{"grad." + name: value.grad for name, value in values.items()}}
+    worst = compare(ours, theirs)
+    extra = {name for name in ours if name.startswith("grad.")} - set(theirs)
+    assert not extra, f"gradients of {extra} are not in the transcription"
+    return f"{worst:.1e}"
+
+
+def program(attach, uses="", train="train head"):
+    return f"{uses}\nmodel base = bert\ntask classify(labels = {LABELS})\n{attach}\n{train}\noptimize adamw(lr = 1e-3)\nrun {{ base_dropout = 0 }}\n"
+
+
+def layers(model):
+    return list(enumerate(model.bert.encoder.layer))
+
+
+class Input:
+    """Remembers what a module was called with."""
+
+    def __init__(self, module):
+        module.register_forward_pre_hook(lambda _, args: setattr(self, "value", args[0]))
+
+
+def after(module, change):
+    module.register_forward_hook(lambda _, args, y: change(args[0], y))
+
+
+def bottleneck(values, name, x):
+    v = lambda part: values[f"{name}.{part}"]  # noqa: E731
+    return torch.relu(x @ v("Wd").T + v("bd")) @ v("Wu").T + v("bu")
+
+
+def bottleneck_shapes(name, d, k):
+    return {f"{name}.Wd": (k, d), f"{name}.bd": (k,), f"{name}.Wu": (d, k), f"{name}.bu": (d,)}
+
+
+def test_serial_adapter(folder):
+    """Houlsby et al. 2019: after each branch, before the residual is added."""
+    def transcribe(model, values):
+        for i, layer in layers(model):
+            after(layer.attention.output.dense, lambda x, y, i=i: y + bottleneck(values, f"layers.{i}.attention.serial_adapter", y))
+            after(layer.output.dense, lambda x, y, i=i: y + bottleneck(values, f"layers.{i}.ffn.serial_adapter", y))
+    shapes = {}
+    for i in range(2):
+        for branch in ("attention", "ffn"):
+            shapes.update(bottleneck_shapes(f"layers.{i}.{branch}.serial_adapter", 24, 6))
+    return check(folder, program("attach serial_adapter(reduction = 4) to layers[*].{attention, ffn}", "use peft.methods.{serial_adapter}"), transcribe, shapes)
+
+
+def test_parallel_adapter(folder):
+    """He et al. 2022: beside the ffn, reading its input, scaled by s."""
+    def transcribe(model, values):
+        for i, layer in layers(model):
+            u = Input(layer.intermediate.dense)
+            after(layer.output.dense, lambda x, y, i=i, u=u: y + 4 * bottleneck(values, f"layers.{i}.ffn.parallel_adapter", u.value))
+    shapes = {}
+    for i in range(2):
+        shapes.update(bottleneck_shapes(f"layers.{i}.ffn.parallel_adapter", 24, 7))
+    return check(folder, program("attach parallel_adapter(k = 7, scale = 4) to layers[*].ffn", "use peft.methods.{parallel_adapter}"), transcribe, shapes)
+
+
+def test_bitfit(folder):
+    """Ben Zaken et al. 2022: the biases of the base model are what is trained; norms' by `train`."""
+    def transcribe(model, values):
+        for i, layer in layers(model):
+            for ours, module in ((f"layers.{i}.attention.q.b", layer.attention.self.query), (f"layers.{i}.ffn.down.b", layer.output.dense)):
+                after(module, lambda x, y, ours=ours, module=module: y - module.bias + values[ours])
+            after(layer.output.LayerNorm, lambda x, y, i=i, module=layer.output.LayerNorm: y - module.bias + values[f"layers.{i}.ffn.norm.bias"])
+    shapes = {}
+    for i in range(2):
+        shapes.update({f"layers.{i}.attention.q.b": (24,), f"layers.{i}.ffn.down.b": (24,), f"layers.{i}.ffn.norm.bias": (24,)})
+    return check(folder, program("attach bitfit to layers[*].{attention.q, ffn.down}", "use peft.methods.{bitfit}", "train head, layers[*].ffn.norm.bias"), transcribe, shapes)
+
+
+def test_prompt(folder):
+    """Lester et al. 2021: n embeddings before the text's; the classifier reads the text's first token, which is now at place n."""
+    n = 3
+
+    def transcribe(model, values):
+        after(model.bert.embeddings.word_embeddings, lambda x, y: torch.cat([values["prompt.P"].expand(y.shape[0], -1, -1), y], 1))
+        # The prompt takes places 0 … n-1: ids, types and mask are as long as before, so they are made anew here.
+        embeddings = model.bert.embeddings
+
+        def embed(input_ids=None, token_type_ids=None, position_ids=None, inputs_embeds=None, past_key_values_length=0):
+            words = embeddings.word_embeddings(input_ids)
+            length = words.shape[1]
+            whole = words + embeddings.token_type_embeddings(torch.zeros(1, length, dtype=torch.long)) + embeddings.position_embeddings(torch.arange(length)[None])
+            return embeddings.LayerNorm(whole)
+        embeddings.forward = embed
+        encoder = model.bert.encoder.forward
+        model.bert.encoder.forward = lambda hidden, attention_mask=None, **rest: encoder(hidden, attention_mask=None, **rest)
+        pooler = model.bert.pooler.forward
+        model.bert.pooler.forward = lambda hidden: pooler(hidden[:, n:])
+    return check(folder, program(f"attach prompt(n = {n}) to model", "use peft.methods.{prompt}"), transcribe, {"prompt.P": (n, 24)})
+
+
+def test_unipelt(folder):
+    """Mao et al. 2022: example 03 as it stands, but for the width of things."""
+    text = (ROOT / "examples/03-unipelt/spec.peft").read_text()
+    text = re.sub(r"labels = \d+", f"labels = {LABELS}", text).replace("n = 10", "n = 3").replace("reduction = 16", "reduction = 4").replace("r = 8", "r = 2")
+    text = re.sub(r"run \{.*\}", "run { base_dropout = 0 }", text)
+    d, heads, n, r = 24, 3, 3, 2
+
+    def transcribe(model, values):
+        for i, layer in layers(model):
+            at = f"layers.{i}"
+            attention = layer.attention.self
+            for point, module in (("q", attention.query), ("v", attention.value)):
+                def change(x, y, name=f"{at}.attention.{point}.unipelt.gated_delta"):
+                    gate = torch.sigmoid(x @ values[f"{name}.w"])[..., None]
+                    return y + gate * (x @ values[f"{name}.lora.A"].T @ values[f"{name}.lora.B"].T)
+                after(module, change)
+            u = Input(layer.intermediate.dense)
+
+            def branch(x, y, name=f"{at}.ffn.unipelt.gated_branch", u=u):
+                gate = torch.sigmoid(u.value.mean(1) @ values[f"{name}.w"])[:, None, None]
+                return y + gate * bottleneck(values, f"{name}.serial_adapter", y)
+            after(layer.output.dense, branch)
+
+            def attend(hidden, *args, attention=attention, at=at, **rest):
+                gate = torch.sigmoid(hidden.mean(1) @ values[f"{at}.unipelt.w"])
+                prefix = gate[:, None, None, None, None] * values[f"{at}.attention.unipelt.prefix.P"].view(1, n, 2, heads, d // heads)
+                split = lambda y: y.view(*y.shape[:2], heads, d // heads)  # noqa: E731
+                q, k, v = (split(module(hidden)) for module in (attention.query, attention.key, attention.value))
+                k, v = torch.cat([prefix[:, :, 0], k], 1), torch.cat([prefix[:, :, 1], v], 1)
+                p = torch.softmax(torch.einsum("bshe,bkhe->bhsk", q, k) / (d // heads) ** 0.5, -1)
+                return torch.einsum("bhsk,bkhe->bshe", p, v).flatten(2), None
+            attention.forward = attend
+    shapes = {}
+    for i in range(2):
+        at = f"layers.{i}"
+        shapes.update({f"{at}.unipelt.w": (d,), f"{at}.attention.unipelt.prefix.P": (n, 2 * d), f"{at}.ffn.unipelt.gated_branch.w": (d,)})
+        shapes.update(bottleneck_shapes(f"{at}.ffn.unipelt.gated_branch.serial_adapter", d, d // 4))
+        for point in ("q", "v"):
+            name = f"{at}.attention.{point}.unipelt.gated_delta"
+            shapes.update({f"{name}.w": (d,), f"{name}.lora.A": (r, d), f"{name}.lora.B": (d, r)})
+    return check(folder, text, transcribe, shapes)
+
+
+def test_regress(folder):
+    """Regression: the loss is the squared error, as in torch."""
+    checkpoint_folder = checkpoint(folder / "model")
+    model = classifier(checkpoint_folder, 1)
+    model.eval()
+    rows = [{**row, "label": float(row["label"]) - 1.5} for row in random_rows(7, LABELS)]
+    text = "model base = bert\ntask regress(label = \"label\")\ntrain head\noptimize sgd(lr = 1e-3)\nrun { base_dropout = 0 }\n"
+    subject = Subject(folder / "subject", checkpoint_folder, text)
+    head = [p for p in subject_parameters(subject) if p.startswith("head.")]
+    weight, bias = sorted(head, key=lambda name: name.endswith("b"))
+    init = subject.save_init({weight: model.classifier.weight, bias: model.classifier.bias})
+    logits = model(**padded(rows)).logits
+    loss = torch.nn.functional.mse_loss(logits[:, 0], torch.tensor([row["label"] for row in rows]))
+    loss.backward()
+    return f"{compare(subject.inspect(rows, init), {'loss': loss.detach(), f'grad.{weight}': model.classifier.weight.grad, f'grad.{bias}': model.classifier.bias.grad}):.1e}"
+
+
+def subject_parameters(subject):
+    import json
+    from subject import run
+    return [p["name"] for p in json.loads(run(subject.trainer, "info", "--json"))["parameters"] if p["trainable"]]
+
+
+if __name__ == "__main__":
+    main([test_serial_adapter, test_parallel_adapter, test_bitfit, test_prompt, test_unipelt, test_regress])
