@@ -72,11 +72,11 @@ class Subject:
         run(self.trainer, "inspect", "--data", data, "--out", out, *(["--init", init] if init else []), *options)
         return load_file(out)
 
-    def losses(self, rows, init, *options):
+    def losses(self, rows, init=None, *options):
         """The losses of training on the rows in file order, one step a batch."""
         data = write_rows(self.folder / "train.jsonl", rows)
         out = self.folder / "run"
-        run(self.trainer, "train", "--data", data, "--out", out, "--overwrite", "--init", init, "--set", "run.shuffle=false", *options)
+        run(self.trainer, "train", "--data", data, "--out", out, "--overwrite", *(["--init", init] if init else []), "--set", "run.shuffle=false", *options)
         return [line["loss"] for line in map(json.loads, (out / "metrics.jsonl").read_text().splitlines()) if "loss" in line]
 
 
