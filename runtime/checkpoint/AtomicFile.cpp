@@ -77,9 +77,16 @@ void syncFolder(const std::string &folder) {
 
 void swapLink(const std::string &target, const std::string &link) {
   const std::string partial = link + ".partial";
-  ::unlink(partial.c_str());
-  if (::symlink(target.c_str(), partial.c_str()) != 0 || ::rename(partial.c_str(), link.c_str()) != 0)
+  std::error_code ignored;
+  std::filesystem::remove_all(partial, ignored);
+  if (::symlink(target.c_str(), partial.c_str()) != 0)
     failWrite(link, errno);
+  // A copy that followed links has made a folder of it: the two change places in one step, as a rename would do with a link.
+  const bool folder = std::filesystem::is_directory(std::filesystem::symlink_status(link));
+  if (folder ? ::renameat2(AT_FDCWD, partial.c_str(), AT_FDCWD, link.c_str(), RENAME_EXCHANGE) != 0 : ::rename(partial.c_str(), link.c_str()) != 0)
+    failWrite(link, errno);
+  if (folder)
+    std::filesystem::remove_all(partial, ignored);
   syncFolder(std::filesystem::path(link).parent_path().string());
 }
 
@@ -87,7 +94,7 @@ void makeFolder(const std::string &folder) {
   std::error_code failure;
   std::filesystem::create_directories(folder, failure);
   if (failure)
-    throw RuntimeError("R0117", "cannot make the folder `" + folder + "`: " + failure.message(), "");
+    throw RuntimeError("R0117", "cannot make the folder `" + folder + "`: " + failure.message(), "the folder above it must exist and be writable");
 }
 
 } // namespace peftrt

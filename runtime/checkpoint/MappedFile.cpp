@@ -11,13 +11,13 @@
 namespace peftrt {
 
 std::shared_ptr<const MappedFile> MappedFile::open(const std::string &path) {
-  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (file < 0)
     throw RuntimeError("R0110", "cannot open `" + path + "`: " + std::strerror(errno), "");
   struct stat status {};
   if (::fstat(file, &status) != 0 || !S_ISREG(status.st_mode)) {
     ::close(file);
-    throw RuntimeError("R0110", "cannot read `" + path + "`: it is not a regular file", "");
+    throw RuntimeError("R0110", "cannot read `" + path + "`: it is " + (S_ISDIR(status.st_mode) ? "a folder" : "not a regular file"), "give a file");
   }
   std::shared_ptr<MappedFile> mapped(new MappedFile);
   mapped->path_ = path;

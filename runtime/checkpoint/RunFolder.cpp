@@ -46,6 +46,17 @@ std::map<std::string, at::Tensor> loadAll(const std::string &path) {
   return tensors;
 }
 
+/// step-12, step-12.1, .step-12.partial: what writeLast makes, and nothing that a person may have put there.
+bool isCheckpointName(std::string name) {
+  if (!name.empty() && name[0] == '.') {
+    const size_t end = name.rfind(".partial");
+    if (end == std::string::npos || end + 8 != name.size())
+      return false;
+    name = name.substr(1, end - 1);
+  }
+  return name.rfind("step-", 0) == 0 && name.size() > 5 && name.find_first_not_of("0123456789.", 5) == std::string::npos;
+}
+
 json readJson(const std::string &path) {
   const auto file = MappedFile::open(path);
   json parsed = json::parse(file->text().begin(), file->text().end(), nullptr, false);
@@ -70,8 +81,11 @@ bool RunFolder::exists() const {
   return false;
 }
 bool RunFolder::isRun() const { return fs::exists(path_ + "/run.json"); }
+bool RunFolder::isOurs() const { return isRun() || fs::exists(path_ + "/.lock"); }
+bool RunFolder::hasLast() const { return fs::exists(path_ + "/last"); }
 
 void RunFolder::lock() {
+  makeFolder(path_);
   lock_ = ::open((path_ + "/.lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   if (lock_ < 0)
     throw RuntimeError("R0117", "cannot write into the run folder `" + path_ + "`: " + std::strerror(errno), "");
@@ -80,12 +94,11 @@ void RunFolder::lock() {
 }
 
 void RunFolder::create(const json &run) {
-  makeFolder(path_);
   if (lock_ < 0)
     lock();
   std::error_code ignored;
   fs::remove(path_ + "/run.json", ignored); // first: without it the rest is no run
-  fs::remove(path_ + "/last", ignored);
+  fs::remove_all(path_ + "/last", ignored); // of a link, the link
   fs::remove(adapterPath(), ignored);
   fs::remove(path_ + "/metrics.jsonl", ignored);
   removeStale("");
@@ -134,7 +147,7 @@ void RunFolder::removeStale(const std::string &keep) const {
   std::vector<fs::path> stale;
   for (const auto &entry : fs::directory_iterator(path_)) {
     const std::string name = entry.path().filename().string();
-    if ((name.rfind("step-", 0) == 0 || name.rfind(".step-", 0) == 0) && name != keep)
+    if (isCheckpointName(name) && name != keep)
       stale.push_back(entry.path());
   }
   for (const fs::path &path : stale)
@@ -143,7 +156,7 @@ void RunFolder::removeStale(const std::string &keep) const {
 
 LastCheckpoint RunFolder::readLast() const {
   const std::string last = path_ + "/last";
-  if (!fs::exists(last))
+  if (!hasLast())
     throw RuntimeError("R0119", "`" + path_ + "` has no checkpoint to resume from", "start again with --overwrite");
   LastCheckpoint checkpoint;
   try {
@@ -159,15 +172,23 @@ LastCheckpoint RunFolder::readLast() const {
 int64_t RunFolder::appendMetrics(const std::string &lines) const {
   const std::string path = path_ + "/metrics.jsonl";
   const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-  if (file < 0 || ::write(file, lines.data(), lines.size()) != static_cast<ssize_t>(lines.size())) {
+  const int64_t before = file < 0 ? 0 : ::lseek(file, 0, SEEK_END);
+  bool whole = file >= 0;
+  for (size_t done = 0; whole && done < lines.size();) {
+    const ssize_t written = ::write(file, lines.data() + done, lines.size() - done);
+    whole = written > 0 || (written < 0 && errno == EINTR);
+    done += written > 0 ? static_cast<size_t>(written) : 0;
+  }
+  if (!whole || ::fsync(file) != 0) { // a checkpoint must not be longer-lived than the lines before it
     const int failure = errno;
-    if (file >= 0)
+    if (file >= 0) {
+      [[maybe_unused]] const int cut = ::ftruncate(file, before); // no half line stays
       ::close(file);
+    }
     throw RuntimeError("R0117", "cannot write `" + path + "`: " + std::strerror(failure), "the last checkpoint is as it was; --resume continues from it");
   }
-  const int64_t size = ::lseek(file, 0, SEEK_END);
   ::close(file);
-  return size;
+  return before + static_cast<int64_t>(lines.size());
 }
 
 void RunFolder::cutMetrics(int64_t bytes) const {

@@ -45,8 +45,10 @@ public:
 
   bool exists() const;     ///< something is at this path (a folder with nothing but dot files does not count)
   bool isRun() const;      ///< it has a run.json
-  void lock();             ///< for writing; released when this object goes
-  /// Starts anew: makes the folder, removes what an earlier run left, writes run.json last.
+  bool isOurs() const;     ///< a run, or what was left where one was being replaced
+  bool hasLast() const;    ///< there is a checkpoint to resume from
+  void lock();             ///< for writing; makes the folder; released when this object goes
+  /// Starts anew: locks, removes what an earlier run left, writes run.json last.
   void create(const nlohmann::json &run);
   nlohmann::json readRun() const;
 

@@ -44,6 +44,8 @@ std::string textOf(const std::string &where, const json &row, const std::string 
 
 std::string labelOf(const std::string &where, const json &row, const std::string &field) {
   const json &value = fieldOf(where, row, field);
+  if (value.is_string() && value.get_ref<const std::string &>().empty())
+    throw RuntimeError("R0134", where + "`" + field + "` is empty", "every row needs a label");
   if (value.is_string())
     return value.get<std::string>();
   if (value.is_number_integer() || value.is_boolean())
@@ -63,7 +65,7 @@ float numberOf(const std::string &where, const json &row, const std::string &fie
     if (text.empty() || *end != '\0')
       number = NAN;
   }
-  if (!std::isfinite(number))
+  if (!std::isfinite(static_cast<float>(number)))
     throw RuntimeError("R0134", where + "`" + field + "` is " + value.dump().substr(0, 40) + ", a finite number is needed", "");
   return static_cast<float>(number);
 }
@@ -122,6 +124,15 @@ TokenTable tableOf(Raw &raw) {
   table.ids = owned->ids.data();
   table.keep = owned;
   return table;
+}
+
+/// A tokenizer may know words that the model's table has no row for.
+void checkIds(const Dataset &dataset, const TokenTable &tokens, const ReadOptions &options) {
+  for (int64_t row = 0; row < tokens.rows; ++row)
+    for (int64_t place = tokens.offsets[row]; place < tokens.offsets[row + 1]; ++place)
+      if (const int64_t id = tokens.ids[place]; id < 0 || (options.vocab > 0 && id >= options.vocab))
+        throw RuntimeError("R0139", at(dataset.path, dataset.lines[static_cast<size_t>(row)]) + "the tokenizer gives id " + std::to_string(id) + ", the model has a vocabulary of " + std::to_string(options.vocab),
+                           "`" + options.modelPath + "/tokenizer.json` belongs to another model");
 }
 
 void numberLabels(Dataset &dataset, const Raw &raw, Labels &labels) {
@@ -194,13 +205,14 @@ Dataset readDataset(const std::string &path, const std::vector<RowField> &fields
     if (column.field.encoder != Encoder::Tokens)
       continue;
     column.tokens = raw.hasIds ? tableOf(raw) : tokenize(raw.texts, options.modelPath, options.maxLength, options.tokenizer, dataset.truncated);
+    checkIds(dataset, column.tokens, options);
     dataset.lengths.clear();
     for (int64_t row = 0; row < column.tokens.rows; ++row)
       dataset.lengths.push_back(column.tokens.offsets[row + 1] - column.tokens.offsets[row]);
   }
   for (int64_t row = 0; row < dataset.size(); ++row)
     if (dataset.lengths[static_cast<size_t>(row)] == 0)
-      throw RuntimeError("R0134", at(path, dataset.lines[static_cast<size_t>(row)]) + "the row has no tokens", "");
+      throw RuntimeError("R0134", at(path, dataset.lines[static_cast<size_t>(row)]) + "the row has no tokens", "leave it out");
   return dataset;
 }
 

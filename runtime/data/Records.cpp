@@ -100,6 +100,8 @@ int64_t readTable(const std::string &path, std::string_view rest, bool commas, c
   const std::vector<std::string> header = next();
   std::set<std::string> seen;
   for (const std::string &name : header) {
+    if (const size_t bad = firstInvalidUtf8(name); bad != std::string::npos)
+      failUtf8(path, 1, bad);
     if (name.empty())
       throw RuntimeError("R0136", at(path, 1) + "a column has no name", "the first line names the columns");
     if (!seen.insert(name).second)

@@ -48,6 +48,9 @@ bool openTable(const std::string &path, int64_t rows, TokenTable &table, int64_t
   table.ids = reinterpret_cast<const int32_t *>(file->begin() + 32 + 8 * (rows + 1));
   if (table.offsets[0] != 0 || table.offsets[rows] != counts[1])
     return false;
+  for (int64_t row = 0; row < rows; ++row)
+    if (table.offsets[row] > table.offsets[row + 1])
+      return false;
   table.keep = file;
   truncated += counts[2];
   return true;
@@ -73,7 +76,7 @@ int runHelper(const TokenizerOptions &options, const std::string &tokenizer, int
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-[[noreturn]] void failHelper(const TokenizerOptions &options, int status, const std::string &log) {
+[[noreturn]] void failHelper(const TokenizerOptions &options, const std::string &tokenizer, int status, const std::string &log) {
   if (status == 3)
     throw RuntimeError("R0140", "`" + options.python + "` has no `tokenizers` library", kInstallHelp);
   if (status == 127)
@@ -82,7 +85,7 @@ int runHelper(const TokenizerOptions &options, const std::string &tokenizer, int
   while (!said.empty() && said.back() == '\n')
     said.pop_back();
   said = said.substr(said.rfind('\n') == std::string::npos ? 0 : said.rfind('\n') + 1);
-  throw RuntimeError("R0141", "the tokenizers helper failed (status " + std::to_string(status) + "): " + said, "check the model's tokenizer.json");
+  throw RuntimeError("R0141", "the tokenizers helper failed (status " + std::to_string(status) + "): " + said, "it reads `" + tokenizer + "` and writes into `" + options.cacheFolder + "`");
 }
 
 /// A folder that goes when this object goes.
@@ -120,7 +123,7 @@ TokenTable tokenize(const std::vector<std::string> &texts, const std::string &mo
     file.commit();
   }
   if (const int status = runHelper(options, tokenizer, maxLength, input, output, log); status != 0)
-    failHelper(options, status, log);
+    failHelper(options, tokenizer, status, log);
   if (::rename(output.c_str(), path.c_str()) != 0)
     throw RuntimeError("R0117", "cannot write `" + path + "`: " + std::strerror(errno), "");
   if (!openTable(path, rows, table, truncated))
