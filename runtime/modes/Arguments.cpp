@@ -95,14 +95,14 @@ std::string Arguments::need(const std::string &option) const {
   return get(option);
 }
 
-int64_t Arguments::integer(const std::string &option, int64_t fallback, int64_t least) const {
+int64_t Arguments::integer(const std::string &option, int64_t fallback, int64_t least, int64_t most) const {
   if (!has(option))
     return fallback;
   const std::string text = get(option);
   char *end = nullptr;
   const long long number = std::strtoll(text.c_str(), &end, 10);
-  if (text.empty() || *end != '\0' || number < least)
-    throw UsageError{"--" + option + " is `" + text + "`, an integer of at least " + std::to_string(least) + " is needed", ""};
+  if (text.empty() || *end != '\0' || number < least || number > most)
+    throw UsageError{"--" + option + " is `" + text + "`, an integer of at least " + std::to_string(least) + (most < INT64_MAX ? " and at most " + std::to_string(most) : "") + " is needed", ""};
   return number;
 }
 

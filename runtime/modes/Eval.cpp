@@ -1,6 +1,7 @@
 // Eval: loss and metrics of a run (or of the initial parameters) on a file.
 #include "runtime/modes/Evaluation.h"
 #include "runtime/modes/Modes.h"
+#include "runtime/modes/Output.h"
 #include <cstdio>
 
 namespace peftrt {
@@ -16,7 +17,7 @@ int eval(Bundle bundle, const Arguments &arguments, const Surroundings &surround
     nlohmann::json report = {{"rows", evaluation.rows}, {"tokens", evaluation.tokens}, {"truncated", evaluation.truncated}, {"seconds", evaluation.seconds}};
     for (const auto &[name, value] : evaluation.values)
       report[name] = value;
-    std::printf("%s\n", report.dump().c_str());
+    printJson(report);
   } else {
     std::printf("%s  (%lld rows, %.0f tokens/s)\n", evaluationText(evaluation).c_str(), static_cast<long long>(evaluation.rows),
                 static_cast<double>(evaluation.tokens) / evaluation.seconds);

@@ -12,7 +12,7 @@ struct Evaluation {
   double seconds = 0;
 };
 
-/// Loss is averaged over targets (`count`), metrics over rows.
+/// Loss is averaged over targets (`count`), metrics over rows. Errs R0201 a loss that is not finite.
 Evaluation evaluate(const Session &session, const Dataset &dataset);
 /// "loss 0.4210  accuracy 0.8300"
 std::string evaluationText(const Evaluation &evaluation);

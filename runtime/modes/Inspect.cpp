@@ -4,6 +4,7 @@
 // included. Writes `loss` (mean), `logits`, and `grad.<parameter>` of the mean loss.
 #include "runtime/modes/Evaluation.h"
 #include "runtime/modes/Modes.h"
+#include "runtime/modes/Output.h"
 #include <ATen/ATen.h>
 #include <cstdio>
 #include <numeric>
@@ -13,7 +14,9 @@ namespace {
 
 int inspect(Bundle bundle, const Arguments &arguments, const Surroundings &surroundings) {
   const std::string data = arguments.need("data"), out = arguments.need("out");
-  const auto session = openSession(std::move(bundle), trainedSessionOptions(arguments, surroundings));
+  const SessionOptions options = trainedSessionOptions(arguments, surroundings);
+  const auto session = openSession(std::move(bundle), options);
+  refuseInputAsOutput(out, data, options, session->modelPath);
   const Dataset dataset = session->read(data);
   reportTruncation(dataset, session->options.maxLength);
   std::vector<int64_t> rows(static_cast<size_t>(dataset.size()));
@@ -35,7 +38,10 @@ int inspect(Bundle bundle, const Arguments &arguments, const Surroundings &surro
       written["grad." + name] = at::zeros_like(session->parameters.get(name)); // the loss does not depend on it
   }
   writeSafetensors(out, written, {{"format", "pt"}});
-  std::printf("loss %.9g  (%lld rows, %lld tokens) to `%s`\n", written["loss"].item<double>(), static_cast<long long>(batch.examples()), static_cast<long long>(batch.tokens()), out.c_str());
+  if (arguments.has("json"))
+    printJson({{"loss", written["loss"].item<double>()}, {"rows", batch.examples()}, {"tokens", batch.tokens()}, {"truncated", dataset.truncated}, {"out", out}});
+  else
+    std::printf("loss %.9g  (%lld rows, %lld tokens) to `%s`\n", written["loss"].item<double>(), static_cast<long long>(batch.examples()), static_cast<long long>(batch.tokens()), out.c_str());
   return 0;
 }
 
@@ -46,6 +52,7 @@ Mode inspectMode() {
       {"data", "FILE", "rows with labels: one batch, in file order"},
       {"out", "FILE", "safetensors file: loss, logits, grad.<parameter>"},
       {"init", "FILE", "an adapter file instead of RUN's"},
+      {"json", "", "print a JSON report"},
       {"set", "NAME=VALUE", "override a run option (run.seed, run.max_length)", true}}};
   for (const auto &option : sessionOptions())
     spec.options.push_back(option);

@@ -5,6 +5,7 @@
 #include "runtime/modes/Merged.h"
 #include "runtime/checkpoint/AtomicFile.h"
 #include "runtime/modes/Modes.h"
+#include "runtime/modes/Output.h"
 #include "runtime/plan/Errors.h"
 #include <cerrno>
 #include <cstdio>
@@ -87,7 +88,11 @@ int merge(Bundle bundle, const Arguments &arguments, const Surroundings &surroun
     fs::remove_all(partial, ignored);
     throw;
   }
-  std::fprintf(stderr, "merged checkpoint: %s (%s)\n", out.c_str(), session->manifest().at("model").at("merged_class").get<std::string>().c_str());
+  const std::string mergedClass = session->manifest().at("model").at("merged_class");
+  if (arguments.has("json"))
+    printJson({{"out", out}, {"class", mergedClass}});
+  else
+    std::fprintf(stderr, "merged checkpoint: %s (%s)\n", out.c_str(), mergedClass.c_str());
   return 0;
 }
 
@@ -96,7 +101,8 @@ int merge(Bundle bundle, const Arguments &arguments, const Surroundings &surroun
 Mode mergeMode() {
   ModeSpec spec{"merge", "write an ordinary Hugging Face checkpoint with the adapters folded in", "[RUN]", {
       {"out", "DIR", "folder of the checkpoint"},
-      {"init", "FILE", "an adapter file instead of RUN's"}}};
+      {"init", "FILE", "an adapter file instead of RUN's"},
+      {"json", "", "print a JSON report"}}};
   for (const auto &option : sessionOptions())
     spec.options.push_back(option);
   return {spec, merge};

@@ -1,4 +1,4 @@
-// Predict: a line per row, in the rows' order: label and probabilities, or a value.
+// Predict: a line per row, in the rows' order: label and probabilities, or a value. To --out, or to standard output.
 //
 // Runs on merged weights where the spec merges; --unmerged and unmergeable specs run the
 // adapters as they are. The report says which.
@@ -6,6 +6,7 @@
 #include "runtime/modes/Evaluation.h"
 #include "runtime/modes/Merged.h"
 #include "runtime/modes/Modes.h"
+#include "runtime/modes/Output.h"
 #include "runtime/plan/Errors.h"
 #include <ATen/ATen.h>
 #include <chrono>
@@ -37,9 +38,30 @@ json describe(const at::Tensor &logits, const RowField *target, const Labels &la
   return {{"label", labels.nameOf(best)}, {"probability", data[best]}, {"probabilities", all}};
 }
 
+/// Into a file, whole or not at all; or to standard output.
+void writeLines(const std::string &out, const std::vector<std::string> &lines) {
+  if (out.empty()) {
+    bool whole = true;
+    for (const std::string &line : lines)
+      whole = whole && std::fwrite(line.data(), 1, line.size(), stdout) == line.size();
+    if (!whole || std::fflush(stdout) != 0)
+      throw RuntimeError("R0117", "cannot write to standard output", "");
+    return;
+  }
+  AtomicFile file(out);
+  for (const std::string &line : lines)
+    file.write(line);
+  file.commit();
+}
+
 int predict(Bundle bundle, const Arguments &arguments, const Surroundings &surroundings) {
-  const std::string data = arguments.need("data"), out = arguments.need("out");
-  const auto session = openSession(std::move(bundle), trainedSessionOptions(arguments, surroundings));
+  const std::string data = arguments.need("data"), out = arguments.get("out");
+  if (arguments.has("json") && out.empty())
+    throw UsageError{"--json needs --out", "without it the predictions themselves go to standard output"};
+  const SessionOptions options = trainedSessionOptions(arguments, surroundings);
+  const auto session = openSession(std::move(bundle), options);
+  if (!out.empty())
+    refuseInputAsOutput(out, data, options, session->modelPath);
   const Dataset dataset = session->read(data, /*targets=*/false);
   reportTruncation(dataset, session->options.maxLength);
   const bool merged = !arguments.has("unmerged") && whyNotMergeable(session->manifest()).empty();
@@ -59,18 +81,17 @@ int predict(Bundle bundle, const Arguments &arguments, const Surroundings &surro
   for (const auto &batch : planByLength(dataset.lengths, session->options.batching())) {
     const Results results = (executor ? *executor : *session->executor).run(merged ? kBasePredict : "predict", dataset.pack(batch), {}, {session->options.seed, 0, 0});
     const at::Tensor logits = results.at("logits").to(at::kDouble).reshape({static_cast<int64_t>(batch.size()), -1}).contiguous();
+    if (!logits.isfinite().all().item<bool>())
+      throw RuntimeError("R0201", "the logits of rows of `" + data + "` are not finite", "the run has diverged: train again with a lower lr");
     for (size_t index = 0; index < batch.size(); ++index)
       lines[static_cast<size_t>(batch[index])] = describe(logits[static_cast<int64_t>(index)], target, session->labels).dump() + "\n";
   }
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  AtomicFile file(out);
-  for (const std::string &line : lines)
-    file.write(line);
-  file.commit();
+  writeLines(out, lines);
   if (arguments.has("json"))
-    std::printf("%s\n", json({{"rows", dataset.size()}, {"tokens", dataset.tokens()}, {"truncated", dataset.truncated}, {"merged", merged}, {"seconds", seconds}}).dump().c_str());
+    printJson({{"rows", dataset.size()}, {"tokens", dataset.tokens()}, {"truncated", dataset.truncated}, {"merged", merged}, {"seconds", seconds}, {"out", out}});
   else
-    std::fprintf(stderr, "%lld rows to `%s` (%s weights, %.0f tokens/s)\n", static_cast<long long>(dataset.size()), out.c_str(), merged ? "merged" : "unmerged",
+    std::fprintf(stderr, "%lld rows to %s (%s weights, %.0f tokens/s)\n", static_cast<long long>(dataset.size()), out.empty() ? "standard output" : out.c_str(), merged ? "merged" : "unmerged",
                  static_cast<double>(dataset.tokens()) / seconds);
   return 0;
 }
@@ -80,7 +101,7 @@ int predict(Bundle bundle, const Arguments &arguments, const Surroundings &surro
 Mode predictMode() {
   ModeSpec spec{"predict", "labels or values for rows without targets", "[RUN]", {
       {"data", "FILE", "rows"},
-      {"out", "FILE", "predictions, one JSON object a row"},
+      {"out", "FILE", "predictions, one JSON object a row (else to standard output)"},
       {"unmerged", "", "run the adapters even where they merge"},
       {"init", "FILE", "an adapter file instead of RUN's"},
       {"json", "", "print a JSON report"},

@@ -14,18 +14,21 @@ const std::vector<std::string> kShortForms = {"epochs", "batch", "tokens-per-bat
 /// Options that only the compiler can act on.
 const std::vector<std::string> kCompiledIn = {"precision", "base_dropout"};
 
+/// No count of a run is larger; products of two of them fit.
+constexpr int64_t kMost = 1'000'000'000;
+
 std::string underscored(std::string name) {
   std::replace(name.begin(), name.end(), '-', '_');
   return name;
 }
 
-int64_t integerOf(const json &run, const std::string &name, int64_t fallback, int64_t least) {
+int64_t integerOf(const json &run, const std::string &name, int64_t fallback, int64_t least, int64_t most = kMost) {
   if (!run.contains(name) || run[name].is_null())
     return fallback;
   const json &value = run[name];
   const bool whole = value.is_number_integer() || (value.is_number() && value.get<double>() == std::floor(value.get<double>()) && std::fabs(value.get<double>()) < 9e15);
-  if (!whole || value.get<int64_t>() < least)
-    throw RuntimeError("R0150", "run." + name + " is " + value.dump() + ", an integer of at least " + std::to_string(least) + " is needed", "");
+  if (!whole || (value.is_number_unsigned() && value.get<uint64_t>() > static_cast<uint64_t>(most)) || value.get<int64_t>() < least || value.get<int64_t>() > most)
+    throw RuntimeError("R0150", "run." + name + " is " + value.dump() + ", an integer from " + std::to_string(least) + " to " + std::to_string(most) + " is needed", "");
   return value.get<int64_t>();
 }
 
@@ -68,11 +71,12 @@ std::map<std::string, std::string> overridesOf(const Arguments &arguments) {
     const std::string name = assignment.substr(0, equals);
     if (name.rfind("run.", 0) != 0)
       throw RuntimeError("R0150", "`" + name + "` is compiled into the trainer; only run.… can be set here", "compile again: peftc SPEC --set " + assignment);
-    overrides[name.substr(4)] = assignment.substr(equals + 1);
+    if (!overrides.emplace(name.substr(4), assignment.substr(equals + 1)).second)
+      throw UsageError{name + " is given twice", ""};
   }
   for (const std::string &name : kShortForms)
-    if (arguments.has(name))
-      overrides[underscored(name)] = arguments.get(name);
+    if (arguments.has(name) && !overrides.emplace(underscored(name), arguments.get(name)).second)
+      throw UsageError{"run." + underscored(name) + " is given twice", ""};
   return overrides;
 }
 
@@ -91,7 +95,7 @@ RunOptions runOptionsOf(const json &manifest, const std::map<std::string, std::s
   if (positions > 0 && options.maxLength > positions)
     throw RuntimeError("R0150", "run.max_length is " + std::to_string(options.maxLength) + ", the model has " + std::to_string(positions) + " positions", "");
   options.accumulate = integerOf(run, "accumulate", 1, 1);
-  options.seed = static_cast<uint64_t>(integerOf(run, "seed", 0, 0));
+  options.seed = static_cast<uint64_t>(integerOf(run, "seed", 0, 0, INT64_MAX));
   options.clip = numberOf(run, "clip");
   options.evalEvery = integerOf(run, "eval_every", 0, 1);
   options.saveEvery = integerOf(run, "save_every", 0, 1);

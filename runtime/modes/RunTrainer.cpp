@@ -3,7 +3,9 @@
 #include "runtime/plan/Errors.h"
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
+#include <csignal>
 #include <cstdio>
+#include <unistd.h>
 
 namespace peftrt {
 namespace {
@@ -25,6 +27,18 @@ void printError(const std::string &code, const std::string &message, const std::
   if (!help.empty())
     std::fprintf(stderr, "help: %s\n", help.c_str());
 }
+
+/// Only what a signal handler may do.
+void onBusError(int) {
+  static constexpr char kText[] = "error[R0111]: a file was cut short while it was read (model, adapter or rows)\nhelp: leave files alone while a trainer reads them\n";
+  [[maybe_unused]] const ssize_t written = ::write(2, kText, sizeof kText - 1);
+  ::_exit(1);
+}
+
+/// LibTorch has no type for a failed allocation on the CPU.
+bool isOutOfMemory(const c10::Error &error) { return std::string(error.what_without_backtrace()).find("DefaultCPUAllocator") != std::string::npos; }
+
+constexpr const char *kMemoryHelp = "a smaller batch or max_length needs less: --set run.batch=8";
 
 int dispatch(Bundle (*openBundle)(const std::string &), std::vector<std::string> words, const Surroundings &surroundings) {
   std::string bundlePath;
@@ -61,6 +75,8 @@ int dispatch(Bundle (*openBundle)(const std::string &), std::vector<std::string>
 } // namespace
 
 int runTrainer(Bundle (*openBundle)(const std::string &), const std::vector<std::string> &words, const Surroundings &surroundings) {
+  std::signal(SIGXFSZ, SIG_IGN); // a file size limit is a failed write, not a death
+  std::signal(SIGBUS, onBusError);
   const at::NoGradGuard noAutograd; // gradients come from the compiler
   try {
     return dispatch(openBundle, words, surroundings);
@@ -72,11 +88,14 @@ int runTrainer(Bundle (*openBundle)(const std::string &), const std::vector<std:
   } catch (const RuntimeError &error) {
     printError(error.code, error.message, error.help);
   } catch (const std::bad_alloc &) {
-    printError("R0205", "out of memory", "a smaller batch or max_length needs less: --set run.batch=8");
+    printError("R0205", "out of memory", kMemoryHelp);
   } catch (const nlohmann::json::exception &error) {
     printError("R0102", std::string("the bundle lacks something or has it in another form: ") + error.what(), "compile the spec again with this version of peftc");
   } catch (const c10::Error &error) {
-    printError("R0900", std::string("internal: ") + error.what_without_backtrace(), "this is a bug of peftc; please report it with the spec");
+    if (isOutOfMemory(error))
+      printError("R0205", "out of memory", kMemoryHelp);
+    else
+      printError("R0900", std::string("internal: ") + error.what_without_backtrace(), "this is a bug of peftc; please report it with the spec");
   } catch (const std::exception &error) {
     printError("R0900", std::string("internal: ") + error.what(), "this is a bug of peftc; please report it with the spec");
   }

@@ -3,12 +3,15 @@
 #include "runtime/plan/Errors.h"
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <algorithm>
 #include <filesystem>
 
 namespace peftrt {
 namespace {
 
 using nlohmann::json;
+
+constexpr int64_t kMostThreads = 1024;
 
 /// Whether a parameter is in an adapter file.
 bool isSaved(const json &parameter) {
@@ -84,6 +87,17 @@ uint64_t seedOf(const std::optional<SafetensorsFile> &adapter, uint64_t fallback
   return found == adapter->metadata().end() ? fallback : std::strtoull(found->second.c_str(), nullptr, 10);
 }
 
+/// The labels that an adapter's head was trained for, if the file says so.
+Labels labelsOf(const SafetensorsFile &adapter) {
+  const auto found = adapter.metadata().find("labels");
+  if (found == adapter.metadata().end())
+    return {};
+  const json names = json::parse(found->second, nullptr, false);
+  if (!names.is_array() || std::any_of(names.begin(), names.end(), [](const json &name) { return !name.is_string(); }))
+    throw RuntimeError("R0116", "`" + adapter.path() + "`: its labels are not a list of names", "the file is damaged");
+  return Labels::fromJson(names);
+}
+
 /// What run.json says: labels, the model's folder, options where the command line is silent.
 void applyRun(Session &session, const SessionOptions &options, const json &manifest, std::map<std::string, std::string> &overrides) {
   const json run = RunFolder(options.run).readRun();
@@ -150,7 +164,10 @@ std::map<std::string, at::Tensor> Session::saved() const {
 }
 
 std::map<std::string, std::string> Session::adapterMetadata() const {
-  return {{"format", "peftc"}, {"contract", contractFingerprint(manifest())}, {"seed", std::to_string(initSeed)}};
+  std::map<std::string, std::string> metadata = {{"format", "peftc"}, {"contract", contractFingerprint(manifest())}, {"seed", std::to_string(initSeed)}};
+  if (!labels.empty())
+    metadata["labels"] = labels.toJson().dump(); // which row of the head means what
+  return metadata;
 }
 
 void Session::restore(const std::map<std::string, at::Tensor> &tensors, const std::string &where) {
@@ -187,6 +204,8 @@ std::unique_ptr<Session> openSession(Bundle bundle, const SessionOptions &option
   std::optional<SafetensorsFile> adapter;
   if (!options.adapter.empty())
     adapter.emplace(options.adapter);
+  if (adapter && session->labels.empty())
+    session->labels = labelsOf(*adapter);
   session->model.emplace(session->modelPath, manifest.at("model"));
   placeBase(*session);
   session->executor = session->makeExecutor(session->parameters);
@@ -215,7 +234,7 @@ SessionOptions sessionOptionsOf(const Arguments &arguments, const Surroundings &
     options.referenceFp32 = dtype == "fp32";
   }
   if (arguments.has("threads"))
-    at::set_num_threads(static_cast<int>(arguments.integer("threads", 1, 1)));
+    at::set_num_threads(static_cast<int>(arguments.integer("threads", 1, 1, kMostThreads)));
   return options;
 }
 

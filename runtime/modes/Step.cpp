@@ -10,6 +10,8 @@ namespace {
 
 using nlohmann::json;
 
+constexpr const char *kDivergedHelp = "a lower lr, a longer warm-up or clip = 1.0 usually helps";
+
 /// Sum of squares in one order, whatever the number of threads.
 double sumOfSquares(const at::Tensor &values) {
   const float *data = values.data_ptr<float>();
@@ -102,6 +104,8 @@ StepResult Stepper::run(const std::vector<Batch> &microBatches, int64_t step, in
 }
 
 void Stepper::optimize(int64_t step, int64_t steps) {
+  // Results may be planned buffers or the inputs themselves: all are computed and looked at before anything is written.
+  std::vector<std::pair<at::Tensor, at::Tensor>> moves; // from, to
   const auto scalar = [](int64_t value) { return at::full({}, static_cast<double>(value), at::kFloat); };
   for (const Range &range : ranges_) {
     const auto part = [&](const at::Tensor &flat) { return flat.narrow(0, range.begin, range.size); };
@@ -110,13 +114,14 @@ void Stepper::optimize(int64_t step, int64_t steps) {
     for (const auto &[name, state] : states_)
       tensors["state." + name] = part(state);
     const Results results = session_.executor->run("optimizer." + std::to_string(range.group), Batch{}, tensors, {session_.options.seed, step, 0});
-    // Results may be planned buffers or the inputs themselves: all are read before any input is written.
-    std::map<std::string, at::Tensor> moved;
-    for (const auto &[name, value] : results)
-      moved[name] = value.to(at::kFloat).reshape({range.size}).clone();
-    for (const auto &[name, value] : moved)
-      tensors.at(name).copy_(value);
+    for (const auto &[name, value] : results) {
+      moves.emplace_back(value.to(at::kFloat).reshape({range.size}).clone(), tensors.at(name));
+      if (!std::isfinite(sumOfSquares(moves.back().first)))
+        throw RuntimeError("R0201", "step " + std::to_string(step + 1) + " would make " + (name == "p" ? "parameters" : "the optimizer's " + name) + " not finite", kDivergedHelp);
+    }
   }
+  for (const auto &[from, to] : moves)
+    to.copy_(from);
 }
 
 void Stepper::failNotFinite(int64_t step, double loss) const {
@@ -126,7 +131,7 @@ void Stepper::failNotFinite(int64_t step, double loss) const {
       where = "the gradient of `" + trainable.name + "` is not finite";
       break;
     }
-  throw RuntimeError("R0201", where + " at step " + std::to_string(step + 1), "a lower lr, a longer warm-up or clip = 1.0 usually helps");
+  throw RuntimeError("R0201", where + " at step " + std::to_string(step + 1), kDivergedHelp);
 }
 
 } // namespace peftrt

@@ -4,12 +4,15 @@
 // which the same steps are taken again, with the same numbers.
 #include "runtime/modes/Evaluation.h"
 #include "runtime/modes/Modes.h"
+#include "runtime/modes/Output.h"
 #include "runtime/modes/Progress.h"
 #include "runtime/modes/Step.h"
 #include "runtime/plan/Errors.h"
+#include <ATen/Parallel.h>
 #include <chrono>
 #include <csignal>
 #include <filesystem>
+#include <unistd.h>
 
 namespace peftrt {
 namespace {
@@ -21,13 +24,15 @@ constexpr double kSaveSeconds = 20;
 volatile std::sig_atomic_t interrupted = 0;
 
 void onInterrupt(int signal) {
+  static constexpr char kText[] = "\ninterrupted: saving after this step; once more ends at once, without loss of what is saved\n";
   interrupted = signal;
   std::signal(signal, SIG_DFL); // the second one ends the process at once; that is safe too
+  [[maybe_unused]] const ssize_t written = ::write(2, kText, sizeof kText - 1);
 }
 
 struct TrainRequest {
   std::string data, valid, out, init;
-  bool resume = false, overwrite = false;
+  bool resume = false, overwrite = false, json = false;
   int64_t limitSteps = 0; ///< stop after so many steps of the whole run; 0: at its end
 };
 
@@ -35,10 +40,13 @@ struct TrainRequest {
 class Schedule {
 public:
   Schedule(const Session &session, const Dataset &dataset) : session_(session), dataset_(dataset) {
-    for (int64_t epoch = 0; epoch < session.options.epochs; ++epoch) {
-      const auto batches = static_cast<int64_t>(planEpoch(dataset.lengths, session.options.batching(), session.options.seed, epoch).size());
-      steps_ += (batches + session.options.accumulate - 1) / session.options.accumulate;
+    const RunOptions &options = session.options;
+    const bool alike = options.tokensPerBatch == 0 || !options.shuffle; // every epoch has as many batches as the first
+    for (int64_t epoch = 0; epoch < (alike ? 1 : options.epochs); ++epoch) {
+      const auto batches = static_cast<int64_t>(planEpoch(dataset.lengths, options.batching(), options.seed, epoch).size());
+      steps_ += (batches + options.accumulate - 1) / options.accumulate;
     }
+    steps_ *= alike ? options.epochs : 1;
   }
   int64_t steps() const { return steps_; }
   /// The next step's micro-batches; moves `progress` past them.
@@ -71,12 +79,13 @@ public:
         line_(schedule_.steps()) {}
 
   int run() {
-    if (request_.resume && std::filesystem::exists(folder_.path() + "/last"))
+    if (request_.resume && (folder_.hasLast() || std::filesystem::exists(folder_.adapterPath())))
       restore();
     else
       save();
     if (progress_.finished) {
       std::fprintf(stderr, "the run `%s` is complete: %lld steps\n", folder_.path().c_str(), static_cast<long long>(progress_.step));
+      report();
       return 0;
     }
     std::signal(SIGINT, onInterrupt);
@@ -85,13 +94,14 @@ public:
     while (!progress_.finished) {
       if (request_.limitSteps > 0 && progress_.step >= request_.limitSteps) {
         save();
-        return stopped("stopped at step");
+        stopped("stopped at step");
+        return 0;
       }
       step();
-      if (interrupted) {
+      if (interrupted && !progress_.finished) {
         save();
-        stopped("interrupted at step");
-        return 1;
+        stopped("interrupted and saved at step");
+        return 128 + interrupted;
       }
     }
     finish();
@@ -124,8 +134,7 @@ private:
     try {
       result = stepper_.run(batches, progress_.step, schedule_.steps());
     } catch (const RuntimeError &error) {
-      line_.clear();
-      throw RuntimeError(error.code, error.message + "; `" + folder_.path() + "/last` and adapter.safetensors hold the last good state", error.help);
+      failKeeping(error);
     }
     progress_ = next;
     ++progress_.step;
@@ -134,6 +143,11 @@ private:
     metrics_ += json({{"step", progress_.step}, {"epoch", epochBefore}, {"loss", result.loss}, {"grad_norm", result.gradNorm}, {"examples", result.examples}, {"tokens", result.tokens}}).dump() + "\n";
     line_.step(progress_, result.loss);
     afterStep(epochBefore != progress_.epoch);
+  }
+
+  [[noreturn]] void failKeeping(const RuntimeError &error) {
+    line_.clear();
+    throw RuntimeError(error.code, error.message + "; " + std::to_string(progress_.step) + " steps were good, `" + folder_.path() + "/last` holds the last one saved", error.help);
   }
 
   void afterStep(bool epochEnded) {
@@ -157,7 +171,12 @@ private:
       folder_.writeBest(session_.saved(), session_.adapterMetadata());
       return false;
     }
-    const Evaluation evaluation = evaluate(session_, *valid_);
+    Evaluation evaluation;
+    try {
+      evaluation = evaluate(session_, *valid_);
+    } catch (const RuntimeError &error) {
+      failKeeping(error);
+    }
     json line = {{"step", progress_.step}, {"eval", evaluation.values}};
     metrics_ += line.dump() + "\n";
     const size_t colon = session_.options.best.find(':');
@@ -178,15 +197,22 @@ private:
     return true;
   }
 
-  int stopped(const std::string &how) {
+  void report() const {
+    if (request_.json)
+      printJson({{"run", folder_.path()}, {"adapter", folder_.adapterPath()}, {"step", progress_.step}, {"steps", schedule_.steps()}, {"finished", progress_.finished}, {"tokens", progress_.tokens},
+                 {"seconds", progress_.seconds}, {"best", progress_.hasBest ? json(progress_.best) : json()}, {"best_step", progress_.bestStep}});
+  }
+
+  void stopped(const std::string &how) {
     line_.note(how + " " + std::to_string(progress_.step) + " of " + std::to_string(schedule_.steps()) + "; go on with: train --out " + folder_.path() + " --resume");
-    return 0;
+    report();
   }
 
   void finish() {
     char speed[64];
     std::snprintf(speed, sizeof speed, "%.0f tokens/s", progress_.seconds > 0 ? static_cast<double>(progress_.tokens) / progress_.seconds : 0.0);
     line_.note("done: " + std::to_string(progress_.step) + " steps, " + speed + ", best at step " + std::to_string(progress_.bestStep) + ": " + folder_.adapterPath());
+    report();
   }
 
   Session &session_;
@@ -205,8 +231,10 @@ json describe(const Dataset &dataset) {
   return {{"path", std::filesystem::absolute(dataset.path).string()}, {"fnv64", hex(dataset.contentHash)}, {"rows", dataset.size()}, {"tokens", dataset.tokens()}, {"truncated", dataset.truncated}};
 }
 
+std::string executorOf(const SessionOptions &options) { return !options.reference ? "plan" : options.referenceFp32 ? "reference fp32" : "reference fp64"; }
+
 /// A resumed run takes data paths from run.json, and nothing that decides its numbers may differ.
-json readResumed(TrainRequest &request, const Bundle &bundle, const Arguments &arguments) {
+json readResumed(TrainRequest &request, const Bundle &bundle, const Arguments &arguments, const SessionOptions &session) try {
   const json run = RunFolder(request.out).readRun();
   if (run.value("bundle", "") != bundleFingerprint(bundle))
     throw RuntimeError("R0120", "the run `" + request.out + "` was started by another trainer (fingerprint " + run.value("bundle", "none") + ", this one is " + bundleFingerprint(bundle) + ")",
@@ -229,7 +257,13 @@ json readResumed(TrainRequest &request, const Bundle &bundle, const Arguments &a
     request.valid = run.at("valid").at("path");
   if (run.at("init").is_string())
     request.init = run.at("init");
+  if (run.value("executor", "plan") != executorOf(session))
+    throw RuntimeError("R0204", "the run to resume was trained by the " + run.value("executor", "plan") + ", not the " + executorOf(session), "give the same --reference");
+  if (!arguments.has("threads") && run.contains("threads"))
+    at::set_num_threads(run.at("threads")); // sums are made in an order that depends on it
   return run;
+} catch (const json::exception &) {
+  throw RuntimeError("R0119", "`" + request.out + "/run.json` lacks a field or has it in another form", "the run folder is damaged; start again with --overwrite");
 }
 
 void checkSameData(const json &run, const char *which, const Dataset *dataset) {
@@ -244,6 +278,7 @@ TrainRequest requestOf(const Arguments &arguments) {
   request.out = arguments.need("out");
   request.resume = arguments.has("resume");
   request.overwrite = arguments.has("overwrite");
+  request.json = arguments.has("json");
   if (request.resume && request.overwrite)
     throw UsageError{"--resume and --overwrite exclude each other", ""};
   request.data = request.resume ? arguments.get("data") : arguments.need("data");
@@ -258,10 +293,10 @@ TrainRequest requestOf(const Arguments &arguments) {
 void refuseExisting(const TrainRequest &request, const RunFolder &folder) {
   if (request.resume || !folder.exists())
     return;
-  if (!folder.isRun())
+  if (!folder.isOurs())
     throw RuntimeError("R0118", "`" + request.out + "` exists and is not a run folder", "give another --out; --overwrite replaces runs only");
   if (!request.overwrite)
-    throw RuntimeError("R0118", "the run folder `" + request.out + "` exists", "--resume goes on with it, --overwrite starts anew");
+    throw RuntimeError("R0118", "the run folder `" + request.out + "` exists", folder.isRun() ? "--resume goes on with it, --overwrite starts anew" : "--overwrite starts anew");
 }
 
 int train(Bundle bundle, const Arguments &arguments, const Surroundings &surroundings) {
@@ -272,12 +307,12 @@ int train(Bundle bundle, const Arguments &arguments, const Surroundings &surroun
   options.overrides = overridesOf(arguments);
   json run;
   if (request.resume) {
-    run = readResumed(request, bundle, arguments);
+    run = readResumed(request, bundle, arguments, options);
     options.run = request.out;
     folder.lock();
   }
   options.adapter = request.init;
-  if (request.resume && std::filesystem::exists(request.out + "/last"))
+  if (request.resume && folder.hasLast())
     options.adapter = request.out + "/last/adapter.safetensors"; // the --init file may be gone by now
   const auto session = openSession(std::move(bundle), options);
   const Dataset data = session->read(request.data);
@@ -291,7 +326,9 @@ int train(Bundle bundle, const Arguments &arguments, const Surroundings &surroun
     checkSameData(run, "train", &data);
     checkSameData(run, "valid", valid ? &*valid : nullptr);
   } else {
-    folder.create({{"format", 1}, {"bundle", bundleFingerprint(session->bundle)}, {"contract", contractFingerprint(session->manifest())},
+    folder.lock();
+    refuseExisting(request, folder); // another process may have been quicker
+    folder.create({{"format", 1}, {"threads", at::get_num_threads()}, {"executor", executorOf(options)}, {"bundle", bundleFingerprint(session->bundle)}, {"contract", contractFingerprint(session->manifest())},
                    {"model", std::filesystem::absolute(session->modelPath).string()}, {"labels", session->labels.toJson()}, {"options", session->options.toJson()},
                    {"train", describe(data)}, {"valid", valid ? describe(*valid) : json()}, {"init", request.init.empty() ? json() : json(std::filesystem::absolute(request.init).string())}});
   }
@@ -308,7 +345,8 @@ Mode trainMode() {
       {"resume", "", "go on with the run in --out"},
       {"overwrite", "", "replace the run in --out"},
       {"init", "FILE", "start from the parameters in an adapter file"},
-      {"limit-steps", "N", "stop after N steps of the run (--resume goes on)"}}};
+      {"limit-steps", "N", "stop after N steps of the run (--resume goes on)"},
+      {"json", "", "print a JSON report at the end"}}};
   for (const auto &option : overrideOptions())
     spec.options.push_back(option);
   for (const auto &option : sessionOptions())

@@ -1,0 +1,15 @@
+// Output: where a mode may write: never over what it reads.
+//
+// Errs   R0118 the path is a folder, or a file that this command reads, or lies in the model's folder
+#pragma once
+#include "runtime/modes/Session.h"
+#include <string>
+
+namespace peftrt {
+
+/// Refuses `out` if it is `data`, a file of RUN, the --init file, or lies in the model's folder. Other files are replaced whole.
+void refuseInputAsOutput(const std::string &out, const std::string &data, const SessionOptions &options, const std::string &modelPath);
+/// Prints a report as one JSON object on standard output.
+void printJson(const nlohmann::json &report);
+
+} // namespace peftrt
