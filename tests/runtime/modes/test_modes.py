@@ -1,13 +1,11 @@
 #!/usr/bin/env python3
-"""The modes of a trainer, on a hand-made bundle: train, eval, predict, merge, inspect, resume, kill -9, bad input."""
+"""The modes of a trainer, on a hand-made bundle: train, eval, predict, merge, inspect, resume, bad input."""
 import json
 import os
 import random
-import signal
 import subprocess
 import sys
 import tempfile
-import time
 import unittest
 
 import torch
@@ -16,6 +14,7 @@ from safetensors.torch import load_file, save_file
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import tiny_bundle
 
+os.environ["OMP_NUM_THREADS"] = "1"  # on a busy machine two threads of tiny steps wait for each other most of the time
 RUNNER = os.path.join(os.environ["PEFT_BUILD"], "bin", "peft-runner")
 
 
@@ -178,36 +177,6 @@ class Modes(unittest.TestCase):
         self.trainer("train", "--out", self.path("parts"), "--resume")
         self.same_run("whole", "parts")
         self.assertIn("is complete", self.trainer("train", "--out", self.path("parts"), "--resume").stderr)
-
-    def test_interrupt_saves_and_says_how_to_go_on(self):
-        self.train("calm", "--epochs", "40")
-        process = subprocess.Popen([RUNNER, "--bundle", self.bundle, "train", "--data", self.train_rows, "--valid", self.valid_rows, "--out", self.path("ctrl"), "--epochs", "40"], stderr=subprocess.PIPE, text=True)
-        while not os.path.exists(self.path("ctrl/last")):
-            time.sleep(0.01)
-        time.sleep(0.1)
-        process.send_signal(signal.SIGINT)
-        said = process.communicate()[1]
-        self.assertEqual(process.returncode, 1, said)
-        self.assertIn("--resume", said)
-        self.trainer("train", "--out", self.path("ctrl"), "--resume")
-        self.same_run("calm", "ctrl")
-
-    def test_kill_at_any_moment(self):
-        flags = ["--epochs", "30", "--set", "run.save_every=3"]
-        self.train("steady", *flags)
-        source = random.Random(7)
-        words = ["--data", self.train_rows, "--valid", self.valid_rows, "--out", self.path("killed")]
-        for _ in range(20):
-            resume = ["--resume"] if os.path.exists(self.path("killed/run.json")) else flags
-            process = subprocess.Popen([RUNNER, "--bundle", self.bundle, "train", *words, *resume], stderr=subprocess.DEVNULL)
-            time.sleep(0.05 + source.random() * 0.4)
-            process.kill()
-            process.wait()
-            if os.path.exists(self.path("killed/adapter.safetensors")):
-                load_file(self.path("killed/adapter.safetensors"))
-        resume = ["--resume"] if os.path.exists(self.path("killed/run.json")) else flags
-        self.trainer("train", *words, *resume)
-        self.same_run("steady", "killed")
 
     def test_resume_refuses_what_would_change_the_run(self):
         self.train("fixed", "--limit-steps", "2")
