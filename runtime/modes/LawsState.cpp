@@ -127,6 +127,7 @@ Verdict resumedIsWhole(Subject &subject) {
   const std::string rows = writeRows(subject, kRows), adapter = writeAdapter(subject), whole = subject.scratch + "/whole", parts = subject.scratch + "/parts";
   train(subject, whole, {"--data", rows, "--valid", rows, "--init", adapter, "--epochs", "2"});
   train(subject, parts, {"--data", rows, "--valid", rows, "--init", adapter, "--epochs", "2", "--limit-steps", "3"}); // within an epoch
+  std::ofstream(parts + "/metrics.jsonl", std::ios::app) << "{\"step\": 4, \"lo";                                      // as a kill leaves it
   train(subject, parts, {"--resume", "--epochs", "2", "--limit-steps", "4"});                                           // at an epoch's end
   train(subject, parts, {"--resume", "--epochs", "2"});
   const LastCheckpoint one = RunFolder(whole).readLast(), other = RunFolder(parts).readLast();
@@ -138,7 +139,7 @@ Verdict resumedIsWhole(Subject &subject) {
     return fail("the optimizer's `" + name + "` differs after stopping and resuming");
   if (textOf(whole + "/metrics.jsonl") != textOf(parts + "/metrics.jsonl"))
     return fail("the losses differ after stopping and resuming");
-  return {Verdict::Word::Pass, "8 steps, stopped twice, bit for bit"};
+  return {Verdict::Word::Pass, "8 steps, stopped twice, once as if killed, bit for bit"};
 }
 
 } // namespace peftrt::laws

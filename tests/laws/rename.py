@@ -179,8 +179,8 @@ class Renaming:
         return "".join(out)
 
 
-def rename_library(source, target, seed):
-    """Writes a renamed copy of the library; returns the Renaming and {old file: new file}."""
+def rename_library(source, target, seed, programs):
+    """Names of the library and of `programs` ({path: text}). Writes a renamed copy of the library; returns the Renaming and {old file: new file}."""
     library = {}
     for folder, _, names in os.walk(source):
         for name in names:
@@ -188,7 +188,7 @@ def rename_library(source, target, seed):
                 path = os.path.join(folder, name)
                 with open(path) as file:
                     library[os.path.relpath(path, source)] = file.read()
-    renaming = Renaming(library, seed)
+    renaming = Renaming({**library, **programs}, seed)
     moved = {}
     for path in sorted(library):
         new = path if path == "prelude.peft" else os.path.join(os.path.dirname(path), renaming.fresh() + ".peft")

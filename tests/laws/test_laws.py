@@ -147,14 +147,17 @@ class Laws(unittest.TestCase):
 
     def test_nothing_depends_on_a_name(self):
         library = self.path("library")
-        renaming, moved = rename.rename_library(STDLIB, library, RENAMING_SEED)
+        examples = {}
+        for path in sorted(glob.glob("examples/*/spec.peft")):
+            with open(path) as file:
+                examples[path] = file.read()
+        renaming, moved = rename.rename_library(STDLIB, library, RENAMING_SEED, examples)
         print(f"names of seed {RENAMING_SEED}", file=sys.stderr)
         left = {"lora", "dora", "bitfit", "prompt", "bert", "adamw", "classify", "relu", "softmax", "head"} & set(re.findall(r"\w+", "".join(code_of(os.path.join(library, new)) for new in moved.values())))
         self.assertEqual(left, set())
         paths = {os.path.join(library, moved[old]): old for old in moved if old.startswith("methods")}
-        for example in sorted(glob.glob("examples/*/spec.peft")):
-            with open(example) as file:
-                paths[self.write(example.replace("/", "_"), renaming.text(file.read()))] = example
+        for example, text in examples.items():
+            paths[self.write(example.replace("/", "_"), renaming.text(text))] = example
         for path, answer in zip(paths, all_laws([(path, "--stdlib", library) for path in paths])):
             before = self.plain()[0][os.path.join(STDLIB, paths[path]) if paths[path].startswith("methods") else paths[path]]
             self.assertEqual([(line["law"], line["verdict"]) for line in answer[0]], [(line["law"], line["verdict"]) for line in before[0]],
@@ -253,11 +256,14 @@ def with_library(text):
 
 
 def about(source, method):
-    """Documentation and text of the methods that are meant: the one of that name, or all that a program attaches."""
+    """Documentation and text of the methods that are meant: the one of that name, or all that a program attaches, and what they attach."""
     found = re.findall(r"((?:^///[^\n]*\n)*)^method (\w+)(.*?^})", source, re.M | re.S)
-    names = {method} & {name for _, name, _ in found} or set(re.findall(r"^attach (?:maybe )?(\w+)", source, re.M))
-    chosen = [(doc, body) for doc, name, body in found if name in names]
-    return chosen
+    bodies = {name: body for _, name, body in found}
+    names, next_ones = set(), {method} & set(bodies) or set(re.findall(r"\w+", " ".join(re.findall(r"^attach .*", source, re.M))))
+    while next_ones:
+        names |= next_ones & set(bodies)
+        next_ones = set(re.findall(r"\w+", " ".join(re.findall(r"^\s+attach .*", "\n".join(bodies[name] for name in names), re.M)))) & set(bodies) - names
+    return [(doc, body) for doc, name, body in found if name in names]
 
 
 def merges(source, method):
