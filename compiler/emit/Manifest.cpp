@@ -3,6 +3,7 @@
 #include "dialects/nn/Nn.h"
 #include <algorithm>
 #include <map>
+#include <set>
 
 using nlohmann::json;
 using namespace mlir;
@@ -55,8 +56,8 @@ json parameterOf(nn::ParameterOp op, const std::map<std::string, int64_t> &offse
 }
 
 /// Sites with why they cannot be merged ("" where they can), by site.
-std::multimap<std::string, std::string> mergeReasons(ModuleOp module) {
-  std::multimap<std::string, std::string> reasons;
+std::set<std::pair<std::string, std::string>> mergeReasons(ModuleOp module) {
+  std::set<std::pair<std::string, std::string>> reasons;
   if (auto report = module->getAttrOfType<ArrayAttr>("nn.merge"))
     for (Attribute entry : report) {
       auto site = cast<DictionaryAttr>(entry);
@@ -66,6 +67,11 @@ std::multimap<std::string, std::string> mergeReasons(ModuleOp module) {
       reasons.insert({site.getAs<StringAttr>("site").getValue().str(), why});
     }
   return reasons;
+}
+
+/// Whether what an attach to `site` rewires may lie at `place`: there, or below it where a method attaches methods itself.
+bool covers(const std::string &site, const std::string &place) {
+  return site == place || site == "model" || (place.size() > site.size() && place.compare(0, site.size(), site) == 0 && place[site.size()] == '.');
 }
 
 json attachesOf(ModuleOp module, const EmitInfo &info, json &merge) {
@@ -79,14 +85,14 @@ json attachesOf(ModuleOp module, const EmitInfo &info, json &merge) {
   json attaches = json::array();
   for (const EmitInfo::Attach &attach : info.attaches) {
     size_t yes = 0, no = 0;
-    for (const std::string &site : attach.sites)
-      for (auto [it, end] = reasons.equal_range(site); it != end; ++it) {
-        ++(it->second.empty() ? yes : no);
-        merge["sites"].push_back({{"site", site}, {"attach", attach.index}, {"reason", it->second}});
-      }
+    for (const auto &[place, reason] : reasons) {
+      if (std::none_of(attach.sites.begin(), attach.sites.end(), [&](const std::string &site) { return covers(site, place); }))
+        continue;
+      ++(reason.empty() ? yes : no);
+      merge["sites"].push_back({{"site", place}, {"attach", attach.index}, {"reason", reason}});
+    }
     attaches.push_back({{"index", attach.index}, {"name", attach.name}, {"text", attach.text}, {"sites", attach.sites},
-                        {"params", params[attach.index]}, {"merge", no == 0 ? "yes" : yes == 0 ? "no" : "partly"},
-                        {"changes_at_init", attach.changesAtInit ? json(*attach.changesAtInit) : json()}});
+                        {"params", params[attach.index]}, {"merge", no == 0 ? "yes" : yes == 0 ? "no" : "partly"}});
   }
   return attaches;
 }
