@@ -6,6 +6,7 @@
 #include <ATen/ATen.h>
 #include <cmath>
 #include <numeric>
+#include <sstream>
 
 namespace peftrt {
 namespace {
@@ -70,15 +71,21 @@ float numberOf(const std::string &where, const json &row, const std::string &fie
   return static_cast<float>(number);
 }
 
-/// `input_ids` as a list, or as numbers between spaces (CSV).
+/// A table's cell: `[101, 2023, 102]` or `101 2023 102`.
+json listOf(const std::string &cell) {
+  if (cell.find('[') != std::string::npos)
+    return json::parse(cell, nullptr, false);
+  json list = json::array();
+  std::istringstream words(cell);
+  for (std::string word; words >> word;)
+    list.push_back(json::parse(word, nullptr, false));
+  return list;
+}
+
+/// `input_ids` as a list, or as a table's cell holds it.
 void appendIds(const std::string &where, const json &value, const ReadOptions &options, Raw &raw, int64_t &truncated) {
   std::vector<int64_t> ids;
-  const json list = value.is_string() ? json::parse("[" + [&] {
-    std::string text = value.get<std::string>();
-    for (size_t place = text.find_first_not_of(' '); (place = text.find(' ', place)) != std::string::npos && text.find_first_not_of(' ', place) != std::string::npos;)
-      text[place++] = ',';
-    return text;
-  }() + "]", nullptr, false) : value;
+  const json list = value.is_string() ? listOf(value.get<std::string>()) : value;
   if (!list.is_array() || list.empty())
     throw RuntimeError("R0134", where + "`input_ids` is not a list of token ids", "write it as [101, 2023, 102]");
   for (const json &id : list) {

@@ -75,7 +75,6 @@ int dispatch(Bundle (*openBundle)(const std::string &), std::vector<std::string>
 } // namespace
 
 int runTrainer(Bundle (*openBundle)(const std::string &), const std::vector<std::string> &words, const Surroundings &surroundings) {
-  std::signal(SIGXFSZ, SIG_IGN); // a file size limit is a failed write, not a death
   std::signal(SIGBUS, onBusError);
   const at::NoGradGuard noAutograd; // gradients come from the compiler
   try {
