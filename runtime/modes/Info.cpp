@@ -46,8 +46,11 @@ void printHuman(const Bundle &bundle, const json &report) {
   std::printf("\n");
   for (const json &attach : report.value("attaches", json::array())) {
     const json sites = attach.value("sites", json::array());
-    std::printf("attach     %s to %zu sites (%s%s), %s parameters, merge: %s\n", attach.value("text", attach.value("name", "?")).c_str(), sites.size(),
-                sites.empty() ? "" : sites[0].get<std::string>().c_str(), sites.size() > 1 ? ", …" : "", grouped(attach.value("params", int64_t{0})).c_str(), attach.value("merge", "?").c_str());
+    std::string text = attach.value("text", attach.value("name", "?"));
+    if (text.starts_with("attach "))
+      text.erase(0, 7);
+    std::printf("attach     %s: %zu sites (%s%s), %s parameters, merge: %s\n", text.c_str(), sites.size(), sites.empty() ? "" : sites[0].get<std::string>().c_str(),
+                sites.size() > 1 ? ", …" : "", grouped(attach.value("params", int64_t{0})).c_str(), attach.value("merge", "?").c_str());
   }
   for (const json &site : bundle.manifest.at("merge").value("sites", json::array()))
     if (!site.value("reason", "").empty()) {
