@@ -32,7 +32,7 @@ Evaluation evaluate(const Session &session, const Dataset &dataset) {
   }
   for (size_t row = 0; row < columns["loss"].size(); ++row)
     if (!std::isfinite(columns["loss"][row]))
-      throw RuntimeError("R0201", "the loss of " + dataset.path + ":" + std::to_string(dataset.lines[row]) + " is " + std::to_string(columns["loss"][row]), "the run has diverged: a lower lr, a longer warm-up or clip = 1.0 usually helps");
+      throw RuntimeError("R0201", "the loss of " + dataset.path + ":" + std::to_string(dataset.lines[row]) + " is " + (std::isnan(columns["loss"][row]) ? "nan" : std::to_string(columns["loss"][row])), "the run has diverged: a lower lr, a longer warm-up or clip = 1.0 usually helps");
   Evaluation evaluation;
   double targets = 0;
   for (const double count : counts)

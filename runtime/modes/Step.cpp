@@ -125,7 +125,7 @@ void Stepper::optimize(int64_t step, int64_t steps) {
 }
 
 void Stepper::failNotFinite(int64_t step, double loss) const {
-  std::string where = "the loss is " + std::to_string(loss);
+  std::string where = "the loss is " + (std::isnan(loss) ? "nan" : std::to_string(loss));
   for (const Trainable &trainable : trainables_)
     if (std::isfinite(loss) && !std::isfinite(sumOfSquares(gradient_.narrow(0, trainable.offset, trainable.size)))) {
       where = "the gradient of `" + trainable.name + "` is not finite";
