@@ -6,6 +6,7 @@
 //        E0206 said twice, E0207 what a program lacks
 #include "lang/diag/Suggest.h"
 #include "lang/sema/Check.h"
+#include "lang/sema/Names.h"
 #include "lang/syntax/Parse.h"
 #include <algorithm>
 
@@ -220,7 +221,10 @@ private:
 
 std::unique_ptr<Spec> check(SourceMap &sources, const std::string &mainPath, const std::vector<StdlibFile> &stdlib,
                             const std::vector<InputOverride> &overrides, diag::Engine &diags, const FileLoader &load) {
-  return Resolver(sources, stdlib, diags, load).run(mainPath, overrides);
+  auto spec = Resolver(sources, stdlib, diags, load).run(mainPath, overrides);
+  if (!diags.hasErrors()) // a name that was misread misleads everything behind it
+    sema::checkNames(*spec, diags);
+  return spec;
 }
 
 } // namespace peftc
