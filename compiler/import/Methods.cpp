@@ -284,6 +284,15 @@ Tensor Elaborator::applyMethod(Instance &outer, const Callable &method, const Te
       instance.point = rewire->target->as<ast::NameExpr>()->name;
   if (instance.point.empty())
     fail(Kind::E0350, range, {"`" + method.method->name.text + "` rewires nothing, so it has no value"});
+  if (auto point = outer.site->points.find(instance.point); point != outer.site->points.end()) { // else its `<-` says so
+    NNType declared = point->second.type;
+    bool fits = argument.type().rank() == declared.rank();
+    for (auto [have, want] : llvm::zip(argument.type().getDims(), declared.getDims()))
+      fits &= !want.isStatic() || have == want;
+    if (!fits)
+      fail(Kind::E0350, range, {"`" + method.method->name.text + "` rewires `" + instance.point + "`, which is " + mlir::nn::toString(declared) +
+                                    "; it is applied to " + mlir::nn::toString(argument.type())});
+  }
   instance.given = argument;
   // The same method value applied twice has the same parameters; another one has its own.
   auto key = std::pair<const void *, const void *>(method.call ? static_cast<const void *>(method.call) : method.method,
