@@ -25,6 +25,8 @@ Network::Network(const Spec &spec) {
     for (const StmtPtr &stmt : file.statements)
       if (auto *arch = stmt->as<ArchStmt>()) {
         rootNames.insert("cfg");
+        for (const Ident &kind : arch->kinds)
+          rootKinds.insert(kind.text);
         gather(arch->body, true);
       } else if (auto *task = stmt->as<TaskStmt>()) {
         for (const Parameter &param : task->params)

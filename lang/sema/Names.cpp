@@ -1,6 +1,6 @@
 // Names: a walk over every body with the scope that it is evaluated in.
 #include "lang/sema/Names.h"
-#include "lang/sema/NameScope.h"
+#include "lang/sema/Arguments.h"
 
 namespace peftc::sema {
 namespace {
@@ -28,6 +28,19 @@ public:
     }
     for (const StmtPtr &stmt : file.statements)
       topLevel(*stmt, top);
+  }
+
+  /// Behind all files: which options there are shows in who reads them.
+  void runOptions() {
+    static const char *const options[] = {
+#define PEFT_RUN_OPTION(NAME, TYPE) NAME,
+#include "lang/sema/RunOptions.def"
+#undef PEFT_RUN_OPTION
+    };
+    std::vector<std::string> known(std::begin(options), std::end(options));
+    known.insert(known.end(), runReads.begin(), runReads.end());
+    for (const RunStmt *run : runs)
+      checkFields("run", known, run->fields, diags);
   }
 
 private:
@@ -70,7 +83,7 @@ private:
     if (auto *attach = stmt.as<AttachStmt>()) {
       Visible args(top);
       args.add({"site", "layer"}); // an argument may differ from site to site
-      expr(*attach->method, args);
+      method(*attach->method, args);
       selector(attach->selector, top);
     } else if (auto *train = stmt.as<TrainStmt>()) {
       selector(train->selector, top);
@@ -83,11 +96,13 @@ private:
       if (optimize->schedule)
         choice(*optimize->schedule, top.declared().schedules, top);
       for (const OptimizerGroup &group : optimize->groups) {
+        optimizerFields(*optimize->optimizer, group, top);
         for (const Field &field : group.fields)
           expr(*field.value, top);
         selector(group.selector, top);
       }
     } else if (auto *run = stmt.as<RunStmt>()) {
+      runs.push_back(run);
       for (const Field &field : run->fields)
         if (!field.value->as<NameExpr>()) // `precision = auto` is a word
           expr(*field.value, top);
@@ -112,6 +127,27 @@ private:
     }
     if (call)
       arguments(call->args, {}, top);
+    static const std::vector<Argument> none;
+    if (name && table.count(name->name))
+      checkArguments(signatureOf(*table.at(name->name)), call ? call->args : none, name->range, diags);
+  }
+
+  /// `attach lora to …`: a method that is named without a call is given nothing.
+  void method(const Expr &use, Visible &scope) {
+    expr(use, scope);
+    if (auto *name = use.as<NameExpr>(); name && !scope.hasLocal(name->name) && scope.declared().methods.count(name->name))
+      checkArguments(signatureOf(*scope.declared().methods.at(name->name)), {}, name->range, diags);
+  }
+
+  void optimizerFields(const Expr &use, const OptimizerGroup &group, const Visible &top) {
+    auto *call = use.as<CallExpr>();
+    auto *name = (call ? *call->callee : use).as<NameExpr>();
+    if (!name || !top.declared().optimizers.count(name->name))
+      return;
+    std::vector<std::string> known;
+    for (const Parameter &param : top.declared().optimizers.at(name->name)->params)
+      known.push_back(param.name.text);
+    checkFields(name->name, known, group.fields, diags);
   }
 
   void methodBody(const MethodStmt &method, const Visible &top) {
@@ -125,7 +161,7 @@ private:
           inner.add(*it->second);
         if (it == inner.declared().kinds.end())
           return; // what it has is not known
-        if (site->text == "model")
+        if (network.rootKinds.count(site->text))
           inner.add(network.rootNames);
       }
       parameters(method.params, inner);
@@ -209,7 +245,7 @@ private:
         expr(*member->object, scope);
       expr(*s->value, scope);
     } else if (auto *s = stmt.as<SampleStmt>()) {
-      expr(*s->distribution, scope);
+      sample(*s->distribution, scope);
       scope.add(s->name.text);
     } else if (auto *s = stmt.as<IfStmt>()) {
       expr(*s->condition, scope);
@@ -220,7 +256,7 @@ private:
       scope.add(s->variable.text);
       block(s->body, scope);
     } else if (auto *s = stmt.as<AttachStmt>()) {
-      expr(*s->method, scope);
+      method(*s->method, scope);
       selector(s->selector, scope);
     } else if (auto *s = stmt.as<TrainStmt>()) {
       selector(s->selector, scope);
@@ -251,6 +287,15 @@ private:
     if (auto *call = stmt.encoder->as<CallExpr>())
       arguments(call->args, {}, scope); // how a row is read is no function
     scope.add(stmt.name.text);
+  }
+
+  /// A distribution's numbers, then the shape.
+  void sample(const Expr &distribution, Visible &scope) {
+    auto *call = distribution.as<CallExpr>();
+    if (!call)
+      return expr(distribution, scope);
+    expr(*call->callee, scope);
+    arguments(call->args, {}, scope);
   }
 
   void module(const ModuleStmt &stmt, Visible &scope) {
@@ -310,8 +355,20 @@ private:
   void call(const CallExpr &call, Visible &scope) {
     expr(*call.callee, scope);
     optional(call.from, scope);
+    if (auto *get = call.callee->as<MemberExpr>(); get && get->member.text == "get" && !call.args.empty())
+      if (auto *key = call.args.front().value->as<StringExpr>(); key && key->texts.size() == 1)
+        runReads.insert(key->texts.front()); // of `run`, or harmlessly of a config
     auto *name = call.callee->as<NameExpr>();
     arguments(call.args, name ? scope.parameterNames(name->name) : std::vector<std::string>{}, scope);
+    if (!name || scope.hasLocal(name->name))
+      return; // a value or a module: what it takes shows when it is there
+    const Scope &declared = scope.declared();
+    if (auto it = declared.fns.find(name->name); it != declared.fns.end())
+      checkArguments(signatureOf(*it->second), call.args, name->range, diags);
+    else if (auto *builtin = findBuiltin(name->name))
+      checkArguments(signatureOf(*builtin), call.args, name->range, diags);
+    else if (auto method = declared.methods.find(name->name); method != declared.methods.end())
+      checkArguments(signatureOf(*method->second), call.args, name->range, diags);
   }
 
   void expr(const Expr &value, Visible &scope) {
@@ -325,6 +382,8 @@ private:
         expr(*item, scope);
     } else if (auto *e = value.as<MemberExpr>()) {
       expr(*e->object, scope);
+      if (auto *object = e->object->as<NameExpr>(); object && object->name == "run" && e->member.text != "get")
+        runReads.insert(e->member.text);
     } else if (auto *e = value.as<CallExpr>()) {
       call(*e, scope);
     } else if (auto *e = value.as<IndexExpr>()) {
@@ -387,6 +446,8 @@ private:
   const Spec &spec;
   diag::Engine &diags;
   const Network network;
+  std::vector<const RunStmt *> runs;
+  std::set<std::string> runReads;
 };
 } // namespace
 
@@ -394,6 +455,7 @@ void checkNames(const Spec &spec, diag::Engine &diags) {
   Walker walker(spec, diags);
   for (const File &file : spec.files)
     walker.file(file);
+  walker.runOptions();
 }
 
 } // namespace peftc::sema

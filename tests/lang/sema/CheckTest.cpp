@@ -38,6 +38,8 @@ struct Case {
   const char *text, *expected;
 };
 
+static void expect(const Case &c) { CHECK_EQ(std::string(c.text) + "\n" + messages(c.text), std::string(c.text) + "\n" + c.expected); }
+
 static void testNames() {
   const Case cases[] = {
       {"method m on linear { y <- y + xx }", "1:31: error[E0356]: nothing is called `xx` here\n"},
@@ -65,7 +67,49 @@ static void testNames() {
        "1:76: error[E0356]: nothing is called `q` here\n"},
   };
   for (const Case &c : cases)
-    CHECK_EQ(std::string(c.text) + "\n" + messages(c.text), std::string(c.text) + "\n" + c.expected);
+    expect(c);
+}
+
+static void testArguments() {
+  for (const Case &c : std::initializer_list<Case>{
+           {"use peft.methods.lora\nattach lora(r = 8, lora_alpha = 16) to layers[*]", "2:20: error[E0209]: `lora` has no argument `lora_alpha`\n"},
+           {"use peft.methods.lora\nattach lora(8, r = 8) to layers[*]", "2:16: error[E0206]: `r` is said twice\n"},
+           {"use peft.methods.lora\nattach lora(8, 16, 0, false, 3) to layers[*]", "2:30: error[E0211]: `lora` takes 4 arguments\n"},
+           {"method m(n: int) on linear { y <- n * y }\nattach m to layers[*]", "2:8: error[E0210]: `m` needs `n`\n"},
+           {"task classify", "1:6: error[E0210]: `classify` needs `labels`\n"},
+           {"task classify(num_labels = 2)", "1:15: error[E0209]: `classify` has no argument `num_labels`\n"},
+           {"optimize adamw(lr = 1, weightdecay = 0) { schedule cosine(warm = 1)\n group lrr = 2, lr = 1, lr = 2 for head }",
+            "1:24: error[E0209]: `adamw` has no argument `weightdecay`\n1:59: error[E0209]: `cosine` has no argument `warm`\n"
+            "2:8: error[E0357]: `adamw` has no `lrr`\n2:25: error[E0206]: `lr` is said twice\n"},
+           {"run { epoch = 3, batch = 2, batch = 3, base_dropout = 0 }",
+            "1:7: error[E0357]: `run` has no `epoch`\n1:29: error[E0206]: `batch` is said twice\n"},
+           {"run { mine = 3 }\nmethod m on linear { y <- y * run.mine }", ""},
+           {"method m on linear { y <- sum(y, dim = 1) }", "1:34: error[E0209]: `sum` has no argument `dim`\n"},
+           {"method m on linear { param A: [in] = normal(std = 0.02)\n y <- y * A }", "1:38: error[E0210]: `normal` needs `mean`\n"},
+           {"method m on linear { y <- max(y) + max(y, 0) + concat(y, y, y, axis = 0) + rearrange(y, \"s (a b) -> s a b\", a = 2) }", ""},
+           {"method m on linear { y <- concat(axis = 0) + exp() + relu(y, 1) }",
+            "1:27: error[E0210]: `concat` needs `part`\n1:46: error[E0210]: `exp` needs `x`\n1:62: error[E0211]: `relu` takes one argument\n"},
+           {"method m on linear { sample z ~ bernoulli(0.5, [in]) per pass\n y <- y * sum(x * z) + einsum(\"a b, c b -> a c\", x, W) }", ""},
+       })
+    expect(c);
+}
+
+/// Each page of E02 and E03 says about its failing text what its title says, or leaves it to the compiler.
+static void testExplainPages() {
+  for (const auto &entry : std::filesystem::directory_iterator(kRoot / "lang/diag/explain")) {
+    std::string page = readFile(entry.path()), code = entry.path().stem().string();
+    auto block = [&](const std::string &what) {
+      const std::string open = "```peft " + what + "\n";
+      size_t at = page.find(open);
+      return at == std::string::npos ? std::string() : page.substr(at + open.size(), page.find("```", at + 3) - at - open.size());
+    };
+    if (code < "E0200")
+      continue;
+    CHECK_EQ(code + messages(block("ok")), code);
+    std::istringstream lines(messages(block("fail")));
+    for (std::string line; std::getline(lines, line);)
+      CHECK_EQ(line + (line.find("[" + code + "]") == std::string::npos ? " instead of " + code : ""), line);
+  }
 }
 
 /// With arguments: the messages about these files.
@@ -76,5 +120,7 @@ int main(int argc, char **argv) {
     return 0;
   testSilent();
   testNames();
+  testArguments();
+  testExplainPages();
   return failures != 0;
 }
