@@ -7,6 +7,7 @@
 #include "lang/diag/Suggest.h"
 #include "lang/sema/Check.h"
 #include "lang/sema/Names.h"
+#include "lang/sema/Points.h"
 #include "lang/syntax/Parse.h"
 #include <algorithm>
 
@@ -222,8 +223,10 @@ private:
 std::unique_ptr<Spec> check(SourceMap &sources, const std::string &mainPath, const std::vector<StdlibFile> &stdlib,
                             const std::vector<InputOverride> &overrides, diag::Engine &diags, const FileLoader &load) {
   auto spec = Resolver(sources, stdlib, diags, load).run(mainPath, overrides);
-  if (!diags.hasErrors()) // a name that was misread misleads everything behind it
-    sema::checkNames(*spec, diags);
+  if (diags.hasErrors()) // a name that was misread misleads everything behind it
+    return spec;
+  sema::checkNames(*spec, diags);
+  sema::checkPoints(*spec, diags);
   return spec;
 }
 

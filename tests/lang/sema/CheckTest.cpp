@@ -94,6 +94,35 @@ static void testArguments() {
     expect(c);
 }
 
+static void testPoints() {
+  for (const Case &c : std::initializer_list<Case>{
+           {"method m on linear { z <- x }", "1:22: error[E0357]: `linear` has no `z`\n"},
+           {"method m on sublayer { W <- d }", "1:24: error[E0357]: `sublayer` has no `W`\n"},
+           {"method m on linear { param A: [out] = zeros; A <- A }", "1:46: error[E0199]: `<- on a parameter` is not supported yet\n"},
+           {"method m on linear { x <- x + sum(y) }", "1:35: error[E0404]: `y` is read to change `x`, from which it is computed\n"},
+           {"method m on linear { let s = sum(y * 2)\n x <- x + s }", "2:11: error[E0404]: `y` is read to change `x`, from which it is computed\n"},
+           {"method m on linear { W <- W * sum(y)\n b <- b + x[0] }", "1:35: error[E0404]: `y` is read to change `W`, from which it is computed\n"},
+           {"method m(f: bool) on linear { let s = if f then x else y\n x <- x + s }", ""}, // may never be
+           {"method m(f: bool) on linear { if f { let s = y } else { let s = x }\n x <- x + s }", ""},
+           {"method m(f: bool) on linear { if f { let s = y } else { let s = -y }\n x <- x + s }",
+            "2:11: error[E0404]: `y` is read to change `x`, from which it is computed\n"},
+           {"method m(y: real) on linear { x <- x + y }", ""}, // an argument of that name
+           {"method m on attention { q <- q + k\n v <- v + q }", ""}, // beside each other
+           {"method m on attention { k <- k + sum(context)\n k0 <- k }",
+            "1:38: error[E0404]: `context` is read to change `k`, from which it is computed\n"
+            "2:8: error[E0404]: `k` is read to change `k0`, from which it is computed\n"},
+           {"method m on layer { x <- x + sum(y) }", "1:34: error[E0404]: `y` is read to change `x`, from which it is computed\n"},
+           {"method m on model { embeds <- embeds + sum(hidden)\n hidden <- hidden + sum(embeds) + sum(positions) }",
+            "1:44: error[E0404]: `hidden` is read to change `embeds`, from which it is computed\n"},
+           {"method m on model { hidden <- hidden * loss\n pooled <- pooled * 2 }",
+            "1:40: error[E0404]: `loss` is read to change `hidden`, from which it is computed\n"},
+           {"method m { on linear { y <- x }\n on linear { y <- 2 * y } }", "2:5: error[E0206]: `linear` is said twice\n"},
+           {"method m { on linear { y <- 2 * y }\n on nrom { y <- 2 * y } }", "2:5: error[E0356]: nothing is called `nrom` here\n"},
+           {"method m on layer { attention.y <- attention.y + ffn.u }", ""},
+       })
+    expect(c);
+}
+
 /// Each page of E02 and E03 says about its failing text what its title says, or leaves it to the compiler.
 static void testExplainPages() {
   for (const auto &entry : std::filesystem::directory_iterator(kRoot / "lang/diag/explain")) {
@@ -121,6 +150,7 @@ int main(int argc, char **argv) {
   testSilent();
   testNames();
   testArguments();
+  testPoints();
   testExplainPages();
   return failures != 0;
 }
