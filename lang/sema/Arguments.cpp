@@ -1,5 +1,6 @@
 // Arguments: see the header.
 #include "lang/sema/Arguments.h"
+#include "lang/sema/Literals.h"
 #include <algorithm>
 #include <map>
 #include <sstream>
@@ -12,7 +13,7 @@ Signature signatureOf(const Declaration &decl) {
   Signature signature{decl.name.text, {}, false, false, false};
   for (const Parameter &param : decl.params)
     if (!(param.type && param.type->name == "config")) // a checkpoint's, not the user's, to give
-      signature.formals.push_back({param.name.text, !param.defaultValue, false, param.range});
+      signature.formals.push_back({param.name.text, !param.defaultValue, false, param.range, param.type.get()});
   return signature;
 }
 
@@ -24,12 +25,12 @@ Signature signatureOf(const Builtin &builtin) {
     if (word == "**") {
       signature.anyNamed = true;
     } else if (word.ends_with(rest)) {
-      signature.formals.push_back({word.substr(0, word.size() - rest.size()), true, false, {}});
+      signature.formals.push_back({word.substr(0, word.size() - rest.size()), true, false, {}, nullptr});
       signature.anyPositional = true;
     } else if (word.ends_with('?') || word.ends_with(':')) {
-      signature.formals.push_back({word.substr(0, word.size() - 1), false, word.ends_with(':'), {}});
+      signature.formals.push_back({word.substr(0, word.size() - 1), false, word.ends_with(':'), {}, nullptr});
     } else {
-      signature.formals.push_back({word, true, false, {}});
+      signature.formals.push_back({word, true, false, {}, nullptr});
     }
   }
   signature.inOrder = std::any_of(signature.formals.begin(), signature.formals.end(), [](auto &formal) { return formal.name == "like"; });
@@ -57,15 +58,15 @@ void suggestName(diag::Builder report, const std::string &what, const Ident &wri
 
 class Matching {
 public:
-  Matching(const Signature &signature, diag::Engine &diags) : signature(signature), diags(diags) {}
+  Matching(const Signature &signature, const Visible &scope, diag::Engine &diags) : signature(signature), scope(scope), diags(diags) {}
 
   void take(const Argument &arg) {
     if (!arg.name)
       return takePositional(arg);
     const std::string &name = arg.name->text;
-    bool known = std::any_of(signature.formals.begin(), signature.formals.end(), [&](auto &formal) { return formal.name == name; });
-    if (known)
-      return note(name, arg.name->range);
+    for (const Signature::Formal &formal : signature.formals)
+      if (formal.name == name)
+        return note(formal, arg.name->range, *arg.value);
     if (signature.anyNamed)
       return;
     misnamed = true;
@@ -101,7 +102,7 @@ private:
       const Signature::Formal &formal = signature.formals[next];
       if (given.count(formal.name) && signature.anyPositional)
         return;
-      note(formal.name, arg.range);
+      note(formal, arg.range, *arg.value);
       if (!signature.anyPositional || next + 1 < signature.formals.size())
         ++next;
       return;
@@ -112,13 +113,18 @@ private:
       diags.report(Kind::E0211, arg.range, {signature.what, counted(most)});
     }
   }
-  void note(const std::string &name, Range range) {
-    auto [it, first] = given.insert({name, range});
+  void note(const Signature::Formal &formal, Range range, const Expr &value) {
+    auto [it, first] = given.insert({formal.name, range});
     if (!first)
-      diags.report(Kind::E0206, range, {name}).label(it->second, "first said here");
+      diags.report(Kind::E0206, range, {formal.name}).label(it->second, "first said here");
+    auto *call = value.as<CallExpr>();
+    auto *name = (call ? *call->callee : value).as<NameExpr>();
+    if (formal.type)
+      checkLiteral(formal.name, *formal.type, value, name && scope.hasLocal(name->name) ? nullptr : &scope.declared(), diags);
   }
 
   const Signature &signature;
+  const Visible &scope;
   diag::Engine &diags;
   std::map<std::string, Range> given;
   size_t next = 0;
@@ -126,8 +132,8 @@ private:
 };
 } // namespace
 
-void checkArguments(const Signature &signature, const std::vector<Argument> &args, Range place, diag::Engine &diags) {
-  Matching matching(signature, diags);
+void checkArguments(const Signature &signature, const std::vector<Argument> &args, Range place, const Visible &scope, diag::Engine &diags) {
+  Matching matching(signature, scope, diags);
   for (const Argument &arg : args)
     matching.take(arg);
   matching.missing(place);

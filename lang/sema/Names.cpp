@@ -1,6 +1,8 @@
 // Names: a walk over every body with the scope that it is evaluated in.
 #include "lang/sema/Names.h"
 #include "lang/sema/Arguments.h"
+#include "lang/sema/Literals.h"
+#include <algorithm>
 
 namespace peftc::sema {
 namespace {
@@ -16,7 +18,7 @@ public:
     if (file.source == spec.files[spec.mainFile].source) {
       for (const StmtPtr &stmt : file.statements) // whatever their order: inputs first, lets in theirs
         if (auto *input = stmt->as<SpecInputStmt>())
-          top.add(input->parameter.name.text);
+          specInput(*input, top);
       for (const StmtPtr &stmt : file.statements)
         if (auto *param = stmt->as<ParamStmt>())
           top.add(param->name.text);
@@ -39,8 +41,16 @@ public:
     };
     std::vector<std::string> known(std::begin(options), std::end(options));
     known.insert(known.end(), runReads.begin(), runReads.end());
-    for (const RunStmt *run : runs)
+    for (const RunStmt *run : runs) {
       checkFields("run", known, run->fields, diags);
+      for (const Field &field : run->fields) {
+#define PEFT_RUN_OPTION(NAME, TYPE)                                                                                    \
+  if (field.name.text == NAME)                                                                                         \
+    checkLiteral(NAME, TYPE, *field.value, diags);
+#include "lang/sema/RunOptions.def"
+#undef PEFT_RUN_OPTION
+      }
+    }
   }
 
 private:
@@ -77,6 +87,17 @@ private:
     } else {
       program(stmt, inner);
     }
+  }
+
+  /// Its value may come from the command line.
+  void specInput(const SpecInputStmt &stmt, Visible &top) {
+    const Parameter &param = stmt.parameter;
+    top.add(param.name.text);
+    if (!param.type)
+      return;
+    typeName(*param.type, top);
+    if (auto it = spec.inputs.find(param.name.text); it != spec.inputs.end() && it->second)
+      checkLiteral(param.name.text, *param.type, *it->second, &top.declared(), diags);
   }
 
   void program(const Stmt &stmt, Visible &top) {
@@ -129,14 +150,14 @@ private:
       arguments(call->args, {}, top);
     static const std::vector<Argument> none;
     if (name && table.count(name->name))
-      checkArguments(signatureOf(*table.at(name->name)), call ? call->args : none, name->range, diags);
+      checkArguments(signatureOf(*table.at(name->name)), call ? call->args : none, name->range, top, diags);
   }
 
   /// `attach lora to …`: a method that is named without a call is given nothing.
   void method(const Expr &use, Visible &scope) {
     expr(use, scope);
     if (auto *name = use.as<NameExpr>(); name && !scope.hasLocal(name->name) && scope.declared().methods.count(name->name))
-      checkArguments(signatureOf(*scope.declared().methods.at(name->name)), {}, name->range, diags);
+      checkArguments(signatureOf(*scope.declared().methods.at(name->name)), {}, name->range, scope, diags);
   }
 
   void optimizerFields(const Expr &use, const OptimizerGroup &group, const Visible &top) {
@@ -145,8 +166,12 @@ private:
     if (!name || !top.declared().optimizers.count(name->name))
       return;
     std::vector<std::string> known;
-    for (const Parameter &param : top.declared().optimizers.at(name->name)->params)
+    for (const Parameter &param : top.declared().optimizers.at(name->name)->params) {
       known.push_back(param.name.text);
+      for (const Field &field : group.fields)
+        if (param.type && field.name.text == param.name.text)
+          checkLiteral(param.name.text, *param.type, *field.value, &top.declared(), diags);
+    }
     checkFields(name->name, known, group.fields, diags);
   }
 
@@ -191,10 +216,25 @@ private:
 
   void parameters(const std::vector<Parameter> &params, Visible &scope) {
     for (const Parameter &param : params) {
+      if (param.type)
+        typeName(*param.type, scope);
+      if (param.type && param.defaultValue)
+        checkLiteral(param.name.text, *param.type, *param.defaultValue, &scope.declared(), diags);
       if (param.defaultValue && !isAxisWord(param.name.text, *param.defaultValue))
         expr(*param.defaultValue, scope);
       scope.add(param.name.text);
     }
+  }
+
+  void typeName(const TypeExpr &type, const Visible &scope) {
+    if (type.isTensor)
+      return;
+    if (type.element)
+      typeName(*type.element, scope);
+    if (!type.methodKind.empty())
+      kinds({{type.methodKind, type.range}}, scope);
+    else if (!type.name.empty() && std::find(typeNames().begin(), typeNames().end(), type.name) == typeNames().end())
+      unknown(type.name, type.range, typeNames(), scope);
   }
 
   // ---- statements of bodies ----------------------------------------------------------------------------------------
@@ -364,11 +404,11 @@ private:
       return; // a value or a module: what it takes shows when it is there
     const Scope &declared = scope.declared();
     if (auto it = declared.fns.find(name->name); it != declared.fns.end())
-      checkArguments(signatureOf(*it->second), call.args, name->range, diags);
+      checkArguments(signatureOf(*it->second), call.args, name->range, scope, diags);
     else if (auto *builtin = findBuiltin(name->name))
-      checkArguments(signatureOf(*builtin), call.args, name->range, diags);
+      checkArguments(signatureOf(*builtin), call.args, name->range, scope, diags);
     else if (auto method = declared.methods.find(name->name); method != declared.methods.end())
-      checkArguments(signatureOf(*method->second), call.args, name->range, diags);
+      checkArguments(signatureOf(*method->second), call.args, name->range, scope, diags);
   }
 
   void expr(const Expr &value, Visible &scope) {

@@ -123,6 +123,41 @@ static void testPoints() {
     expect(c);
 }
 
+static void testLiterals() {
+  const std::string lora = "use peft.methods.lora\nattach lora(";
+  for (const auto &[args, expected] : std::initializer_list<std::pair<const char *, const char *>>{
+           {"r = 0", "2:17: error[E0353]: `r` must be at least 1, not 0\n"},
+           {"-8", "2:13: error[E0353]: `r` must be at least 1, not -8\n"},
+           {"r = 2.5", "2:17: error[E0351]: `r` is 2.5, not a whole number\n"},
+           {"r = \"8\"", "2:17: error[E0353]: `r` must be a whole number, not a string\n"},
+           {"dropout = 1.5", "2:23: error[E0353]: `dropout` must be in [0, 1), not 1.5\n"},
+           {"dropout = 10%, alpha = 16", ""},
+           {"alpha = true", "2:21: error[E0353]: `alpha` must be a number, not true\n"},
+           {"rs = 1", "2:18: error[E0353]: `rs` must be true or false, not 1\n"},
+       })
+    expect({(lora + args + ") to layers[*]").c_str(), expected});
+  for (const Case &c : std::initializer_list<Case>{
+           {"task classify(labels = 2, text = 3)", "1:34: error[E0353]: `text` must be a string, not 3\n"},
+           {"task classify(labels = 2, pair = none)", ""},
+           {"optimize adamw(betas = 0.9, lr = \"x\") {\n group eps = false for head }",
+            "1:24: error[E0353]: `betas` must be a list, not 0.9\n1:34: error[E0353]: `lr` must be a number, not a string\n"
+            "2:14: error[E0353]: `eps` must be a number, not false\n"},
+           {"optimize adamw(betas = [0.9, \"x\"])", "1:30: error[E0353]: `betas` must be a number, not a string\n"},
+           {"run { epochs = 0, batch = 1.5, shuffle = 1, seed = 0, clip = 1, base_dropout = 1 }",
+            "1:16: error[E0353]: `epochs` must be at least 1, not 0\n1:27: error[E0351]: `batch` is 1.5, not a whole number\n"
+            "1:42: error[E0353]: `shuffle` must be true or false, not 1\n1:80: error[E0353]: `base_dropout` must be in [0, 1), not 1\n"},
+           {"input r: rank = 0", "1:17: error[E0353]: `r` must be at least 1, not 0\n"},
+           {"method m(n: integer, a: float = 1) on linear { y <- n * a * y }",
+            "1:13: error[E0356]: nothing is called `integer` here\n1:25: error[E0356]: nothing is called `float` here\n"},
+           {"method m(p: prob = 2, part: method on linaer) on linear { y <- p * part(y) }",
+            "1:20: error[E0353]: `p` must be in [0, 1), not 2\n1:29: error[E0356]: nothing is called `linaer` here\n"},
+           {"use peft.methods.{lora, prefix}\nmethod m(part: method on linear) on linear { y <- part(y) }\n"
+            "attach m(prefix(n = 2)) to layers[*]\nattach m(lora) to layers[*]\nattach m(part = 3) to layers[*]",
+            "3:10: error[E0402]: `prefix` is for attention sites, `part` is for linear sites\n5:17: error[E0353]: `part` must be a method, not 3\n"},
+       })
+    expect(c);
+}
+
 /// Each page of E02 and E03 says about its failing text what its title says, or leaves it to the compiler.
 static void testExplainPages() {
   for (const auto &entry : std::filesystem::directory_iterator(kRoot / "lang/diag/explain")) {
@@ -151,6 +186,7 @@ int main(int argc, char **argv) {
   testNames();
   testArguments();
   testPoints();
+  testLiterals();
   testExplainPages();
   return failures != 0;
 }

@@ -1,0 +1,105 @@
+// Literals: see the header.
+#include "lang/sema/Literals.h"
+#include <algorithm>
+#include <optional>
+
+namespace peftc::sema {
+using namespace ast;
+using diag::Kind;
+
+namespace {
+/// What is written out: a number with its sign, or some other literal.
+struct Literal {
+  bool isNumber = false, isWhole = false;
+  double number = 0;
+  std::string text; ///< as it is said in a message
+};
+
+std::optional<Literal> literalOf(const Expr &value) {
+  if (auto *number = value.as<NumberExpr>())
+    return Literal{true, number->isInteger, number->value, number->spelling};
+  if (auto *unary = value.as<UnaryExpr>(); unary && unary->op == UnaryOp::Neg)
+    if (auto *number = unary->operand->as<NumberExpr>())
+      return Literal{true, number->isInteger, -number->value, "-" + number->spelling};
+  if (value.as<StringExpr>())
+    return Literal{false, false, 0, "a string"};
+  if (auto *flag = value.as<BoolExpr>())
+    return Literal{false, false, 0, flag->value ? "true" : "false"};
+  if (value.as<ListExpr>())
+    return Literal{false, false, 0, "a list"};
+  return std::nullopt;
+}
+
+/// What a literal for this type has to be, when it is not.
+std::string wanted(const std::string &type, const Expr &value, const Literal &literal) {
+  bool counts = type == "rank" || type == "dim" || type == "count";
+  if (counts || type == "int")
+    return !literal.isNumber ? "a whole number" : counts && literal.isWhole && literal.number < 1 ? "at least 1" : "";
+  if (type == "real" || type == "prob") {
+    bool list = value.as<ListExpr>() && type == "real"; // one a feature
+    if (!literal.isNumber && !list)
+      return "a number";
+    return type == "prob" && (literal.number < 0 || literal.number >= 1) ? "in [0, 1)" : "";
+  }
+  if (type == "bool")
+    return value.as<BoolExpr>() ? "" : "true or false";
+  if (type == "string")
+    return value.as<StringExpr>() ? "" : "a string";
+  if (type == "list")
+    return value.as<ListExpr>() ? "" : "a list";
+  return type == "fn" ? "a function" : type == "method" ? "a method" : "";
+}
+
+void checkMethodValue(const std::string &name, const std::string &kind, const Expr &value, const Scope &scope, diag::Engine &diags) {
+  auto *call = value.as<CallExpr>();
+  auto *callee = (call ? *call->callee : value).as<NameExpr>();
+  if (!callee || !scope.methods.count(callee->name))
+    return;
+  const MethodStmt &method = *scope.methods.at(callee->name);
+  std::vector<std::string> sites;
+  if (method.site)
+    sites.push_back(method.site->text);
+  for (const StmtPtr &stmt : method.body)
+    if (auto *on = stmt->as<OnStmt>())
+      sites.push_back(on->site.text);
+  if (sites.empty() || std::find(sites.begin(), sites.end(), kind) != sites.end())
+    return;
+  std::string list;
+  for (const std::string &site : sites)
+    list += (list.empty() ? "" : " or ") + site;
+  diags.report(Kind::E0402, callee->range, {callee->name, list, name, "for " + kind + " sites"});
+}
+} // namespace
+
+const std::vector<std::string> &typeNames() {
+  static const std::vector<std::string> names = {"int", "real", "prob", "rank", "dim", "bool", "string", "fn", "config", "list", "method"};
+  return names;
+}
+
+void checkLiteral(const std::string &name, const std::string &type, const Expr &value, diag::Engine &diags) {
+  auto literal = literalOf(value);
+  if (!literal)
+    return;
+  bool whole = type == "int" || type == "rank" || type == "dim" || type == "count";
+  if (whole && literal->isNumber && !literal->isWhole) {
+    diags.report(Kind::E0351, value.range, {name, literal->text});
+    return;
+  }
+  std::string should = wanted(type, value, *literal);
+  if (!should.empty())
+    diags.report(Kind::E0353, value.range, {name, should, literal->text});
+}
+
+void checkLiteral(const std::string &name, const TypeExpr &type, const Expr &value, const Scope *scope, diag::Engine &diags) {
+  if (type.isTensor)
+    return;
+  if (!type.methodKind.empty() && scope)
+    checkMethodValue(name, type.methodKind, value, *scope, diags);
+  checkLiteral(name, type.element ? "list" : !type.methodKind.empty() ? "method" : type.name, value, diags);
+  if (type.element)
+    if (auto *list = value.as<ListExpr>())
+      for (const ExprPtr &item : list->items)
+        checkLiteral(name, *type.element, *item, scope, diags);
+}
+
+} // namespace peftc::sema
