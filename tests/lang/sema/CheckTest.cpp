@@ -1,6 +1,6 @@
 // What `check` says without a checkpoint: nothing about the library and the examples, and something about each slip.
 #include "lang/sema/Check.h"
-#include "tests/lang/Check.h"
+#include "tests/lang/Mutate.h"
 using namespace peftc;
 
 static const std::filesystem::path kRoot = PEFT_ROOT;
@@ -176,6 +176,13 @@ static void testExplainPages() {
   }
 }
 
+/// Damaged texts: an answer, whatever it is.
+static void testMutated() {
+  Mutator mutator(11);
+  for (int round = 0; round < 250; ++round)
+    messages(mutator.next(round % 2));
+}
+
 /// With arguments: the messages about these files.
 int main(int argc, char **argv) {
   for (int i = 1; i < argc; ++i)
@@ -188,5 +195,6 @@ int main(int argc, char **argv) {
   testPoints();
   testLiterals();
   testExplainPages();
+  testMutated();
   return failures != 0;
 }
