@@ -16,6 +16,16 @@ def NN_Differentiable : OpInterface<"Differentiable"> {
   ];
 }
 
+def NN_AffineIn : OpInterface<"AffineIn"> {
+  let cppNamespace = "::mlir::nn";
+  let description = "The result as an affine map of x where operands are affine maps of x or values of the run. An op without it ends a map.";
+  let methods = [
+    InterfaceMethod<"Writes the coefficients' mathematics with the context's builder; nothing, and the context's reason, where the result is no such map.",
+                    "std::optional<::mlir::nn::Affine>", "affineIn",
+                    (ins "::mlir::nn::AffineContext &":$context, "::llvm::ArrayRef<::mlir::nn::AffineOperand>":$operands)>
+  ];
+}
+
 def NN_Rated : OpInterface<"Rated"> {
   let cppNamespace = "::mlir::nn";
   let description = "How often an op's result changes by itself. An op without it changes as often as its operands do.";

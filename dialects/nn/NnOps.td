@@ -14,6 +14,7 @@ class NN_InferredOp<string mnemonic, list<Trait> traits = []>
 }
 defvar NN_Diff = DeclareOpInterfaceMethods<NN_Differentiable>;
 defvar NN_Rate = DeclareOpInterfaceMethods<NN_Rated>;
+defvar NN_Affine = DeclareOpInterfaceMethods<NN_AffineIn>;
 
 // ---- declarations --------------------------------------------------------------------------------------------------
 
@@ -82,7 +83,7 @@ def NN_ByModeOp : NN_InferredOp<"by_mode"> {
 
 // ---- elementwise ---------------------------------------------------------------------------------------------------
 
-class NN_Unary<string mnemonic> : NN_InferredOp<mnemonic, [NN_Diff]> {
+class NN_Unary<string mnemonic, list<Trait> traits = []> : NN_InferredOp<mnemonic, !listconcat([NN_Diff], traits)> {
   let arguments = (ins NN_Tensor:$x);
   let assemblyFormat = "$x attr-dict `:` functional-type(operands, results)";
 }
@@ -92,7 +93,7 @@ class NN_Binary<string mnemonic, list<Trait> traits = [NN_Diff]> : NN_InferredOp
 }
 class NN_Compare<string mnemonic> : NN_Binary<mnemonic, []>;
 
-def NN_NegOp : NN_Unary<"neg">;
+def NN_NegOp : NN_Unary<"neg", [NN_Affine]>;
 def NN_ExpOp : NN_Unary<"exp">;
 def NN_LogOp : NN_Unary<"log">;
 def NN_SqrtOp : NN_Unary<"sqrt">;
@@ -113,10 +114,10 @@ def NN_CastOp : NN_InferredOp<"cast", [NN_Diff]> {
   let arguments = (ins NN_Tensor:$x, TypeAttr:$to);
   let assemblyFormat = "$x `to` $to attr-dict `:` functional-type(operands, results)";
 }
-def NN_AddOp : NN_Binary<"add">;
-def NN_SubOp : NN_Binary<"sub">;
-def NN_MulOp : NN_Binary<"mul">;
-def NN_DivOp : NN_Binary<"div">;
+def NN_AddOp : NN_Binary<"add", [NN_Diff, NN_Affine]>;
+def NN_SubOp : NN_Binary<"sub", [NN_Diff, NN_Affine]>;
+def NN_MulOp : NN_Binary<"mul", [NN_Diff, NN_Affine]>;
+def NN_DivOp : NN_Binary<"div", [NN_Diff, NN_Affine]>;
 def NN_PowOp : NN_Binary<"pow">;
 def NN_MaxOp : NN_Binary<"max">;
 def NN_MinOp : NN_Binary<"min">;
@@ -132,7 +133,7 @@ def NN_SelectOp : NN_InferredOp<"select", [NN_Diff]> {
   let arguments = (ins NN_Tensor:$condition, NN_Tensor:$x, NN_Tensor:$y);
   let assemblyFormat = "$condition `,` $x `,` $y attr-dict `:` functional-type(operands, results)";
 }
-def NN_StopGradOp : NN_InferredOp<"stop_grad", [NN_Movement]> {
+def NN_StopGradOp : NN_InferredOp<"stop_grad", [NN_Movement, NN_Affine]> {
   let summary = "the operand; reverse mode does not look behind it";
   let arguments = (ins NN_Tensor:$x);
   let assemblyFormat = "$x attr-dict `:` functional-type(operands, results)";
@@ -150,7 +151,7 @@ def NN_ArgmaxOp : NN_InferredOp<"argmax"> {
   let arguments = (ins NN_Tensor:$x, I64Attr:$axis);
   let assemblyFormat = "$x `axis` $axis attr-dict `:` functional-type(operands, results)";
 }
-def NN_ContractOp : NN_InferredOp<"contract", [NN_Diff]> {
+def NN_ContractOp : NN_InferredOp<"contract", [NN_Diff, NN_Affine]> {
   let summary = "a product summed over the letters that the result lacks";
   let description = [{
     `equation` is `"ab,cb->ac"`: one letter an axis, none twice in one operand. Letters in both operands and the result are batch

@@ -1,12 +1,12 @@
 // DeriveMerge (nn-derive-merge): how a site's rewiring folds into its weights, or why it does not.
 //
-// In     @"site.<path>": y of a rewired affine site as a function of x; @"hook.<path>.<point>": any other rewired point
+// In     @"site.<path>": y of a rewired affine site as a function of x; @"hook.<path>.<point>": any other rewired point, with
+//        `nn.replaces` where the point is a weight
 // Out    @merge: the merged weights by their parameters' names; module attribute `nn.merge`: a report for each site;
 //        the functions above are gone
 //
-// A value of the function is either the same for the whole run, or an affine map `M x + c` of x with such M and c. M of x
-// itself is the identity and stays symbolic, so `W + s B A` costs one product. The rules are those of linear algebra: products
-// with, sums with and scalings by run-level values keep a value affine; anything else ends it, and is named with its place.
+// A value of the function is either the same for the whole run, or an affine map `M x + c` of x with such M and c. What keeps a
+// value such a map the ops say (AffineIn); the op that ends it is named with its place.
 #include "compiler/passes/nn/Passes.h"
 #include "dialects/nn/Nn.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -24,183 +24,60 @@ std::string place(Location loc) {
   return "an unknown place";
 }
 
-/// `M x + c`; a null M with `identity` is x itself, a null M without it is no x at all; a null c is zero.
-struct Affine {
-  bool identity = false;
-  Value M, c; // [k, in], [k]
-};
-
 /// Reads one site function, writing run-level mathematics into @merge.
 class Site {
 public:
-  Site(func::FuncOp func, OpBuilder &b) : func(func), b(b) { forms[func.getArgument(0)] = {true, {}, {}}; }
+  Site(func::FuncOp func, OpBuilder &b) : func(func), context{b, typeOf(func.getArgument(0)).getDims().back().constant, ""} {
+    maps[func.getArgument(0)] = {true, {}, {}};
+  }
 
   FailureOr<Affine> run() {
-    for (Operation &op : func.getBody().front()) {
-      if (auto ret = dyn_cast<func::ReturnOp>(op)) {
-        auto it = forms.find(ret.getOperand(0));
-        if (it != forms.end())
-          return it->second;
-        return reject("the result does not depend on x", op);
-      }
+    for (Operation &op : func.getBody().front().without_terminator())
       if (failed(visit(op)))
         return failure();
-    }
-    return failure();
+    Operation *end = func.getBody().front().getTerminator();
+    if (auto it = maps.find(end->getOperand(0)); it != maps.end())
+      return it->second;
+    return reject("the result does not depend on x", *end);
   }
   std::string reason;
 
 private:
-  FailureOr<Affine> reject(const Twine &why, Operation &op) {
+  LogicalResult reject(const Twine &why, Operation &op) {
     reason = (why + " (" + op.getName().getStringRef() + " at " + place(op.getLoc()) + ")").str();
     return failure();
   }
-  bool isAffine(Value v) const { return forms.count(v); }
 
   LogicalResult visit(Operation &op) {
-    for (Value operand : op.getOperands())
+    SmallVector<AffineOperand> operands;
+    for (Value operand : op.getOperands()) {
       if (auto arg = dyn_cast<BlockArgument>(operand); arg && arg.getArgNumber() > 0) {
         auto name = func.getArgAttrOfType<StringAttr>(arg.getArgNumber(), "nn.name");
         return reject("`" + (name ? name.getValue() : "a value") + "` differs from one example to the next", op);
       }
-    if (llvm::none_of(op.getOperands(), [&](Value v) { return isAffine(v); })) {
+      auto map = maps.find(operand);
+      operands.push_back(map == maps.end() ? AffineOperand{false, {}, runLevel.lookup(operand)} : AffineOperand{true, map->second, {}});
+    }
+    if (llvm::none_of(operands, [](const AffineOperand &operand) { return operand.dependsOnX; })) {
       if (typeOf(op.getResult(0)).getExample())
         return reject("it differs from one example to the next", op);
-      b.clone(op, runLevel);
+      context.builder.clone(op, runLevel);
       return success();
     }
-    FailureOr<Affine> form = affine(op);
-    if (failed(form))
-      return failure();
-    forms[op.getResult(0)] = *form;
+    auto affine = dyn_cast<AffineIn>(op);
+    if (!affine)
+      return reject("not an affine map of x", op);
+    std::optional<Affine> map = affine.affineIn(context, operands);
+    if (!map)
+      return reject(context.reason, op);
+    maps[op.getResult(0)] = *map;
     return success();
-  }
-
-  /// A run-level operand as a row vector [k] or a scalar, to meet c; failure if it has more axes.
-  FailureOr<Value> vector(Value v, Operation &op) {
-    Value value = runLevel.lookup(v);
-    while (typeOf(value).rank() > 1 && typeOf(value).getDims()[0].is(1))
-      value = SqueezeOp::create(b, op.getLoc(), value, b.getI64IntegerAttr(0));
-    if (typeOf(value).rank() > 1)
-      return (void)reject("it adds or scales by a matrix over the tokens", op), failure();
-    return value;
-  }
-  Value column(Value v, Location loc) {
-    return typeOf(v).rank() == 0 ? v : ExpandDimsOp::create(b, loc, v, b.getI64IntegerAttr(1)).getResult();
-  }
-
-  FailureOr<Affine> affine(Operation &op) {
-    Location loc = op.getLoc();
-    if (isa<AddOp, SubOp>(op))
-      return sum(op);
-    if (isa<NegOp>(op)) {
-      Affine x = forms[op.getOperand(0)];
-      if (x.identity)
-        return scaled(x, ConstantOp::create(b, loc, NNType::get(b.getContext(), false, {}, b.getF32Type()), b.getF64FloatAttr(-1)), false, op);
-      return Affine{false, x.M ? NegOp::create(b, loc, x.M).getResult() : Value(), x.c ? NegOp::create(b, loc, x.c).getResult() : Value()};
-    }
-    if (isa<MulOp, DivOp>(op)) {
-      bool first = isAffine(op.getOperand(0));
-      if (first && isAffine(op.getOperand(1)))
-        return reject("it multiplies two values that depend on x", op);
-      if (isa<DivOp>(op) && !first)
-        return reject("it divides by a value that depends on x", op);
-      FailureOr<Value> factor = vector(op.getOperand(first ? 1 : 0), op);
-      if (failed(factor))
-        return failure();
-      return scaled(forms[op.getOperand(first ? 0 : 1)], *factor, isa<DivOp>(op), op);
-    }
-    if (auto contract = dyn_cast<ContractOp>(op))
-      return product(contract);
-    if (isa<StopGradOp>(op))
-      return forms[op.getOperand(0)];
-    return reject("not an affine map of x", op);
-  }
-
-  FailureOr<Affine> scaled(Affine x, Value factor, bool divide, Operation &op) {
-    Location loc = op.getLoc();
-    auto times = [&](Value a, Value f) -> Value {
-      return divide ? DivOp::create(b, loc, a, f).getResult() : MulOp::create(b, loc, a, f).getResult();
-    };
-    if (x.identity) {
-      if (failed(materialize(x, op)))
-        return failure();
-    }
-    return Affine{false, x.M ? times(x.M, column(factor, loc)) : Value(), x.c ? times(x.c, factor) : Value()};
-  }
-
-  /// The identity as a matrix, where nothing cheaper stands for it.
-  LogicalResult materialize(Affine &x, Operation &op) {
-    Dim dim = typeOf(func.getArgument(0)).getDims().back();
-    NNType type = NNType::get(b.getContext(), false, {dim, dim}, b.getF32Type());
-    std::vector<double> numbers(dim.constant * dim.constant);
-    for (int64_t i = 0; i < dim.constant; ++i)
-      numbers[i * dim.constant + i] = 1;
-    x = {false, LiteralOp::create(b, op.getLoc(), type, b.getDenseF64ArrayAttr(numbers)), {}};
-    return success();
-  }
-
-  FailureOr<Affine> sum(Operation &op) {
-    Location loc = op.getLoc();
-    Affine parts[2];
-    for (int i : {0, 1}) {
-      Value operand = op.getOperand(i);
-      if (isAffine(operand)) {
-        parts[i] = forms[operand];
-        if (parts[i].identity && failed(materialize(parts[i], op)))
-          return failure();
-        continue;
-      }
-      FailureOr<Value> constant = vector(operand, op);
-      if (failed(constant))
-        return failure();
-      parts[i].c = *constant;
-    }
-    bool minus = isa<SubOp>(op);
-    auto join = [&](Value x, Value y) -> Value {
-      if (!y)
-        return x;
-      if (!x)
-        return minus ? NegOp::create(b, loc, y).getResult() : y;
-      return minus ? SubOp::create(b, loc, x, y).getResult() : AddOp::create(b, loc, x, y).getResult();
-    };
-    return Affine{false, join(parts[0].M, parts[1].M), join(parts[0].c, parts[1].c)};
-  }
-
-  FailureOr<Affine> product(ContractOp op) {
-    bool first = isAffine(op.getX());
-    if (first && isAffine(op.getY()))
-      return reject("it multiplies two values that depend on x", *op);
-    auto [inputs, out] = op.getEquation().split("->");
-    auto [lhs, rhs] = inputs.split(',');
-    StringRef own = first ? lhs : rhs, other = first ? rhs : lhs;
-    // "sk" against [k, z] in either order, into "sz".
-    if (own.size() != 2 || other.size() != 2 || out.size() != 2 || own[0] != out[0] || other.contains(own[0]) ||
-        !other.contains(own[1]) || !other.contains(out[1]))
-      return reject("it mixes tokens", *op);
-    Value R = runLevel.lookup(first ? op.getY() : op.getX());
-    Affine x = forms[first ? op.getX() : op.getY()];
-    bool straight = other[0] == out[1]; // R is [z, k]
-    if (x.identity) {
-      if (!straight)
-        R = TransposeOp::create(b, op.getLoc(), R, b.getDenseI64ArrayAttr({1, 0}));
-      return Affine{false, R, {}};
-    }
-    auto times = [&](Value v, StringRef equation) {
-      return ContractOp::create(b, op.getLoc(), R, v, b.getStringAttr(equation), b.getBoolAttr(false)).getResult();
-    };
-    Affine result;
-    if (x.M)
-      result.M = times(x.M, straight ? "zk,ki->zi" : "kz,ki->zi");
-    if (x.c)
-      result.c = times(x.c, straight ? "zk,k->z" : "kz,k->z");
-    return result;
   }
 
   func::FuncOp func;
-  OpBuilder &b;
+  AffineContext context;
   IRMapping runLevel;
-  llvm::DenseMap<Value, Affine> forms;
+  llvm::DenseMap<Value, Affine> maps;
 };
 
 /// The report's row of a site.
@@ -210,44 +87,61 @@ DictionaryAttr report(OpBuilder &b, StringRef site, bool possible, StringRef rea
 }
 } // namespace
 
+using Merged = llvm::MapVector<StringAttr, Value>;
+
+/// A rewired affine site: its weight and bias. Returns why not, or "".
+static std::string mergeSite(func::FuncOp func, OpBuilder &b, Merged &merged) {
+  Site reader(func, b);
+  FailureOr<Affine> map = reader.run();
+  if (failed(map))
+    return reader.reason;
+  auto bias = func->getAttrOfType<StringAttr>("nn.bias");
+  if (map->c && !bias)
+    return "it adds a constant, and the site has no bias to take it";
+  if (!map->M)
+    return "nothing of x is left";
+  merged[func->getAttrOfType<StringAttr>("nn.weight")] = map->M;
+  if (Value c = map->c) {
+    NNType type = typeOf(func.getBody().front().getTerminator()->getOperand(0));
+    NNType vector = NNType::get(b.getContext(), false, {type.getDims().back()}, b.getF32Type());
+    merged[bias] = typeOf(c) == vector ? c : BroadcastOp::create(b, func.getLoc(), vector, c).getResult();
+  }
+  return "";
+}
+
+/// A rewired weight of any other site is its own merged value, if it is the same for the whole run.
+static std::string mergeWeight(func::FuncOp func, StringAttr weight, OpBuilder &b, Merged &merged) {
+  auto parameter = func->getParentOfType<ModuleOp>().lookupSymbol<ParameterOp>(weight);
+  IRMapping mapping;
+  mapping.map(func.getArgument(0), ParamOp::create(b, func.getLoc(), parameter.getType(), weight));
+  for (Operation &op : func.getBody().front().without_terminator()) {
+    bool outside = llvm::any_of(op.getOperands(), [&](Value operand) { return !mapping.contains(operand); });
+    if (outside || typeOf(op.getResult(0)).getExample())
+      return ("it differs from one example to the next (" + op.getName().getStringRef() + " at " + place(op.getLoc()) + ")").str();
+    b.clone(op, mapping);
+  }
+  merged[weight] = mapping.lookup(func.getBody().front().getTerminator()->getOperand(0));
+  return "";
+}
+
 LogicalResult mlir::nn::deriveMerge(ModuleOp module) {
   OpBuilder b(module.getContext());
   b.setInsertionPointToEnd(module.getBody());
   auto merge = func::FuncOp::create(b, module.getLoc(), "merge", b.getFunctionType({}, {}));
   b.setInsertionPointToStart(merge.addEntryBlock());
-  llvm::MapVector<StringAttr, Value> merged;
+  Merged merged;
   SmallVector<Attribute> rows;
   for (auto func : llvm::to_vector(module.getOps<func::FuncOp>())) {
     auto site = func->getAttrOfType<StringAttr>("nn.site");
     if (!site)
       continue;
-    auto unmergeable = func->getAttrOfType<StringAttr>("nn.unmergeable");
-    std::string reason = unmergeable ? unmergeable.getValue().str() : "";
-    if (!unmergeable) {
-      Site reader(func, b);
-      FailureOr<Affine> form = reader.run();
-      reason = reader.reason;
-      auto bias = func->getAttrOfType<StringAttr>("nn.bias");
-      auto weight = func->getAttrOfType<StringAttr>("nn.weight");
-      NNType type = typeOf(func.getBody().front().getTerminator()->getOperand(0));
-      if (succeeded(form) && form->c && !bias) {
-        reason = "it adds a constant, and the site has no bias to take it";
-        form = failure();
-      }
-      if (succeeded(form) && form->M) {
-        merged[weight] = form->M;
-        if (bias) {
-          NNType vector = NNType::get(b.getContext(), false, {type.getDims().back()}, b.getF32Type());
-          Value c = form->c;
-          if (c && typeOf(c) != vector)
-            c = BroadcastOp::create(b, func.getLoc(), vector, c);
-          if (c)
-            merged[bias] = c;
-        }
-      } else if (reason.empty()) {
-        reason = "nothing of x is left";
-      }
-    }
+    std::string reason;
+    if (auto unmergeable = func->getAttrOfType<StringAttr>("nn.unmergeable"))
+      reason = unmergeable.getValue().str();
+    else if (auto weight = func->getAttrOfType<StringAttr>("nn.replaces"))
+      reason = mergeWeight(func, weight, b, merged);
+    else
+      reason = mergeSite(func, b, merged);
     rows.push_back(report(b, site.getValue(), reason.empty(), reason));
     func.erase();
   }

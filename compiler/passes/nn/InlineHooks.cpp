@@ -16,7 +16,6 @@
 #include "mlir/IR/IRMapping.h"
 #include "llvm/ADT/MapVector.h"
 #include "llvm/ADT/StringMap.h"
-#include "llvm/ADT/StringSet.h"
 #include <map>
 
 using namespace mlir;
@@ -266,7 +265,7 @@ private:
     if (affineSite)
       return affineFunction(op, weights);
     for (StringRef point : rewired)
-      if (failed(hookFunction(op, point)))
+      if (failed(hookFunction(op, point, weights)))
         return failure();
     return success();
   }
@@ -295,7 +294,7 @@ private:
     return success();
   }
 
-  LogicalResult hookFunction(peft::ModuleOp op, StringRef point) {
+  LogicalResult hookFunction(peft::ModuleOp op, StringRef point, const std::map<std::string, std::string> &weights) {
     StringRef path = op.getSymName();
     auto &list = rewires[{path.str(), point.str()}];
     Type type;
@@ -312,7 +311,10 @@ private:
     func->setAttr("nn.site", builder.getStringAttr(path));
     func.setArgAttr(0, "nn.name", builder.getStringAttr(point));
     nameExtras(func);
-    func->setAttr("nn.unmergeable", builder.getStringAttr(blame(func, list.front().op)));
+    if (auto weight = weights.find(point.str()); weight != weights.end())
+      func->setAttr("nn.replaces", builder.getStringAttr(weight->second));
+    else
+      func->setAttr("nn.unmergeable", builder.getStringAttr(blame(func, list.front().op)));
     return success();
   }
 
@@ -323,15 +325,12 @@ private:
 
   /// The first operation of a rewiring that keeps it from being an affine map of its point.
   std::string blame(func::FuncOp func, peft::RewireOp rewire) {
-    static const llvm::StringSet<> harmless = {"nn.add", "nn.sub", "nn.mul", "nn.neg", "nn.contract", "nn.param", "nn.constant",
-                                               "nn.literal", "nn.transpose", "nn.split", "nn.merge", "nn.expand_dims", "nn.squeeze",
-                                               "nn.broadcast", "nn.div", "nn.slice", "nn.stop_grad"};
     llvm::DenseSet<Value> live(func.getArguments().begin(), func.getArguments().end());
-    for (Operation &op : func.getBody().front()) {
-      if (!llvm::any_of(op.getOperands(), [&](Value v) { return live.contains(v); }) || isa<func::ReturnOp>(op))
+    for (Operation &op : func.getBody().front().without_terminator()) {
+      if (llvm::none_of(op.getOperands(), [&](Value v) { return live.contains(v); }))
         continue;
       live.insert(op.getResults().begin(), op.getResults().end());
-      if (!harmless.contains(op.getName().getStringRef()))
+      if (!isa<AffineIn>(op) && !(op.hasTrait<MovesElements>() && op.getNumOperands() == 1))
         return (op.getName().getStringRef() + " at " + place(op.getLoc())).str();
     }
     return ("`" + rewire.getPoint() + "` has no weight of its own to fold into, at " + place(rewire.getLoc())).str();
