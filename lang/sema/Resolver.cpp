@@ -8,6 +8,7 @@
 #include "lang/sema/Check.h"
 #include "lang/sema/Names.h"
 #include "lang/sema/Points.h"
+#include "lang/sema/Shapes.h"
 #include "lang/syntax/Parse.h"
 #include <algorithm>
 
@@ -227,6 +228,8 @@ std::unique_ptr<Spec> check(SourceMap &sources, const std::string &mainPath, con
     return spec;
   sema::checkNames(*spec, diags);
   sema::checkPoints(*spec, diags);
+  if (!diags.hasErrors())
+    sema::checkShapes(*spec, diags);
   return spec;
 }
 

@@ -45,10 +45,10 @@ static void testNames() {
       {"method m on linear { y <- y + xx }", "1:31: error[E0356]: nothing is called `xx` here\n"},
       {"method m on linear { y <- relo(y) }", "1:27: error[E0356]: nothing is called `relo` here\n"},
       {"method m on linaer { y <- y }", "1:13: error[E0356]: nothing is called `linaer` here\n"},
-      {"method m on linear { W <- W0 + b0 }", ""},
+      {"method m on linear { W <- W0 + b0[:, None] }", ""},
       {"method m on linear { let a = B; param B: [in] = zeros; y <- y * a * B }", "1:30: error[E0356]: nothing is called `B` here\n"},
       {"method m on linear { param A: [r, in] = zeros; y <- A @ x }", "1:32: error[E0356]: nothing is called `r` here\n"},
-      {"method m on linear { y <- sum(y, axis = seq) + max(y, axis = out) }", ""},
+      {"method m on linear { y <- y + sum(y, axis = seq) + max(y, axis = out)[:, None] }", ""},
       {"method m on layer { y <- y * attention.u + ffn.y }", ""},
       {"method m(n: int, f: fn = relu) on linear { for i in 0 .. n { param A: [in] = zeros }\n y <- f(y) + i }", ""},
       {"method m on linear { y <- y * split(y) }", "1:31: error[E0199]: `split` is not supported yet\n"},
@@ -158,6 +158,42 @@ static void testLiterals() {
     expect(c);
 }
 
+static void testShapes() {
+  for (const Case &c : std::initializer_list<Case>{
+           {"method m on linear { param P: [in] = zeros; y <- y + P }",
+            "1:50: error[E0350]: shapes [seq, out] and [in] do not match\n"},
+           {"method m(r: rank = 8) on linear { param A: [r, in] = zeros; y <- y + x @ A }",
+            "1:70: error[E0350]: `@` of [seq, in] and [r, in]\n"},
+           {"method m(r: rank = 8) on linear { param A: [r, in] = zeros; y <- y + x @ A.T }",
+            "1:66: error[E0350]: shapes [seq, out] and [seq, r] do not match\n"},
+           {"method m on linear { param A: [out, out] = zeros; W <- A @ W0 @ A }",
+            "1:56: error[E0350]: `@` of [out, in] and [out, out]\n"},
+           {"method m on linear { y <- linear(y, W, b) }", "1:27: error[E0350]: `@` of [seq, out] and [in, out]\n"},
+           {"method m on linear { y <- x @ W.T + b }", ""},
+           {"method m on linear { y <- sum(y, axis = 2) }", "1:27: error[E0350]: axis 2 of [seq, out]\n"},
+           {"method m on linear { y <- mean(y, axis = seq) }", "1:27: error[E0350]: `y` is [seq, out], this is [out]\n"},
+           {"method m on linear { y <- y * mean(y, axis = seq) + y * mean(y, axis = out)[:, None] }", ""},
+           {"method m on linear { y <- y * mean(x, axis = seq) }", "1:27: error[E0350]: shapes [seq, out] and [in] do not match\n"},
+           {"method m on linear { y <- y[0, 0, 0] }", "1:27: error[E0350]: too many indices for [seq, out]\n"},
+           {"method m on linear { y <- softmax(y) * log_softmax(x) }", "1:27: error[E0350]: shapes [seq, out] and [seq, in] do not match\n"},
+           {"method m on linear { require in == out else \"square\"\n y <- y + x }", ""},
+           {"method m on linear { y <- if in == out then y + x else y }", ""},
+           {"method m(f: bool) on linear { y <- if f then y + x else y }",
+            "1:46: error[E0350]: shapes [seq, out] and [seq, in] do not match\n"},
+           {"method m(n: int = 1) on linear { param a: [n] = zeros; y <- y + a }", ""}, // n may be 1
+           {"method m on attention { let p = attention_scores(q, k)\n context <- attention_context(softmax(p + scores), v) }", ""},
+           {"method m on attention { context <- einsum(\"s h e, k h -> s h e\", q, k) }",
+            "1:36: error[E0350]: `s h e, k h -> s h e` takes 2 axes, this is [keys, kv_heads, head_dim]\n"},
+           {"method m(n: int) on attention { param P: [n, kv_heads, d] = zeros; k <- concat(P, k, axis = keys) }",
+            "1:73: error[E0350]: shapes [n, kv_heads, d] and [keys, kv_heads, head_dim] do not match\n"},
+           {"method m on linear { param m: [out] = row_norm(W.T); y <- y * m }",
+            "1:39: error[E0350]: `m` is [out], its initial value is [in]\n"},
+           {"method m on model { loss <- hidden }", "1:29: error[E0350]: a loss is one number, this is [seq, d]\n"},
+           {"method m on linear { for i in 0 .. 2 { let a = y\n }\n let c = x\n for i in 0 .. 2 { let c = c @ W.T + i }\n y <- c }", ""},
+       })
+    expect(c);
+}
+
 /// Each page of E02 and E03 says about its failing text what its title says, or leaves it to the compiler.
 static void testExplainPages() {
   for (const auto &entry : std::filesystem::directory_iterator(kRoot / "lang/diag/explain")) {
@@ -194,6 +230,7 @@ int main(int argc, char **argv) {
   testArguments();
   testPoints();
   testLiterals();
+  testShapes();
   testExplainPages();
   testMutated();
   return failures != 0;

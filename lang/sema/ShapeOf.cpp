@@ -1,0 +1,220 @@
+// ShapeOf: expressions; calls are in ShapeCalls.cpp.
+#include "lang/sema/ShapeOf.h"
+
+namespace peftc::sema {
+using namespace ast;
+using diag::Kind;
+using ShapeKind = Shape::Kind;
+
+void ShapeOf::mismatch(Range range, const std::string &text) {
+  Range at = blame_.valid() ? blame_ : range;
+  if (muted_ == 0 && said_.insert({at.begin, at.end}).second)
+    diags_.report(Kind::E0350, at, {text});
+}
+
+bool ShapeOf::compares(const Expr &condition) {
+  auto *binary = condition.as<BinaryExpr>();
+  if (auto *unary = condition.as<UnaryExpr>())
+    return compares(*unary->operand);
+  return binary && (binary->op == BinaryOp::Eq || binary->op == BinaryOp::Ne || compares(*binary->lhs) || compares(*binary->rhs));
+}
+
+Shape ShapeOf::of(const TypeExpr &type, const ShapeEnv &env) {
+  std::vector<Length> lengths;
+  std::vector<std::string> axes;
+  for (const ExprPtr &dim : type.dims) {
+    auto *name = dim->as<NameExpr>();
+    axes.push_back(name ? name->name : "");
+    Shape value = name && !env.count(name->name) ? Shape() : of(*dim, env);
+    Length length = value.kind == ShapeKind::Number ? value.number : Length::open();
+    if (length.kind == Length::Kind::Open)
+      length.name = std::string(diags_.sources().text(dim->range));
+    lengths.push_back(length);
+  }
+  return Shape::tensor(std::move(lengths), std::move(axes));
+}
+
+Shape ShapeOf::of(const Expr &expr, const ShapeEnv &env) {
+  if (auto *number = expr.as<NumberExpr>())
+    return Shape::scalar(number->isInteger ? Length::of(static_cast<int64_t>(number->value)) : Length());
+  if (auto *flag = expr.as<BoolExpr>())
+    return Shape::truth(flag->value);
+  if (expr.as<NoneExpr>())
+    return Shape::make(ShapeKind::None, {});
+  if (auto *e = expr.as<NameExpr>())
+    return name(e->name, e->range, env);
+  if (auto *member = expr.as<MemberExpr>()) {
+    Shape x = of(*member->object, env);
+    if (member->member.text != "T" || !x.isTensor())
+      return {};
+    if (x.rank() > 1) {
+      std::swap(x.lengths[x.rank() - 1], x.lengths[x.rank() - 2]);
+      std::swap(x.axes[x.rank() - 1], x.axes[x.rank() - 2]);
+    }
+    return x;
+  }
+  if (auto *e = expr.as<CallExpr>())
+    return call(*e, env);
+  if (auto *e = expr.as<IndexExpr>())
+    return index(*e, env);
+  if (auto *e = expr.as<UnaryExpr>()) {
+    Shape x = of(*e->operand, env);
+    if (e->op == UnaryOp::Not)
+      return x.kind == ShapeKind::Bool ? Shape::truth(!x.flag) : Shape();
+    if (x.kind == ShapeKind::Number)
+      return Shape::scalar(x.number.kind == Length::Kind::Number ? Length::of(-x.number.number) : Length());
+    return x.isTensor() ? x : Shape();
+  }
+  if (auto *e = expr.as<BinaryExpr>())
+    return binary(*e, env);
+  if (auto *e = expr.as<IfExpr>())
+    return choice(*e, env);
+  if (auto *e = expr.as<LambdaExpr>()) {
+    Shape shape;
+    shape.kind = ShapeKind::Function;
+    shape.lambda = e;
+    return shape;
+  }
+  if (auto *e = expr.as<BlockExpr>()) {
+    ShapeEnv inner = env;
+    for (const StmtPtr &stmt : e->statements)
+      if (auto *let = stmt->as<LetStmt>()) {
+        Shape value = of(*let->value, inner);
+        for (const Ident &name : let->names)
+          inner[name.text] = let->tuple ? Shape() : value;
+      }
+    return of(*e->value, inner);
+  }
+  return {}; // strings, lists, comprehensions, selectors
+}
+
+Shape ShapeOf::name(const std::string &name, Range range, const ShapeEnv &env) {
+  if (auto it = env.find(name); it != env.end())
+    return it->second;
+  Shape shape;
+  const Scope &scope = spec_.scopeOf(range);
+  if (auto it = scope.fns.find(name); it != scope.fns.end()) {
+    shape.kind = ShapeKind::Function;
+    shape.fn = it->second;
+  } else if (findBuiltin(name)) {
+    shape.kind = ShapeKind::Function;
+    shape.word = name;
+  }
+  return shape;
+}
+
+Shape ShapeOf::choice(const IfExpr &expr, const ShapeEnv &env) {
+  Shape condition = of(*expr.condition, env);
+  if (condition.kind == ShapeKind::Bool)
+    return of(condition.flag ? *expr.thenValue : *expr.elseValue, env);
+  Muted muted(*this, depth_ > 0 || compares(*expr.condition));
+  Shape yes = of(*expr.thenValue, env);
+  return meet(yes, of(*expr.elseValue, env));
+}
+
+Shape ShapeOf::together(const Shape &a, const Shape &b, Range range) {
+  if (!a.isValue() || !b.isValue())
+    return {};
+  if (auto both = broadcast(a, b, alike_))
+    return *both;
+  mismatch(range, "shapes " + a.text() + " and " + b.text() + " do not match");
+  return {};
+}
+
+Shape ShapeOf::binary(const BinaryExpr &expr, const ShapeEnv &env) {
+  using O = BinaryOp;
+  if (expr.op == O::Else || expr.op == O::Range)
+    return {};
+  Shape a = of(*expr.lhs, env);
+  if (expr.op == O::And || expr.op == O::Or) {
+    if (a.kind == ShapeKind::Bool)
+      return a.flag == (expr.op == O::And) ? of(*expr.rhs, env) : a;
+    Muted muted(*this, compares(*expr.lhs));
+    Shape b = of(*expr.rhs, env);
+    return b.kind == ShapeKind::Bool && b.flag == (expr.op == O::Or) ? b : Shape();
+  }
+  Shape b = of(*expr.rhs, env);
+  if (expr.op == O::Eq || expr.op == O::Ne) {
+    bool none = a.kind == ShapeKind::None || b.kind == ShapeKind::None;
+    if (none && a.kind != ShapeKind::Open && b.kind != ShapeKind::Open)
+      return Shape::truth((a.kind == b.kind) == (expr.op == O::Eq));
+    if (none)
+      return {};
+  }
+  if (expr.op == O::MatMul)
+    return matmul(a, b, expr.range);
+  if (a.kind == ShapeKind::Number && b.kind == ShapeKind::Number) {
+    if (a.number.kind != Length::Kind::Number || b.number.kind != Length::Kind::Number)
+      return expr.op >= O::Lt && expr.op <= O::Ne ? Shape() : Shape::scalar();
+    int64_t x = a.number.number, y = b.number.number;
+    switch (expr.op) {
+    case O::Add: return Shape::scalar(Length::of(x + y));
+    case O::Sub: return Shape::scalar(Length::of(x - y));
+    case O::Lt: return Shape::truth(x < y);
+    case O::Le: return Shape::truth(x <= y);
+    case O::Gt: return Shape::truth(x > y);
+    case O::Ge: return Shape::truth(x >= y);
+    case O::Eq: return Shape::truth(x == y);
+    case O::Ne: return Shape::truth(x != y);
+    default: return Shape::scalar(); // lengths that are products are left open
+    }
+  }
+  return together(a, b, expr.range);
+}
+
+Shape ShapeOf::matmul(const Shape &a, const Shape &b, Range range) {
+  if (!a.isValue() || !b.isValue())
+    return {};
+  if (a.rank() == 0 || b.rank() == 0 || b.rank() > 2 || alike_.differ(a.lengths.back(), b.lengths.front())) {
+    mismatch(range, "`@` of " + a.text() + " and " + b.text());
+    return {};
+  }
+  Shape out = a;
+  out.lengths.pop_back();
+  out.axes.pop_back();
+  if (b.rank() == 2) {
+    out.lengths.push_back(b.lengths[1]);
+    out.axes.push_back(b.axes[1]);
+  }
+  return out;
+}
+
+Shape ShapeOf::index(const IndexExpr &expr, const ShapeEnv &env) {
+  Shape x = of(*expr.object, env);
+  if (!x.isTensor())
+    return {};
+  size_t axis = 0, taken = 0;
+  for (const Subscript &subscript : expr.subscripts)
+    taken += subscript.kind == Subscript::Kind::Index || subscript.kind == Subscript::Kind::Slice;
+  if (taken > x.rank()) {
+    mismatch(expr.range, "too many indices for " + x.text());
+    return {};
+  }
+  for (const Subscript &subscript : expr.subscripts) {
+    const auto at = static_cast<std::ptrdiff_t>(axis);
+    switch (subscript.kind) {
+    case Subscript::Kind::Ellipsis: axis = x.rank() - taken; break;
+    case Subscript::Kind::NewAxis:
+      x.lengths.insert(x.lengths.begin() + at, Length::of(1));
+      x.axes.insert(x.axes.begin() + at, "");
+      ++axis;
+      break;
+    case Subscript::Kind::Slice:
+      if (subscript.start || subscript.stop || subscript.step)
+        x.lengths[axis] = Length::open();
+      ++axis;
+      --taken;
+      break;
+    case Subscript::Kind::Index:
+      if (of(*subscript.index, env).kind != ShapeKind::Number)
+        return {}; // perhaps a tensor of indices
+      x.lengths.erase(x.lengths.begin() + at);
+      x.axes.erase(x.axes.begin() + at);
+      --taken;
+      break;
+    }
+  }
+  return x;
+}
+
+} // namespace peftc::sema
