@@ -92,7 +92,8 @@ json attachesOf(ModuleOp module, const EmitInfo &info, json &merge) {
       merge["sites"].push_back({{"site", place}, {"attach", attach.index}, {"reason", reason}});
     }
     attaches.push_back({{"index", attach.index}, {"name", attach.name}, {"text", attach.text}, {"sites", attach.sites},
-                        {"params", params[attach.index]}, {"merge", no == 0 ? "yes" : yes == 0 ? "no" : "partly"}});
+                        {"params", params[attach.index]}, {"merge", no == 0 ? "yes" : yes == 0 ? "no" : "partly"},
+                        {"changes_at_init", attach.changesAtInit ? json(*attach.changesAtInit) : json()}});
   }
   return attaches;
 }
