@@ -5,6 +5,8 @@
 #include <cstring>
 #include <fcntl.h>
 #include <filesystem>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace peftrt {
@@ -19,9 +21,20 @@ namespace {
 } // namespace
 
 AtomicFile::AtomicFile(const std::string &path) : path_(path), partial_(path + ".partial") {
-  file_ = ::open(partial_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  if (file_ < 0)
-    failWrite(path_, errno);
+  // Locked, so that two processes that write the same file do not mix; a lock on a file that was renamed meanwhile is no lock.
+  for (;;) {
+    file_ = ::open(partial_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+    if (file_ < 0)
+      failWrite(path_, errno);
+    struct stat locked, named;
+    const bool free = ::flock(file_, LOCK_EX | LOCK_NB) == 0;
+    if (free && ::fstat(file_, &locked) == 0 && ::stat(partial_.c_str(), &named) == 0 && locked.st_ino == named.st_ino && ::ftruncate(file_, 0) == 0)
+      return;
+    ::close(file_);
+    file_ = -1;
+    if (!free)
+      throw RuntimeError("R0121", "another process writes `" + path_ + "`", "wait for it, or give another name");
+  }
 }
 
 AtomicFile::~AtomicFile() {
@@ -47,14 +60,10 @@ void AtomicFile::write(const void *bytes, uint64_t size) {
 void AtomicFile::commit() {
   if (::fsync(file_) != 0)
     failWrite(path_, errno);
-  const int closed = ::close(file_);
-  const int failure = errno;
+  if (::rename(partial_.c_str(), path_.c_str()) != 0)
+    failWrite(path_, errno);
+  ::close(file_); // only now: closing gives the lock up
   file_ = -1;
-  if (closed != 0 || ::rename(partial_.c_str(), path_.c_str()) != 0) {
-    const int reason = closed != 0 ? failure : errno;
-    ::unlink(partial_.c_str());
-    failWrite(path_, reason);
-  }
   syncFolder(std::filesystem::path(path_).parent_path().string());
 }
 

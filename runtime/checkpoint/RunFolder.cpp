@@ -67,6 +67,11 @@ json readJson(const std::string &path) {
 
 } // namespace
 
+RunFolder::RunFolder(std::string path) : path_(std::move(path)) {
+  while (path_.size() > 1 && path_.back() == '/')
+    path_.pop_back();
+}
+
 RunFolder::~RunFolder() {
   if (lock_ >= 0)
     ::close(lock_);

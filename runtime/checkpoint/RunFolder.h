@@ -38,7 +38,7 @@ struct LastCheckpoint {
 
 class RunFolder {
 public:
-  explicit RunFolder(std::string path) : path_(std::move(path)) {}
+  explicit RunFolder(std::string path);
   RunFolder(RunFolder &&other) noexcept : path_(std::move(other.path_)), lock_(other.lock_) { other.lock_ = -1; }
   RunFolder(const RunFolder &) = delete;
   ~RunFolder();

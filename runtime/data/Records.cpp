@@ -26,6 +26,10 @@ std::string_view nextLine(std::string_view &rest) {
   return line;
 }
 
+const char *rowHelp(std::string_view line) {
+  return line[line.find_first_not_of(" \t")] == '[' ? "each line is one JSON object; of a list make lines: jq -c '.[]' FILE > rows.jsonl" : "each line is one JSON object: {\"text\": \"…\", \"label\": \"…\"}";
+}
+
 int64_t readJsonLines(const std::string &path, std::string_view rest, const Visit &visit) {
   int64_t lineNumber = 0, rows = 0;
   while (!rest.empty()) {
@@ -39,10 +43,10 @@ int64_t readJsonLines(const std::string &path, std::string_view rest, const Visi
     try {
       row = json::parse(line.begin(), line.end());
     } catch (const json::parse_error &error) {
-      throw RuntimeError("R0131", at(path, lineNumber) + "not JSON, from column " + std::to_string(error.byte), "each line is one JSON object: {\"text\": \"…\", \"label\": \"…\"}");
+      throw RuntimeError("R0131", at(path, lineNumber) + "not JSON, from column " + std::to_string(error.byte), rowHelp(line));
     }
     if (!row.is_object())
-      throw RuntimeError("R0131", at(path, lineNumber) + "a JSON " + row.type_name() + ", not an object", "each line is one JSON object: {\"text\": \"…\", \"label\": \"…\"}");
+      throw RuntimeError("R0131", at(path, lineNumber) + "a JSON " + row.type_name() + ", not an object", rowHelp(line));
     visit(lineNumber, row);
     ++rows;
   }

@@ -91,7 +91,12 @@ int runHelper(const TokenizerOptions &options, const std::string &tokenizer, int
 /// A folder that goes when this object goes.
 struct WorkFolder {
   std::string path;
-  explicit WorkFolder(std::string p) : path(std::move(p)) { makeFolder(path); }
+  /// A new one; `stem` is the beginning of its path.
+  explicit WorkFolder(const std::string &stem) : path(stem + ".XXXXXX") {
+    makeFolder(fs::path(stem).parent_path().string());
+    if (!::mkdtemp(path.data()))
+      throw RuntimeError("R0117", "cannot make the folder `" + path + "`: " + std::strerror(errno), "XDG_CACHE_HOME names another place for the cache");
+  }
   ~WorkFolder() {
     std::error_code ignored;
     fs::remove_all(path, ignored);
@@ -109,7 +114,7 @@ TokenTable tokenize(const std::vector<std::string> &texts, const std::string &mo
   TokenTable table;
   if (openTable(path, rows, table, truncated))
     return table;
-  const WorkFolder work(path + "." + std::to_string(::getpid()));
+  const WorkFolder work(path);
   const std::string input = work.path + "/rows", output = work.path + "/tokens", log = work.path + "/log";
   {
     AtomicFile file(input);

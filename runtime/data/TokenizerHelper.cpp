@@ -25,6 +25,9 @@ def main(tokenizer_path, max_length, out):
     tokenizer = Tokenizer.from_file(tokenizer_path)
     tokenizer.no_padding()
     if int(max_length) > 0:
+        special = tokenizer.num_special_tokens_to_add(False)
+        if special >= int(max_length):
+            sys.exit(f"max_length = {max_length} leaves no room beside {special} special tokens")
         tokenizer.enable_truncation(int(max_length))
     else:
         tokenizer.no_truncation()

@@ -29,12 +29,13 @@ const OptionSpec *find(const ModeSpec &mode, const std::string &name) {
   return nullptr;
 }
 
-[[noreturn]] void failUnknown(const ModeSpec &mode, const std::string &name) {
+/// `word` as it was written, `name` without dashes.
+[[noreturn]] void failUnknown(const ModeSpec &mode, const std::string &word, const std::string &name) {
   std::vector<std::string> known;
   for (const OptionSpec &option : mode.options)
     known.push_back(option.name);
   const std::string close = nearest(name, known);
-  throw UsageError{"`" + mode.name + "` has no option --" + name, close.empty() ? "see `" + mode.name + " --help`" : "did you mean --" + close + "?"};
+  throw UsageError{"`" + mode.name + "` has no option " + word, close.empty() ? "see `" + mode.name + " --help`" : "did you mean --" + close + "?"};
 }
 
 } // namespace
@@ -54,6 +55,10 @@ Arguments Arguments::parse(const ModeSpec &mode, const std::vector<std::string> 
   for (size_t index = 0; index < words.size(); ++index) {
     const std::string &word = words[index];
     if (word.rfind("--", 0) != 0) {
+      if (word.size() > 1 && word[0] == '-')
+        failUnknown(mode, word, word.substr(1));
+      if (word.empty())
+        throw UsageError{"a word is empty", "a variable of the shell that has no value?"};
       if (mode.words.empty() || !arguments.word_.empty())
         throw UsageError{"unexpected word `" + word + "`", "see `" + mode.name + " --help`"};
       arguments.word_ = word;
@@ -63,7 +68,7 @@ Arguments Arguments::parse(const ModeSpec &mode, const std::vector<std::string> 
     const std::string name = word.substr(2, equals == std::string::npos ? equals : equals - 2);
     const OptionSpec *option = find(mode, name);
     if (!option)
-      failUnknown(mode, name);
+      failUnknown(mode, "--" + name, name);
     const bool isSwitch = option->value.empty(), optionalValue = option->value.rfind("[=", 0) == 0;
     std::string value;
     if (equals != std::string::npos) {
@@ -75,6 +80,8 @@ Arguments Arguments::parse(const ModeSpec &mode, const std::vector<std::string> 
         throw UsageError{"--" + name + " needs a value", "--" + name + " " + option->value};
       value = words[++index];
     }
+    if (value.empty() && !isSwitch && !(optionalValue && equals == std::string::npos))
+      throw UsageError{"the value of --" + name + " is empty", "a variable of the shell that has no value?"};
     if (!option->many && arguments.has(name))
       throw UsageError{"--" + name + " is given twice", ""};
     arguments.values_[name].push_back(value);

@@ -9,9 +9,11 @@ namespace {
 
 int eval(Bundle bundle, const Arguments &arguments, const Surroundings &surroundings) {
   const std::string data = arguments.need("data");
-  const auto session = openSession(std::move(bundle), trainedSessionOptions(arguments, surroundings));
+  const SessionOptions options = trainedSessionOptions(arguments, surroundings);
+  const auto session = openSession(std::move(bundle), options);
   const Dataset dataset = session->read(data);
   reportTruncation(dataset, session->options.maxLength);
+  reportUntrained(options);
   const Evaluation evaluation = evaluate(*session, dataset);
   if (arguments.has("json")) {
     nlohmann::json report = {{"rows", evaluation.rows}, {"tokens", evaluation.tokens}, {"truncated", evaluation.truncated}, {"seconds", evaluation.seconds}};

@@ -71,7 +71,9 @@ int merge(Bundle bundle, const Arguments &arguments, const Surroundings &surroun
     throw RuntimeError("R0202", why, "predict and eval run it unmerged");
   if (fs::exists(fs::symlink_status(out)) && !(fs::is_directory(out) && fs::is_empty(out)))
     throw RuntimeError("R0118", "`" + out + "` exists", "give another --out, or remove it");
-  const auto session = openSession(std::move(bundle), trainedSessionOptions(arguments, surroundings));
+  const SessionOptions options = trainedSessionOptions(arguments, surroundings);
+  const auto session = openSession(std::move(bundle), options);
+  reportUntrained(options);
   const std::string partial = out + ".partial-" + std::to_string(::getpid());
   try {
     makeFolder(partial);

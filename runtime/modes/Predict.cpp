@@ -45,7 +45,7 @@ void writeLines(const std::string &out, const std::vector<std::string> &lines) {
     for (const std::string &line : lines)
       whole = whole && std::fwrite(line.data(), 1, line.size(), stdout) == line.size();
     if (!whole || std::fflush(stdout) != 0)
-      throw RuntimeError("R0117", "cannot write to standard output", "");
+      throw RuntimeError("R0117", "cannot write to standard output", "it is closed, or its disk is full");
     return;
   }
   AtomicFile file(out);
@@ -64,6 +64,7 @@ int predict(Bundle bundle, const Arguments &arguments, const Surroundings &surro
     refuseInputAsOutput(out, data, options, session->modelPath);
   const Dataset dataset = session->read(data, /*targets=*/false);
   reportTruncation(dataset, session->options.maxLength);
+  reportUntrained(options);
   const bool merged = !arguments.has("unmerged") && whyNotMergeable(session->manifest()).empty();
   std::optional<ParameterStore> store;
   std::unique_ptr<Executor> executor;

@@ -42,6 +42,8 @@ constexpr const char *kMemoryHelp = "a smaller batch or max_length needs less: -
 
 int dispatch(Bundle (*openBundle)(const std::string &), std::vector<std::string> words, const Surroundings &surroundings) {
   std::string bundlePath;
+  if (words.size() == 1 && words[0] == "--bundle")
+    throw UsageError{"--bundle needs a value", "--bundle FILE_OR_FOLDER MODE …"};
   if (words.size() >= 2 && words[0] == "--bundle") {
     bundlePath = words[1];
     words.erase(words.begin(), words.begin() + 2);
@@ -49,6 +51,10 @@ int dispatch(Bundle (*openBundle)(const std::string &), std::vector<std::string>
   if (words.empty() || words[0] == "--help" || words[0] == "-h" || words[0] == "help") {
     printUsage(words.empty() ? stderr : stdout);
     return words.empty() ? 2 : 0;
+  }
+  if (words[0] == "--version") {
+    std::printf("trainer of peftc %s\n", openBundle(bundlePath).manifest.at("compiler").get<std::string>().c_str());
+    return 0;
   }
   const std::string name = words[0];
   words.erase(words.begin());
@@ -78,7 +84,10 @@ int runTrainer(Bundle (*openBundle)(const std::string &), const std::vector<std:
   std::signal(SIGBUS, onBusError);
   const at::NoGradGuard noAutograd; // gradients come from the compiler
   try {
-    return dispatch(openBundle, words, surroundings);
+    const int code = dispatch(openBundle, words, surroundings);
+    if (std::fflush(stdout) != 0 || std::ferror(stdout))
+      throw RuntimeError("R0117", "cannot write to standard output", "it is closed, or its disk is full");
+    return code;
   } catch (const UsageError &error) {
     std::fprintf(stderr, "error: %s\n", error.message.c_str());
     if (!error.help.empty())

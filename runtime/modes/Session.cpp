@@ -4,6 +4,7 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <algorithm>
+#include <cstdio>
 #include <filesystem>
 
 namespace peftrt {
@@ -236,6 +237,11 @@ SessionOptions sessionOptionsOf(const Arguments &arguments, const Surroundings &
   if (arguments.has("threads"))
     at::set_num_threads(static_cast<int>(arguments.integer("threads", 1, 1, kMostThreads)));
   return options;
+}
+
+void reportUntrained(const SessionOptions &options) {
+  if (options.run.empty() && options.adapter.empty())
+    std::fprintf(stderr, "note: neither RUN nor --init is given: the parameters are as they were initialised\n");
 }
 
 SessionOptions trainedSessionOptions(const Arguments &arguments, const Surroundings &surroundings) {

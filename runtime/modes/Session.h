@@ -56,6 +56,8 @@ std::unique_ptr<Session> openSession(Bundle bundle, const SessionOptions &option
 /// --model, --init, --reference, --threads: what the modes share.
 std::vector<OptionSpec> sessionOptions();
 SessionOptions sessionOptionsOf(const Arguments &arguments, const Surroundings &surroundings);
+/// Says on stderr that the parameters are not trained, if neither RUN nor --init was given.
+void reportUntrained(const SessionOptions &options);
 /// For modes that read what was trained: RUN's adapter, or --init FILE, or the initial parameters; with --set.
 SessionOptions trainedSessionOptions(const Arguments &arguments, const Surroundings &surroundings);
 

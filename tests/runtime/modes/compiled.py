@@ -1,8 +1,10 @@
 """A real trainer for tests: a tiny random BERT, a tokenizer of 90 words, rows, and a spec compiled for them."""
+import ctypes
 import hashlib
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -12,7 +14,14 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.a
 sys.path.insert(0, os.path.join(ROOT, "tests", "compiler"))
 import tiny_bert
 
+import torch  # its LibTorch is the runtime's
+
+os.environ["OMP_NUM_THREADS"] = "1"  # on a busy machine two threads of tiny steps wait for each other most of the time
+torch.set_num_threads(1)             # for the forked
+
 BIN = os.path.join(os.environ["PEFT_BUILD"], "bin")
+RUNTIME_LIB = os.path.join(os.environ["PEFT_BUILD"], "lib", "libpeft-runtime.so")
+RUNTIME = ctypes.CDLL(RUNTIME_LIB)
 LABELS = "xyz"
 SPEC = """use peft.methods.{lora}
 
@@ -63,6 +72,23 @@ def tree(folder):
     return found
 
 
+def run_and_leave(words, out, err, env, preexec_fn):
+    """In a forked child: the command by the runtime's entry point, then the end of the process."""
+    try:
+        signal.alarm(120)
+        os.dup2(out.fileno(), 1)
+        os.dup2(err.fileno(), 2)
+        os.environ.clear()
+        os.environ.update(env)
+        if preexec_fn:
+            preexec_fn()
+        status = RUNTIME.peftRuntimeMain(len(words), (ctypes.c_char_p * (len(words) + 1))(*[word.encode() for word in words], None))
+        ctypes.CDLL(None).fflush(None)
+        os._exit(status)
+    finally:
+        os._exit(99)
+
+
 class TrainerTest(unittest.TestCase):
     """A scratch folder with `model`, `trainer`, train.jsonl and valid.jsonl; one for all tests of a class."""
 
@@ -76,8 +102,7 @@ class TrainerTest(unittest.TestCase):
         cls.program = cls.compile("trainer")
         cls.train_rows = write_rows(cls.path("train.jsonl"), 160, 1)
         cls.valid_rows = write_rows(cls.path("valid.jsonl"), 24, 2)
-        # One thread: on a busy machine two threads of tiny steps wait for each other most of the time.
-        cls.environment = dict(os.environ, OMP_NUM_THREADS="1", PEFT_PYTHON=sys.executable, XDG_CACHE_HOME=cls.path("cache"))
+        cls.environment = dict(os.environ, PEFT_PYTHON=sys.executable, XDG_CACHE_HOME=cls.path("cache"))
 
     @classmethod
     def tearDownClass(cls):
@@ -95,8 +120,19 @@ class TrainerTest(unittest.TestCase):
         subprocess.run([BIN + "/peftc", source, "--model", cls.model, "-o", cls.path(name), "--bundle", cls.path(name + ".bundle"), "--runner", BIN + "/peft-runner"], check=True)
         return cls.path(name)
 
-    def run_trainer(self, *words, program=None, **options):
-        return subprocess.run([program or self.program, *words], capture_output=True, text=True, timeout=120, **{"env": self.environment, **options})
+    def run_trainer(self, *words, program=None, spawn=False, env=None, preexec_fn=None):
+        """A forked process that has LibTorch loaded runs the command, which saves most of its time; `spawn`: the trainer's own file."""
+        program, env = program or self.program, env or self.environment
+        if spawn:
+            return subprocess.run([program, *words], capture_output=True, text=True, timeout=120, env=env, preexec_fn=preexec_fn)
+        words = ["peft-runner", *(words if words[:1] == ("--bundle",) else ("--bundle", program, *words))]
+        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+            child = os.fork()
+            if child == 0:
+                run_and_leave(words, out, err, env, preexec_fn)
+            status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+            texts = [(file.seek(0), file.read().decode())[1] for file in (out, err)]
+        return subprocess.CompletedProcess(words, status, *texts)
 
     def trainer(self, *words, code=0, **options):
         done = self.run_trainer(*words, **options)

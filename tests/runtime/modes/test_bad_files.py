@@ -4,7 +4,9 @@ import json
 import os
 import shutil
 import struct
+import subprocess
 import sys
+import time
 import unittest
 
 import torch
@@ -120,6 +122,17 @@ class BadFiles(compiled.TrainerTest):
                         file.write(changed)
                 self.refused("R0111", "model.safetensors", *self.eval("--model", self.changed_model(write)))
 
+    def test_checkpoint_cut_short_in_training(self):
+        model = self.changed_model(lambda folder: None)
+        process = subprocess.Popen([self.program, "train", "--data", self.train_rows, "--model", model, "--out", self.path("cut_run"), "--epochs", "100000"], stderr=subprocess.PIPE, text=True, env=self.environment)
+        while process.poll() is None and not os.path.exists(self.path("cut_run/last")):
+            time.sleep(0.01)
+        os.truncate(model + "/model.safetensors", 4096)
+        said = process.communicate(timeout=60)[1]
+        self.assertEqual(process.returncode, 1, said)
+        self.assertIn("error[R0111]: a file was cut short while it was read", said)
+        load_file(self.path("cut_run/last/adapter.safetensors"))
+
     # ---- adapter files ----
 
     def test_adapter_files(self):
@@ -157,7 +170,7 @@ class BadFiles(compiled.TrainerTest):
         size = os.path.getsize(self.program)
         for kept in (100_000, runner // 2, runner - 1, runner, runner + 100, (runner + size) // 2, size - 33, size - 1):
             with self.subTest(kept):
-                self.refused("R0104", "cut short", "info", program=self.copy_of(self.program, "cut", lambda b: b[:kept]))
+                self.refused("R0104", "cut short", "info", program=self.copy_of(self.program, "cut", lambda b: b[:kept]), spawn=True)
 
     def test_trainers_that_changed(self):
         def flipped(place):
@@ -202,26 +215,26 @@ class BadFiles(compiled.TrainerTest):
                 self.refused(code, text, *changed(name, change), program=runner)
         os.remove(self.path("bundle/plan.json"))
         self.refused("R0110", "plan.json", "--bundle", self.path("bundle"), *self.eval(), program=runner)
-        self.refused("R0104", "holds no bundle", "info", program=runner)
+        self.refused("R0104", "holds no bundle", "info", program=runner, spawn=True)
         self.refused("R0104", "holds no bundle", "--bundle", self.valid_rows, "info", program=runner)
         self.refused("R0110", "cannot open", "--bundle", self.path("nowhere"), "info", program=runner)
-        self.trainer("--bundle", self.program, *self.eval(), program=runner)
+        self.trainer("--bundle", self.program, *self.eval(), program=runner, spawn=True)
 
     # ---- what a trainer needs of the machine ----
 
     def test_libtorch(self):
         found = os.path.join(os.path.dirname(torch.__file__), "lib")
         environment = dict(self.environment, PEFT_TORCH_LIB=self.path("nowhere"))
-        self.refused("R0105", ["PEFT_TORCH_LIB names a folder without libtorch_cpu.so", f"pip install torch=={torch.__version__.split('+')[0]}"], "info", env=environment)
+        self.refused("R0105", ["PEFT_TORCH_LIB names a folder without libtorch_cpu.so", f"pip install torch=={torch.__version__.split('+')[0]}"], "info", env=environment, spawn=True)
         os.makedirs(self.path("lib"))
         for name in ("libc10.so", "libtorch_cpu.so"):
             with open(self.path("lib/" + name), "w") as file:
                 file.write("no library")
-        self.refused("R0105", ["LibTorch cannot be loaded", "PEFT_TORCH_LIB="], "info", env=dict(environment, PEFT_TORCH_LIB=self.path("lib")))
+        self.refused("R0105", ["LibTorch cannot be loaded", "PEFT_TORCH_LIB="], "info", env=dict(environment, PEFT_TORCH_LIB=self.path("lib")), spawn=True)
         # Removed since it was built: the recorded folder is another
         lost = self.copy_of(self.program, "lost", lambda b: b.replace(found.encode(), found.encode()[:-3] + b"bil"))
-        self.refused("R0105", ["LibTorch cannot be loaded: libc10.so: cannot open shared object file", "install it: "], "info", program=lost)
-        self.trainer("info", program=lost, env=dict(environment, PEFT_TORCH_LIB=found))
+        self.refused("R0105", ["LibTorch cannot be loaded: libc10.so: cannot open shared object file", "install it: "], "info", program=lost, spawn=True)
+        self.trainer("info", program=lost, env=dict(environment, PEFT_TORCH_LIB=found), spawn=True)
 
     def test_tokenizers(self):
         rows = ["eval", "--data", self.text_rows]
@@ -242,6 +255,8 @@ class BadFiles(compiled.TrainerTest):
         done = self.run_trainer(*rows, "--set", "run.max_length=9", env=dict(cold, PEFT_PYTHON="/nonexistent/python"))
         self.assertEqual((done.returncode, done.stderr[:13]), (1, "error[R0140]:"))
         self.assertIn("pip install tokenizers", done.stderr)
+        done = self.run_trainer(*rows, "--set", "run.max_length=2", env=cold)
+        self.assertEqual((done.returncode, done.stderr.splitlines()[0]), (1, "error[R0141]: the tokenizers helper failed (status 1): max_length = 2 leaves no room beside 2 special tokens"))
         # words that the model's table has no row for
         larger = self.changed_model(lambda folder: compiled.write_tokenizer(folder, words=200))
         with open(self.path("far.jsonl"), "w") as file:

@@ -24,6 +24,7 @@ ROWS = [
     ("blanks.jsonl", GOOD + "\n\n" + "{'text': 'x'}\n", "R0131", "blanks.jsonl:4: "),
     ("two.jsonl", GOOD.strip() + " " + GOOD, "R0131", "two.jsonl:1: "),
     ("list.jsonl", "[1, 2]\n", "R0131", "a JSON array, not an object"),
+    ("pretty.json", "[\n  {}\n]\n", "R0131", ["pretty.json:1: not JSON", "jq -c '.[]'"]),
     ("surrogate.jsonl", '{"text": "\\ud800", "label": "x"}\n', "R0131", "surrogate.jsonl:1: "),
     ("latin.jsonl", GOOD.encode() + b'{"text": "caf\xe9", "label": "x"}\n', "R0132", "latin.jsonl:2: byte 14 of the line is not UTF-8"),
     ("utf16.jsonl", GOOD.encode("utf-16"), "R0132", "utf16.jsonl:1: byte 1"),
@@ -76,6 +77,9 @@ USAGE = [
     ("train --data a --out b --epochs 2 --set run.epochs=3", "run.epochs is given twice"),
     ("train --data a --out b --set run.clip=2 --set run.clip=3", "run.clip is given twice"),
     ("predict --data a --json", "--json needs --out"),
+    ("eval -json --data a", "did you mean --json?"),
+    ("eval --data=", "the value of --data is empty"),
+    ("eval --data a --reference=", "the value of --reference is empty"),
 ]
 
 OPTIONS = [
@@ -98,11 +102,6 @@ OPTIONS = [
 
 def no_file_above(limit):
     return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-
-
-def outside(environment):
-    """The limit counts the runtime's memory file too: load it from where it was built."""
-    return dict(environment, PEFT_RUNTIME_LIB=os.path.join(os.environ["PEFT_BUILD"], "lib", "libpeft-runtime.so"))
 
 
 class BadInput(compiled.TrainerTest):
@@ -173,6 +172,11 @@ class BadInput(compiled.TrainerTest):
                 self.assertIn(text, done.stderr)
                 self.assertEqual(done.stdout, "")
 
+    def test_a_variable_of_the_shell_without_a_value(self):
+        self.assertIn("a word is empty", self.trainer("eval", "", "--data", self.valid_rows, code=2).stderr)
+        self.assertIn("parameters are as they were initialised", self.trainer("eval", "--data", self.valid_rows).stderr)
+        self.assertNotIn("initialised", self.trainer("eval", self.path("run"), "--data", self.valid_rows).stderr)
+
     def test_options(self):
         for setting, text in OPTIONS:
             with self.subTest(setting):
@@ -190,27 +194,29 @@ class BadInput(compiled.TrainerTest):
         self.refused("R0118", "exists", "merge", run, "--out", self.model)
         self.refused("R0118", "exists", "merge", run, "--out", run)
         for mode in ("predict", "inspect"):
-            for out in (rows, self.program, run + "/adapter.safetensors", run + "/run.json", self.model + "/model.safetensors", self.model + "/new.jsonl", run):
+            self.refused("R0118", "a file that this command reads", mode, run, "--data", rows, "--out", self.program, spawn=True)
+            for out in (rows, run + "/adapter.safetensors", run + "/run.json", self.model + "/model.safetensors", self.model + "/new.jsonl", run):
                 self.refused("R0118", "`" + out + "`", mode, run, "--data", rows, "--out", out)
         os.symlink(rows, self.path("link"))
         self.refused("R0118", "a file that this command reads", "predict", run, "--data", rows, "--out", self.path("link"))
 
     def test_outputs_that_cannot_be_written(self):
-        rows = self.valid_rows
-        self.refused("R0117", "No such file", "predict", "--data", rows, "--out", self.path("no/such/folder"))
-        for mode, flags in (("train", ["--data", rows]), ("merge", [])):
+        run, rows = self.path("run"), self.valid_rows
+        self.refused("R0117", "No such file", "predict", run, "--data", rows, "--out", self.path("no/such/folder"))
+        for mode, flags in (("train", ["--data", rows]), ("merge", [run])):
             self.refused("R0117", "cannot make the folder", mode, *flags, "--out", rows + "/below")
         if os.geteuid() != 0:
             os.makedirs(self.path("closed"), mode=0o555)
             self.refused("R0117", "Permission denied", "train", "--data", rows, "--out", self.path("closed/run"))
-        with open("/dev/full", "w") as full:
-            done = subprocess.run([self.program, "predict", "--data", rows], stdout=full, stderr=subprocess.PIPE, text=True, env=self.environment)
-        self.assertEqual((done.returncode, done.stderr[:13]), (1, "error[R0117]:"))
+        for words in (["predict", "--data", rows], ["eval", "--data", rows, "--json"], ["info"]):
+            with open("/dev/full", "w") as full:
+                done = subprocess.run([self.program, *words], stdout=full, stderr=subprocess.PIPE, text=True, env=self.environment)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("error[R0117]: cannot write to standard output", done.stderr)
 
     def test_disk_full(self):
         """A file size limit fails a write as a full disk does."""
-        self.refused("R0106", "into memory", "info", preexec_fn=no_file_above(100))
-        self.environment = outside(self.environment)
+        self.refused("R0106", "into memory", "info", preexec_fn=no_file_above(100), spawn=True)
         run, rows = self.path("run"), self.valid_rows
         self.refused("R0117", "cannot write", "predict", run, "--data", rows, "--out", self.path("p.jsonl"), preexec_fn=no_file_above(100))
         self.refused("R0117", "cannot write", "inspect", run, "--data", rows, "--out", self.path("i.safetensors"), preexec_fn=no_file_above(100))
@@ -221,8 +227,7 @@ class BadInput(compiled.TrainerTest):
         self.assertEqual(os.listdir(self.path("full/peftc/tokens")), [])
 
     def test_disk_full_in_training(self):
-        self.environment = outside(self.environment)
-        fresh = ["--data", self.train_rows, "--valid", self.valid_rows, "--epochs", "15", "--save-every", "2"]
+        fresh = ["--data", self.train_rows, "--valid", self.valid_rows, "--epochs", "15", "--save-every", "4"]
         self.trainer("train", "--out", self.path("roomy"), *fresh)
         largest = os.path.getsize(self.path("roomy/last/optimizer.safetensors"))
         self.assertLess(largest + 1000, os.path.getsize(self.path("roomy/metrics.jsonl")))
