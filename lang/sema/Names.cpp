@@ -1,6 +1,7 @@
-// Names: a walk over every body with the scope that it is evaluated in.
+// Names: declarations and statements of files; what stands in bodies is in BodyNames.cpp.
 #include "lang/sema/Names.h"
 #include "lang/sema/Arguments.h"
+#include "lang/sema/BodyNames.h"
 #include "lang/sema/Literals.h"
 #include <algorithm>
 
@@ -9,9 +10,9 @@ namespace {
 using namespace ast;
 using diag::Kind;
 
-class Walker {
+class Walker : BodyNames {
 public:
-  Walker(const Spec &spec, diag::Engine &diags) : spec(spec), diags(diags), network(spec) {}
+  Walker(const Spec &spec, const Network &network, diag::Engine &diags) : BodyNames(spec, diags), network(network) {}
 
   void file(const File &file) {
     Visible top(spec.scopes.at(file.source));
@@ -135,31 +136,6 @@ private:
     }
   }
 
-  /// `adamw`, `adamw(…)`: one of a table of declarations, and its arguments.
-  template <typename T> void choice(const Expr &use, const std::map<std::string, T> &table, Visible &top) {
-    auto *call = use.as<CallExpr>();
-    const Expr &callee = call ? *call->callee : use;
-    auto *name = callee.as<NameExpr>();
-    if (name && !table.count(name->name)) {
-      std::vector<std::string> known;
-      for (const auto &[key, value] : table)
-        known.push_back(key);
-      unknown(name->name, name->range, known, top);
-    }
-    if (call)
-      arguments(call->args, {}, top);
-    static const std::vector<Argument> none;
-    if (name && table.count(name->name))
-      checkArguments(signatureOf(*table.at(name->name)), call ? call->args : none, name->range, top, diags);
-  }
-
-  /// `attach lora to …`: a method that is named without a call is given nothing.
-  void method(const Expr &use, Visible &scope) {
-    expr(use, scope);
-    if (auto *name = use.as<NameExpr>(); name && !scope.hasLocal(name->name) && scope.declared().methods.count(name->name))
-      checkArguments(signatureOf(*scope.declared().methods.at(name->name)), {}, name->range, scope, diags);
-  }
-
   void optimizerFields(const Expr &use, const OptimizerGroup &group, const Visible &top) {
     auto *call = use.as<CallExpr>();
     auto *name = (call ? *call->callee : use).as<NameExpr>();
@@ -204,295 +180,14 @@ private:
       clause(nullptr, method.body);
   }
 
-  void kinds(const std::vector<Ident> &names, const Visible &top) {
-    for (const Ident &name : names)
-      if (name.text != "module" && !top.declared().kinds.count(name.text)) {
-        std::vector<std::string> known;
-        for (const auto &[key, kind] : top.declared().kinds)
-          known.push_back(key);
-        unknown(name.text, name.range, known, top);
-      }
-  }
-
-  void parameters(const std::vector<Parameter> &params, Visible &scope) {
-    for (const Parameter &param : params) {
-      if (param.type)
-        typeName(*param.type, scope);
-      if (param.type && param.defaultValue)
-        checkLiteral(param.name.text, *param.type, *param.defaultValue, &scope.declared(), diags);
-      if (param.defaultValue && !isAxisWord(param.name.text, *param.defaultValue))
-        expr(*param.defaultValue, scope);
-      scope.add(param.name.text);
-    }
-  }
-
-  void typeName(const TypeExpr &type, const Visible &scope) {
-    if (type.isTensor)
-      return;
-    if (type.element)
-      typeName(*type.element, scope);
-    if (!type.methodKind.empty())
-      kinds({{type.methodKind, type.range}}, scope);
-    else if (!type.name.empty() && std::find(typeNames().begin(), typeNames().end(), type.name) == typeNames().end())
-      unknown(type.name, type.range, typeNames(), scope);
-  }
-
-  // ---- statements of bodies ----------------------------------------------------------------------------------------
-
-  void block(const Block &body, Visible &scope) {
-    for (const StmtPtr &stmt : body)
-      statement(*stmt, scope);
-  }
-  void let(const LetStmt &stmt, Visible &scope) {
-    expr(*stmt.value, scope);
-    for (const Ident &name : stmt.names)
-      scope.add(name.text);
-  }
-  void type(const std::unique_ptr<TypeExpr> &type, Visible &scope) {
-    if (!type)
-      return;
-    Visible inner(scope);
-    inner.add({"seq", "keys"});
-    for (const ExprPtr &dim : type->dims)
-      expr(*dim, inner);
-  }
-  void optional(const ExprPtr &value, Visible &scope) {
-    if (value)
-      expr(*value, scope);
-  }
-
-  void statement(const Stmt &stmt, Visible &scope) {
-    if (auto *s = stmt.as<LetStmt>()) {
-      let(*s, scope);
-    } else if (auto *s = stmt.as<ParamStmt>()) {
-      type(s->type, scope);
-      optional(s->init, scope);
-      scope.add(s->name.text);
-    } else if (auto *s = stmt.as<InputStmt>()) {
-      type(s->type, scope);
-      scope.add(s->name.text);
-    } else if (auto *s = stmt.as<WeightStmt>()) {
-      type(s->type, scope);
-      optional(s->init, scope);
-      if (s->checkpoint)
-        optional(s->checkpoint->name, scope);
-      scope.add(s->name.text);
-    } else if (auto *s = stmt.as<BindStmt>()) {
-      expr(*s->value, scope);
-      scope.add(s->name.text);
-    } else if (auto *s = stmt.as<RewireStmt>()) {
-      if (auto *member = s->target->as<MemberExpr>())
-        expr(*member->object, scope);
-      expr(*s->value, scope);
-    } else if (auto *s = stmt.as<SampleStmt>()) {
-      sample(*s->distribution, scope);
-      scope.add(s->name.text);
-    } else if (auto *s = stmt.as<IfStmt>()) {
-      expr(*s->condition, scope);
-      block(s->thenBody, scope); // compile-time: bindings of the branch taken stay visible
-      block(s->elseBody, scope);
-    } else if (auto *s = stmt.as<ForStmt>()) {
-      expr(*s->over, scope);
-      scope.add(s->variable.text);
-      block(s->body, scope);
-    } else if (auto *s = stmt.as<AttachStmt>()) {
-      method(*s->method, scope);
-      selector(s->selector, scope);
-    } else if (auto *s = stmt.as<TrainStmt>()) {
-      selector(s->selector, scope);
-    } else if (auto *s = stmt.as<DimStmt>()) {
-      expr(*s->value, scope);
-      scope.add(s->name.text);
-    } else if (auto *s = stmt.as<RequireStmt>()) {
-      expr(*s->condition, scope);
-      optional(s->message, scope);
-    } else if (auto *s = stmt.as<ModuleStmt>()) {
-      module(*s, scope);
-    } else if (auto *s = stmt.as<CheckpointStmt>()) {
-      for (const Field &field : s->fields)
-        expr(*field.value, scope);
-    } else if (auto *s = stmt.as<RowStmt>()) {
-      row(*s, scope);
-    } else if (auto *s = stmt.as<MetricStmt>()) {
-      expr(*s->value, scope);
-    } else if (auto *s = stmt.as<StateStmt>()) {
-      optional(s->init, scope);
-      scope.add(s->name.text);
-    } else if (auto *s = stmt.as<LossStmt>()) {
-      expr(*s->value, scope);
-    }
-  }
-
-  void row(const RowStmt &stmt, Visible &scope) {
-    if (auto *call = stmt.encoder->as<CallExpr>())
-      arguments(call->args, {}, scope); // how a row is read is no function
-    scope.add(stmt.name.text);
-  }
-
-  /// A distribution's numbers, then the shape.
-  void sample(const Expr &distribution, Visible &scope) {
-    auto *call = distribution.as<CallExpr>();
-    if (!call)
-      return expr(distribution, scope);
-    expr(*call->callee, scope);
-    arguments(call->args, {}, scope);
-  }
-
-  void module(const ModuleStmt &stmt, Visible &scope) {
-    optional(stmt.over, scope);
-    Visible inner(scope);
-    if (stmt.variable)
-      inner.add(stmt.variable->text);
-    if (stmt.checkpoint)
-      optional(stmt.checkpoint->name, inner);
-    kinds(stmt.kinds, scope);
-    if (stmt.constructor)
-      choice(*stmt.constructor, scope.declared().modules, inner);
-    block(stmt.body, inner);
-    for (const Ident &name : stmt.names)
-      scope.add(name.text);
-  }
-
-  // ---- expressions -------------------------------------------------------------------------------------------------
-
-  static bool isAxisWord(const std::string &parameter, const Expr &value) {
-    return parameter == "axis" && value.as<NameExpr>();
-  }
-
-  /// The axis of a call may be said by its name in the shape, which is no value.
-  void arguments(const std::vector<Argument> &args, const std::vector<std::string> &names, Visible &scope) {
-    size_t place = 0;
-    for (const Argument &arg : args) {
-      std::string name = arg.name ? arg.name->text : place < names.size() ? names[place] : "";
-      place += !arg.name;
-      if (!isAxisWord(name, *arg.value))
-        expr(*arg.value, scope);
-    }
-  }
-
-  void path(const std::vector<SelectorPart> &parts, Visible &scope) {
-    for (const SelectorPart &part : parts) {
-      for (const ExprPtr *bound : {&part.index, &part.start, &part.stop, &part.step})
-        optional(*bound, scope);
-      for (const auto &alternative : part.alternatives)
-        path(alternative, scope);
-    }
-  }
-  void selector(const Selector &selector, Visible &scope) {
-    for (const auto &parts : selector.paths)
-      path(parts, scope);
-    for (const auto &parts : selector.except)
-      path(parts, scope);
-    if (!selector.where)
-      return;
-    Visible inner(scope);
-    inner.add({"kind", "name", "path", "index", "module"});
-    for (const auto &[name, kind] : scope.declared().kinds)
-      inner.add(name);
-    expr(*selector.where, inner);
-  }
-
-  void call(const CallExpr &call, Visible &scope) {
-    expr(*call.callee, scope);
-    optional(call.from, scope);
-    if (auto *get = call.callee->as<MemberExpr>(); get && get->member.text == "get" && !call.args.empty())
-      if (auto *key = call.args.front().value->as<StringExpr>(); key && key->texts.size() == 1)
-        runReads.insert(key->texts.front()); // of `run`, or harmlessly of a config
-    auto *name = call.callee->as<NameExpr>();
-    arguments(call.args, name ? scope.parameterNames(name->name) : std::vector<std::string>{}, scope);
-    if (!name || scope.hasLocal(name->name))
-      return; // a value or a module: what it takes shows when it is there
-    const Scope &declared = scope.declared();
-    if (auto it = declared.fns.find(name->name); it != declared.fns.end())
-      checkArguments(signatureOf(*it->second), call.args, name->range, scope, diags);
-    else if (auto *builtin = findBuiltin(name->name))
-      checkArguments(signatureOf(*builtin), call.args, name->range, scope, diags);
-    else if (auto method = declared.methods.find(name->name); method != declared.methods.end())
-      checkArguments(signatureOf(*method->second), call.args, name->range, scope, diags);
-  }
-
-  void expr(const Expr &value, Visible &scope) {
-    if (auto *e = value.as<NameExpr>()) {
-      this->name(*e, scope);
-    } else if (auto *e = value.as<StringExpr>()) {
-      for (const ExprPtr &hole : e->holes)
-        expr(*hole, scope);
-    } else if (auto *e = value.as<ListExpr>()) {
-      for (const ExprPtr &item : e->items)
-        expr(*item, scope);
-    } else if (auto *e = value.as<MemberExpr>()) {
-      expr(*e->object, scope);
-      if (auto *object = e->object->as<NameExpr>(); object && object->name == "run" && e->member.text != "get")
-        runReads.insert(e->member.text);
-    } else if (auto *e = value.as<CallExpr>()) {
-      call(*e, scope);
-    } else if (auto *e = value.as<IndexExpr>()) {
-      expr(*e->object, scope);
-      for (const Subscript &subscript : e->subscripts)
-        for (const ExprPtr *part : {&subscript.index, &subscript.start, &subscript.stop, &subscript.step})
-          optional(*part, scope);
-    } else if (auto *e = value.as<UnaryExpr>()) {
-      expr(*e->operand, scope);
-    } else if (auto *e = value.as<BinaryExpr>()) {
-      expr(*e->lhs, scope);
-      expr(*e->rhs, scope);
-    } else if (auto *e = value.as<IfExpr>()) {
-      expr(*e->condition, scope);
-      expr(*e->thenValue, scope);
-      expr(*e->elseValue, scope);
-    } else if (auto *e = value.as<LambdaExpr>()) {
-      Visible inner(scope);
-      for (const Ident &param : e->params)
-        inner.add(param.text);
-      expr(*e->body, inner);
-    } else if (auto *e = value.as<ComprehensionExpr>()) {
-      expr(*e->over, scope);
-      Visible inner(scope);
-      inner.add(e->variable.text);
-      expr(*e->body, inner);
-    } else if (auto *e = value.as<BlockExpr>()) {
-      Visible inner(scope);
-      block(e->statements, inner);
-      expr(*e->value, inner);
-    } else if (auto *e = value.as<SelectorValueExpr>()) {
-      selector(*e->selector, scope);
-    }
-  }
-
-  // ---- what is wrong -----------------------------------------------------------------------------------------------
-
-  void name(const NameExpr &expr, Visible &scope) {
-    if (auto *builtin = findBuiltin(expr.name); builtin && !builtin->built && !scope.hasLocal(expr.name))
-      diags.report(Kind::E0199, expr.range, {expr.name});
-    if (scope.has(expr.name))
-      return;
-    unknown(expr.name, expr.range, scope.candidates(), scope);
-    scope.add(expr.name); // one message a scope
-  }
-
-  void unknown(const std::string &name, Range range, const std::vector<std::string> &known, const Visible &scope) {
-    auto report = diags.report(Kind::E0356, range, {name});
-    std::string module = moduleOf(spec, diags.sources(), name);
-    if (!module.empty() && !scope.declared().methods.count(name)) {
-      report.help("`use " + module + "` makes it visible");
-      return;
-    }
-    if (auto better = diag::suggest(name, known)) {
-      report.help("there is `" + *better + "`");
-      report.fixit(range, *better);
-    }
-  }
-
-  const Spec &spec;
-  diag::Engine &diags;
-  const Network network;
+  const Network &network;
   std::vector<const RunStmt *> runs;
-  std::set<std::string> runReads;
 };
 } // namespace
 
 void checkNames(const Spec &spec, diag::Engine &diags) {
-  Walker walker(spec, diags);
+  const Network network(spec);
+  Walker walker(spec, network, diags);
   for (const File &file : spec.files)
     walker.file(file);
   walker.runOptions();
