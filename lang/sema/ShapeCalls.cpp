@@ -25,7 +25,7 @@ Shape ShapeOf::call(const CallExpr &expr, const ShapeEnv &env) {
   Shape callee;
   if (name && (env.count(name->name) || !network_.children.count(name->name)))
     callee = this->name(name->name, name->range, env);
-  else if (!name && expr.callee->as<LambdaExpr>())
+  else if (!name && !expr.callee->as<MemberExpr>())
     callee = of(*expr.callee, env);
   if (callee.kind == ShapeKind::Function && callee.fn)
     return callFn(*callee.fn, expr.args, expr.range, env);
@@ -33,6 +33,8 @@ Shape ShapeOf::call(const CallExpr &expr, const ShapeEnv &env) {
     return callBuiltin(callee.word, expr.args, expr.range, env);
   for (const Argument &arg : expr.args)
     of(*arg.value, env); // for what is wrong within
+  if (callee.isValue() && !(name && network_.children.count(name->name)))
+    mismatch(expr.callee->range, (callee.isTensor() ? "a tensor" : "a number") + std::string(" is not called"));
   return {};
 }
 
@@ -42,7 +44,7 @@ Shape ShapeOf::callFn(const FnStmt &fn, const std::vector<Argument> &args, Range
   for (const Argument &arg : args) {
     std::string name = arg.name ? arg.name->text : place < fn.params.size() ? fn.params[place++].name.text : "";
     auto *word = name == "axis" ? arg.value->as<NameExpr>() : nullptr;
-    if (word && !env.count(word->name)) {
+    if (word && word->name != "axis") { // an axis is said by its name, whatever else is called so
       inner[name].kind = ShapeKind::Word;
       inner[name].word = word->name;
     } else {
@@ -79,6 +81,11 @@ int ShapeOf::axisOf(const Expr &axis, const Shape &x, Range range, const ShapeEn
     const std::string word = bound != env.end() && bound->second.kind == ShapeKind::Word ? bound->second.word : name->name;
     if (std::count(x.axes.begin(), x.axes.end(), word) == 1)
       return static_cast<int>(std::find(x.axes.begin(), x.axes.end(), word) - x.axes.begin());
+    bool allNamed = std::none_of(x.axes.begin(), x.axes.end(), [](const std::string &known) { return known.empty(); });
+    if (allNamed && !std::count(x.axes.begin(), x.axes.end(), word) && (bound == env.end() || bound->second.kind == ShapeKind::Word)) {
+      mismatch(range, "no axis of " + x.text() + " is called `" + word + "`");
+      return -1;
+    }
   }
   Shape value = of(axis, env);
   if (value.kind != ShapeKind::Number || value.number.kind != Length::Kind::Number)
@@ -146,46 +153,6 @@ Shape ShapeOf::concat(const std::vector<Shape> &parts, const Expr *axis, Range r
   return out;
 }
 
-Shape ShapeOf::einsum(const std::string &equation, const std::vector<Shape> &operands, Range range) {
-  auto words = [](const std::string &text) {
-    std::istringstream stream(text);
-    std::vector<std::string> out;
-    for (std::string word; stream >> word;)
-      out.push_back(word);
-    return out;
-  };
-  size_t arrow = equation.find("->");
-  if (arrow == std::string::npos)
-    return {};
-  std::istringstream left(equation.substr(0, arrow));
-  std::map<std::string, Length> lengths;
-  size_t index = 0;
-  for (std::string group; std::getline(left, group, ',') && index < operands.size(); ++index) {
-    const Shape &x = operands[index];
-    if (!x.isTensor())
-      continue;
-    auto axes = words(group);
-    if (axes.size() != x.rank()) {
-      mismatch(range, "`" + equation + "` takes " + std::to_string(axes.size()) + " axes, this is " + x.text());
-      return {};
-    }
-    for (size_t i = 0; i < axes.size(); ++i) {
-      Length &length = lengths[axes[i]];
-      if (alike_.differ(length, x.lengths[i])) {
-        mismatch(range, "`" + axes[i] + "` of `" + equation + "` is " + Shape::tensor({length}, {}).text() + " and " + Shape::tensor({x.lengths[i]}, {}).text());
-        return {};
-      }
-      if (length.kind == Length::Kind::Open)
-        length = x.lengths[i];
-    }
-  }
-  auto axes = words(equation.substr(arrow + 2));
-  std::vector<Length> out;
-  for (const std::string &axis : axes)
-    out.push_back(lengths.count(axis) ? lengths[axis] : Length::open());
-  return Shape::tensor(out, axes);
-}
-
 Shape ShapeOf::callBuiltin(const std::string &name, const std::vector<Argument> &args, Range range, const ShapeEnv &env) {
   static const std::set<std::string> elementwise = {"exp", "log", "sqrt", "rsqrt", "tanh", "erf", "sin", "cos", "abs", "sign",
                                                     "floor", "stop_grad", "cast", "real", "int"};
@@ -199,6 +166,9 @@ Shape ShapeOf::callBuiltin(const std::string &name, const std::vector<Argument> 
   }
   if (values.empty())
     return {};
+  static const std::set<std::string> distributions = {"constant", "normal", "uniform", "kaiming_uniform"};
+  if (distributions.count(name) && std::any_of(values.begin(), values.end(), [](const Shape &value) { return value.isTensor(); }))
+    say(diag::Kind::E0354, range, {"a parameter of a distribution"});
   const Expr *axis = named(args, "axis") ? named(args, "axis") : at(args, 1);
   const Shape &x = values[0];
   const Expr *keep = named(args, "keep");
@@ -220,6 +190,14 @@ Shape ShapeOf::callBuiltin(const std::string &name, const std::vector<Argument> 
   }
   if (name == "concat")
     return concat(values, named(args, "axis"), range, env);
+  if (name == "rearrange" && x.isTensor() && values.size() == 2)
+    if (auto *text = at(args, 1)->as<StringExpr>(); text && text->texts.size() == 1) {
+      std::map<std::string, Length> sizes;
+      for (const Argument &arg : args)
+        if (arg.name)
+          sizes[arg.name->text] = of(*arg.value, env).number;
+      return rearrange(text->texts[0], x, sizes, range);
+    }
   if (name == "einsum")
     if (auto *text = at(args, 0)->as<StringExpr>(); text && text->texts.size() == 1)
       return einsum(text->texts[0], {values.begin() + 1, values.end()}, range);

@@ -6,10 +6,27 @@ using namespace ast;
 using diag::Kind;
 using ShapeKind = Shape::Kind;
 
-void ShapeOf::mismatch(Range range, const std::string &text) {
+void ShapeOf::say(Kind kind, Range range, std::vector<std::string> args) {
   Range at = blame_.valid() ? blame_ : range;
   if (muted_ == 0 && said_.insert({at.begin, at.end}).second)
-    diags_.report(Kind::E0350, at, {text});
+    diags_.report(kind, at, std::move(args));
+}
+
+static std::string describe(const Shape &shape) {
+  return shape.isTensor() ? "a tensor" : shape.kind == ShapeKind::Number ? "a number" : "a function";
+}
+
+bool ShapeOf::isOperand(const Shape &shape, Range range) {
+  if (shape.kind == ShapeKind::Function)
+    mismatch(range, "this is a function, not a tensor");
+  return shape.isValue();
+}
+
+Shape ShapeOf::condition(const Expr &expr, const ShapeEnv &env) {
+  Shape shape = of(expr, env);
+  if (shape.isValue() || shape.kind == ShapeKind::Function)
+    say(Kind::E0354, expr.range, {"the condition of an `if`"});
+  return shape;
 }
 
 bool ShapeOf::compares(const Expr &condition) {
@@ -25,8 +42,12 @@ Shape ShapeOf::of(const TypeExpr &type, const ShapeEnv &env) {
   for (const ExprPtr &dim : type.dims) {
     auto *name = dim->as<NameExpr>();
     axes.push_back(name ? name->name : "");
-    Shape value = name && !env.count(name->name) ? Shape() : of(*dim, env);
+    Shape value = name && (name->name == "seq" || name->name == "keys") && !env.count(name->name) ? Shape() : of(*dim, env);
     Length length = value.kind == ShapeKind::Number ? value.number : Length::open();
+    if (value.isTensor() || value.kind == ShapeKind::Function || value.kind == ShapeKind::Bool)
+      say(Kind::E0354, dim->range, {"a length"});
+    if (length.kind == Length::Kind::Number && length.number < 1)
+      say(Kind::E0353, dim->range, {std::string(diags_.sources().text(dim->range)), "at least 1", std::to_string(length.number)});
     if (length.kind == Length::Kind::Open)
       length.name = std::string(diags_.sources().text(dim->range));
     lengths.push_back(length);
@@ -43,16 +64,8 @@ Shape ShapeOf::of(const Expr &expr, const ShapeEnv &env) {
     return Shape::make(ShapeKind::None, {});
   if (auto *e = expr.as<NameExpr>())
     return name(e->name, e->range, env);
-  if (auto *member = expr.as<MemberExpr>()) {
-    Shape x = of(*member->object, env);
-    if (member->member.text != "T" || !x.isTensor())
-      return {};
-    if (x.rank() > 1) {
-      std::swap(x.lengths[x.rank() - 1], x.lengths[x.rank() - 2]);
-      std::swap(x.axes[x.rank() - 1], x.axes[x.rank() - 2]);
-    }
-    return x;
-  }
+  if (auto *e = expr.as<MemberExpr>())
+    return member(*e, env);
   if (auto *e = expr.as<CallExpr>())
     return call(*e, env);
   if (auto *e = expr.as<IndexExpr>())
@@ -88,6 +101,23 @@ Shape ShapeOf::of(const Expr &expr, const ShapeEnv &env) {
   return {}; // strings, lists, comprehensions, selectors
 }
 
+Shape ShapeOf::member(const MemberExpr &expr, const ShapeEnv &env) {
+  auto *name = expr.object->as<NameExpr>();
+  Shape x = of(*expr.object, env);
+  const bool module = name && network_.children.count(name->name); // a point may be called as a module is
+  if (expr.member.text == "T" && x.isTensor()) {
+    if (x.rank() > 1) {
+      std::swap(x.lengths[x.rank() - 1], x.lengths[x.rank() - 2]);
+      std::swap(x.axes[x.rank() - 1], x.axes[x.rank() - 2]);
+    }
+    return x;
+  }
+  // A `real` may be given a tensor, so `.T` of one is not certainly wrong.
+  if (!module && (x.isTensor() || (x.kind == ShapeKind::Number && expr.member.text != "T")))
+    say(Kind::E0357, expr.member.range, {describe(x), expr.member.text});
+  return {};
+}
+
 Shape ShapeOf::name(const std::string &name, Range range, const ShapeEnv &env) {
   if (auto it = env.find(name); it != env.end())
     return it->second;
@@ -104,7 +134,7 @@ Shape ShapeOf::name(const std::string &name, Range range, const ShapeEnv &env) {
 }
 
 Shape ShapeOf::choice(const IfExpr &expr, const ShapeEnv &env) {
-  Shape condition = of(*expr.condition, env);
+  Shape condition = this->condition(*expr.condition, env);
   if (condition.kind == ShapeKind::Bool)
     return of(condition.flag ? *expr.thenValue : *expr.elseValue, env);
   Muted muted(*this, depth_ > 0 || compares(*expr.condition));
@@ -141,6 +171,8 @@ Shape ShapeOf::binary(const BinaryExpr &expr, const ShapeEnv &env) {
     if (none)
       return {};
   }
+  if (!isOperand(a, expr.lhs->range) | !isOperand(b, expr.rhs->range))
+    return {};
   if (expr.op == O::MatMul)
     return matmul(a, b, expr.range);
   if (a.kind == ShapeKind::Number && b.kind == ShapeKind::Number) {

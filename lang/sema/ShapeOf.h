@@ -1,6 +1,7 @@
 // ShapeOf: the shape of an expression, and what does not fit in it. Functions are followed into their bodies.
 //
-// Errs   E0350 shapes that do not fit, at the place in the body that is checked, however deep in a `fn` it shows
+// Errs   E0350 values that do not fit, at the place in the body that is checked, however deep in a `fn` it shows;
+//        E0353 and E0354 lengths that are none, E0354 a condition that is none, E0357 a member of a number or tensor
 #pragma once
 #include "lang/diag/Engine.h"
 #include "lang/sema/NameScope.h"
@@ -20,7 +21,9 @@ public:
   /// A parameter's or an input's; `seq`, `keys` and what is computed stay open.
   Shape of(const ast::TypeExpr &type, const ShapeEnv &env);
   bool differ(const Length &a, const Length &b) const { return alike_.differ(a, b); }
-  void mismatch(Range range, const std::string &text);
+  void mismatch(Range range, const std::string &text) { say(diag::Kind::E0350, range, {text}); }
+  /// A condition that decides when compiling; a number or a tensor is none.
+  Shape condition(const ast::Expr &expr, const ShapeEnv &env);
 
   /// A condition that compares may make sure of what is not known here: what it guards is not checked.
   static bool compares(const ast::Expr &condition);
@@ -32,6 +35,11 @@ public:
   };
 
 private:
+  void say(diag::Kind kind, Range range, std::vector<std::string> args);
+  Shape member(const ast::MemberExpr &expr, const ShapeEnv &env);
+  Shape rearrange(const std::string &pattern, const Shape &x, const std::map<std::string, Length> &sizes, Range range);
+  /// A function is no operand.
+  bool isOperand(const Shape &shape, Range range);
   Shape name(const std::string &name, Range range, const ShapeEnv &env);
   Shape binary(const ast::BinaryExpr &expr, const ShapeEnv &env);
   Shape together(const Shape &a, const Shape &b, Range range);

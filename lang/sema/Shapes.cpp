@@ -80,7 +80,7 @@ private:
   }
 
   void branches(const IfStmt &choice, ShapeEnv &env) {
-    Shape condition = shapes.of(*choice.condition, env);
+    Shape condition = shapes.condition(*choice.condition, env);
     if (condition.kind == ShapeKind::Bool)
       return walk(condition.flag ? choice.thenBody : choice.elseBody, env);
     ShapeOf::Muted muted(shapes, ShapeOf::compares(*choice.condition));
