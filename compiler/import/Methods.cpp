@@ -66,7 +66,7 @@ std::optional<Value> Elaborator::siteName(Instance &instance, const std::string 
 
 Tensor Elaborator::readPoint(Instance &instance, ModuleNode &site, const std::string &point, Range range) {
   const PointInfo &info = site.points.at(point);
-  if (instance.given && &site == instance.site && point == instance.point)
+  if (instance.given && !inInit_ && &site == instance.site && point == instance.point)
     return *instance.given;
   if (inInit_) {
     // At initialisation only weights exist.
@@ -226,6 +226,8 @@ void Elaborator::execRewire(Instance &instance, const ast::RewireStmt &stmt) {
     instance.given = value;
     return;
   }
+  if (instance.given)
+    fail(Kind::E0350, stmt.target->range, {"a method that is applied to a value gives one point, this is `" + point + "` after `" + instance.point + "`"});
   NNType declared = site->points.at(point).type;
   if (value.type().rank() != declared.rank())
     fail(Kind::E0350, stmt.value->range, {"`" + point + "` is " + mlir::nn::toString(declared) + ", this is " + mlir::nn::toString(value.type())});
