@@ -28,10 +28,13 @@ AtomicFile::AtomicFile(const std::string &path) : path_(path), partial_(path + "
       failWrite(path_, errno);
     struct stat locked, named;
     const bool free = ::flock(file_, LOCK_EX | LOCK_NB) == 0;
+    const int failure = errno;
     if (free && ::fstat(file_, &locked) == 0 && ::stat(partial_.c_str(), &named) == 0 && locked.st_ino == named.st_ino && ::ftruncate(file_, 0) == 0)
       return;
     ::close(file_);
     file_ = -1;
+    if (!free && failure != EWOULDBLOCK)
+      failWrite(path_, failure);
     if (!free)
       throw RuntimeError("R0121", "another process writes `" + path_ + "`", "wait for it, or give another name");
   }

@@ -94,8 +94,11 @@ void RunFolder::lock() {
   lock_ = ::open((path_ + "/.lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   if (lock_ < 0)
     throw RuntimeError("R0117", "cannot write into the run folder `" + path_ + "`: " + std::strerror(errno), "");
-  if (::flock(lock_, LOCK_EX | LOCK_NB) != 0)
-    throw RuntimeError("R0121", "another process trains in `" + path_ + "`", "wait for it, or give another --out");
+  if (::flock(lock_, LOCK_EX | LOCK_NB) == 0)
+    return;
+  if (errno != EWOULDBLOCK)
+    throw RuntimeError("R0117", "cannot lock `" + path_ + "/.lock`: " + std::strerror(errno), "the file system must support flock");
+  throw RuntimeError("R0121", "another process trains in `" + path_ + "`", "wait for it, or give another --out");
 }
 
 void RunFolder::create(const json &run) {

@@ -93,9 +93,10 @@ struct WorkFolder {
   std::string path;
   /// A new one; `stem` is the beginning of its path.
   explicit WorkFolder(const std::string &stem) : path(stem + ".XXXXXX") {
-    makeFolder(fs::path(stem).parent_path().string());
-    if (!::mkdtemp(path.data()))
-      throw RuntimeError("R0117", "cannot make the folder `" + path + "`: " + std::strerror(errno), "XDG_CACHE_HOME names another place for the cache");
+    std::error_code failure;
+    fs::create_directories(fs::path(stem).parent_path(), failure);
+    if (failure || !::mkdtemp(path.data()))
+      throw RuntimeError("R0117", "cannot make the folder `" + path + "`: " + (failure ? failure.message() : std::strerror(errno)), "XDG_CACHE_HOME names another place for the cache of token ids");
   }
   ~WorkFolder() {
     std::error_code ignored;

@@ -131,6 +131,44 @@ void testRunFolder() {
   EXPECT_ERROR("R0119", "lacks a field", folder.readLast());
 }
 
+/// Two writers of one file do not mix, and a lock ends with its file.
+void testTwoWriters() {
+  const Scratch s;
+  const std::string path = s.path + "/x";
+  AtomicFile first(path);
+  first.write("first");
+  EXPECT_ERROR("R0121", "another process writes", AtomicFile(path).write("second"));
+  first.commit();
+  EXPECT(contents(path) == "first");
+  writeFileAtomically(path, "third");
+  EXPECT(contents(path) == "third" && !fs::exists(path + ".partial"));
+  { AtomicFile never(path); never.write("fourth"); }
+  EXPECT(contents(path) == "third" && !fs::exists(path + ".partial"));
+}
+
+/// What a person puts into a run folder, and what copying makes of it.
+void testForeignThings() {
+  const Scratch s;
+  RunFolder folder(s.path + "/run//");
+  EXPECT(folder.path() == s.path + "/run");
+  folder.create({{"format", 1}});
+  folder.writeLast(checkpointAt(1), {});
+  for (const char *name : {"/run/step-notes.txt", "/run/.step-by-step", "/run/steps"})
+    s.file(name, "mine");
+  fs::rename(s.path + "/run/step-1", s.path + "/moved");
+  fs::remove(s.path + "/run/last");
+  fs::rename(s.path + "/moved", s.path + "/run/last"); // as a copy that follows links leaves it
+  EXPECT(folder.readLast().progress.step == 1);
+  folder.writeLast(checkpointAt(2), {});
+  EXPECT(fs::is_symlink(s.path + "/run/last") && folder.readLast().progress.step == 2 && !fs::exists(s.path + "/run/last.partial"));
+  folder.create({{"format", 1}});
+  EXPECT(!folder.hasLast() && !fs::exists(s.path + "/run/step-2"));
+  for (const char *name : {"/run/step-notes.txt", "/run/.step-by-step", "/run/steps"})
+    EXPECT(contents(s.path + name) == "mine");
+  fs::remove(s.path + "/run/run.json"); // killed while it was replaced
+  EXPECT(!folder.isRun() && folder.isOurs() && !RunFolder(s.path).isOurs());
+}
+
 /// A writer killed at any moment leaves a whole checkpoint.
 void testKill() {
   const Scratch s;
@@ -162,6 +200,8 @@ int main() {
   testModelFolder();
   testDiskFull();
   testRunFolder();
+  testTwoWriters();
+  testForeignThings();
   testKill();
   std::puts("ok");
 }

@@ -46,13 +46,14 @@ def write_rows(path, count, seed, text=False):
     return path
 
 
-def write_tokenizer(folder, words=100):
+def write_tokenizer(folder, words=100, special=True):
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
     known = {"[PAD]": 0, "[UNK]": 1, "[CLS]": 2, "[SEP]": 3, **{f"w{i}": i for i in range(10, words)}}
     tokenizer = Tokenizer(models.WordLevel(known, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
+    if special:
+        tokenizer.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
     tokenizer.save(os.path.join(folder, "tokenizer.json"))
 
 

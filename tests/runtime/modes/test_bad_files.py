@@ -257,6 +257,11 @@ class BadFiles(compiled.TrainerTest):
         self.assertIn("pip install tokenizers", done.stderr)
         done = self.run_trainer(*rows, "--set", "run.max_length=2", env=cold)
         self.assertEqual((done.returncode, done.stderr.splitlines()[0]), (1, "error[R0141]: the tokenizers helper failed (status 1): max_length = 2 leaves no room beside 2 special tokens"))
+        bare = self.changed_model(lambda folder: compiled.write_tokenizer(folder, special=False))
+        with open(self.path("bare.jsonl"), "w") as file:
+            file.write('{"text": "w20", "label": "x"}\n{"text": "", "label": "x"}\n')
+        done = self.run_trainer("eval", "--data", self.path("bare.jsonl"), "--model", bare, env=cold)
+        self.assertEqual((done.returncode, done.stderr.splitlines()[0]), (1, f"error[R0134]: {self.path('bare.jsonl')}:2: the row has no tokens"))
         # words that the model's table has no row for
         larger = self.changed_model(lambda folder: compiled.write_tokenizer(folder, words=200))
         with open(self.path("far.jsonl"), "w") as file:
