@@ -95,6 +95,10 @@ void checkLiteral(const std::string &name, const TypeExpr &type, const Expr &val
     return;
   if (!type.methodKind.empty() && scope)
     checkMethodValue(name, type.methodKind, value, *scope, diags);
+  static const std::vector<std::string> plain = {"int", "rank", "dim", "real", "prob", "bool", "string"};
+  if (auto *word = value.as<NameExpr>(); word && scope && scope->fns.count(word->name))
+    if (std::find(plain.begin(), plain.end(), type.name) != plain.end() && !type.element)
+      diags.report(Kind::E0353, value.range, {name, wanted(type.name, value, Literal{false, false, 0, ""}), "a function"});
   checkLiteral(name, type.element ? "list" : !type.methodKind.empty() ? "method" : type.name, value, diags);
   if (type.element)
     if (auto *list = value.as<ListExpr>())

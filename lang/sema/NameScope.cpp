@@ -66,6 +66,8 @@ void Network::gather(const Block &body, bool root) {
     }
     if (root)
       rootNames.insert(names.begin(), names.end());
+    if (root && (stmt->as<BindStmt>() || stmt->as<InputStmt>() || stmt->as<WeightStmt>() || stmt->as<RowStmt>()))
+      rootPoints.insert(names.begin(), names.end());
   }
 }
 

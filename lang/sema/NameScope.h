@@ -18,7 +18,7 @@ const Builtin *findBuiltin(const std::string &name);
 /// Names of modules, weights and points in any arch and task: a method may be attached in each of them, so each may be meant.
 struct Network {
   explicit Network(const Spec &spec);
-  std::set<std::string> children, weights, rootNames, rootKinds;
+  std::set<std::string> children, weights, rootNames, rootPoints, rootKinds; ///< root: of archs and their tasks
 
 private:
   void gather(const ast::Block &body, bool root);

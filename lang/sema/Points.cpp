@@ -138,7 +138,7 @@ private:
       return;
     }
     std::vector<std::string> points;
-    bool known = network.rootKinds.count(kind.name.text) && network.rootNames.count(name);
+    bool known = network.rootKinds.count(kind.name.text) && network.rootPoints.count(name);
     for (const KindPoint &point : kind.points) {
       points.push_back(point.name.text);
       known = known || point.name.text == name;

@@ -129,6 +129,8 @@ Shape ShapeOf::name(const std::string &name, Range range, const ShapeEnv &env) {
   } else if (findBuiltin(name)) {
     shape.kind = ShapeKind::Function;
     shape.word = name;
+  } else if (scope.methods.count(name) && !network_.children.count(name)) {
+    shape.kind = ShapeKind::Function; // of which nothing is known
   }
   return shape;
 }

@@ -97,6 +97,7 @@ static void testArguments() {
 static void testPoints() {
   for (const Case &c : std::initializer_list<Case>{
            {"method m on linear { z <- x }", "1:22: error[E0357]: `linear` has no `z`\n"},
+           {"method m on model { d <- d\n pooled <- pooled }", "1:21: error[E0357]: `model` has no `d`\n"},
            {"method m on sublayer { W <- d }", "1:24: error[E0357]: `sublayer` has no `W`\n"},
            {"method m on linear { param A: [out] = zeros; A <- A }", "1:46: error[E0199]: `<- on a parameter` is not supported yet\n"},
            {"method m on linear { x <- x + sum(y) }", "1:35: error[E0404]: `y` is read to change `x`, from which it is computed\n"},
@@ -139,6 +140,7 @@ static void testLiterals() {
   for (const Case &c : std::initializer_list<Case>{
            {"task classify(labels = 2, text = 3)", "1:34: error[E0353]: `text` must be a string, not 3\n"},
            {"task classify(labels = 2, pair = none)", ""},
+           {"task classify(labels = relu)", "1:24: error[E0353]: `labels` must be a whole number, not a function\n"},
            {"optimize adamw(betas = 0.9, lr = \"x\") {\n group eps = false for head }",
             "1:24: error[E0353]: `betas` must be a list, not 0.9\n1:34: error[E0353]: `lr` must be a number, not a string\n"
             "2:14: error[E0353]: `eps` must be a number, not false\n"},
@@ -191,6 +193,7 @@ static void testShapes() {
            {"method m on linear { y <- W(x) + x.size }",
             "1:27: error[E0350]: a tensor is not called\n1:36: error[E0357]: `a tensor` has no `size`\n"},
            {"method m on linear { y <- y * tanh }", "1:31: error[E0350]: this is a function, not a tensor\n"},
+           {"method m on linear { y <- y * m }", "1:31: error[E0350]: this is a function, not a tensor\n"},
            {"method m(r: real) on linear { y <- if r then y else 2 * y }", "1:39: error[E0354]: the condition of an `if` must be known when compiling\n"},
            {"method m on linear { param a: [y, 0, sum] = zeros; y <- y }",
             "1:32: error[E0354]: a length must be known when compiling\n1:35: error[E0353]: `0` must be at least 1, not 0\n"
