@@ -13,6 +13,7 @@
 #include "dialects/peft/Peft.h"
 #include "dialects/plan/Plan.h"
 #include "lang/ast/Dump.h"
+#include "lang/sema/Sites.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/OwningOpRef.h"
 #include "llvm/Support/FormatVariadic.h"
@@ -74,6 +75,8 @@ Outcome compile(const Request &request, SourceMap &sources, diag::Engine &diags)
 
   FileLoader load = loaderOf(request);
   auto spec = check(sources, request.specPath, request.stdlib, request.overrides, diags, load); // lang: parse, check
+  if (request.stopAfter == Stop::Check && !diags.hasErrors())
+    sema::checkSites(*spec, diags); // as far as the arch's text decides; with a checkpoint, the sites phase
   if (!request.budgets)
     spec->budgets.clear();
   watch.lap("check");
