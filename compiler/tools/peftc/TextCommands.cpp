@@ -4,11 +4,12 @@
 #include "lang/diag/Render.h"
 #include "lang/diag/Suggest.h"
 #include "lang/format/Format.h"
-#include "lang/syntax/Parse.h"
+#include "lang/sema/MethodList.h"
 #include <algorithm>
 #include <cctype>
 #include <cstdio>
 #include <fstream>
+#include <nlohmann/json.hpp>
 
 namespace peftc::tool {
 namespace {
@@ -37,28 +38,15 @@ int formatFile(const std::string &path, const CommandLine &line) {
   return (out << formatted).flush() ? 0 : failed("cannot write `" + path + "`");
 }
 
-struct MethodEntry {
-  std::string name, signature, firstLine, file;
-};
-
-/// Every method of the standard library, in the order of names.
-std::vector<MethodEntry> methodsOf(const std::vector<StdlibFile> &library) {
-  std::vector<MethodEntry> entries;
-  SourceMap sources;
-  diag::Engine diags(sources);
-  for (const StdlibFile &file : library) {
-    int32_t id = sources.add(file.name, file.text);
-    ast::File tree = parse(sources, id, diags);
-    for (const ast::StmtPtr &stmt : tree.statements) {
-      auto *method = stmt->as<ast::MethodStmt>();
-      if (!method)
-        continue;
-      std::string text(sources.text(method->range));
-      entries.push_back({method->name.text, text.substr(0, text.find('{')), method->doc.substr(0, method->doc.find('\n')), file.text});
-    }
+nlohmann::ordered_json asJson(const MethodEntry &entry) {
+  auto arguments = nlohmann::ordered_json::array();
+  for (const MethodEntry::Argument &argument : entry.arguments) {
+    nlohmann::ordered_json one = {{"name", argument.name}, {"type", argument.type}};
+    one["default"] = argument.defaultValue.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(argument.defaultValue);
+    arguments.push_back(one);
   }
-  std::sort(entries.begin(), entries.end(), [](const MethodEntry &a, const MethodEntry &b) { return a.name < b.name; });
-  return entries;
+  return {{"name", entry.name}, {"kinds", entry.kinds},   {"arguments", arguments}, {"summary", entry.summary},
+          {"doc", entry.doc},   {"source", entry.source}, {"file", entry.file}};
 }
 
 } // namespace
@@ -96,23 +84,31 @@ int explainCommand(const std::vector<std::string> &words) {
 
 int methodsCommand(const std::vector<std::string> &words) {
   CommandLine line;
-  auto wrong = line.parse(words, {{"--stdlib", ""}});
+  auto wrong = line.parse(words, {{"--stdlib", ""}, {"--json", "", false}});
+  if (!wrong && line.operands().size() > 1)
+    wrong = UsageError{"one method at a time", "peftc methods [NAME] [--json]"};
   if (wrong)
     return usage(*wrong);
   std::vector<StdlibFile> library;
   if (!libraryFrom(line.get("--stdlib"), library))
     return failed("cannot read the standard library in `" + line.get("--stdlib") + "`");
-  auto entries = methodsOf(library);
+  const std::vector<MethodEntry> entries = methodList(library);
   if (line.operands().empty()) {
+    auto all = nlohmann::ordered_json::array();
     for (const MethodEntry &entry : entries)
-      std::printf("%-20s %s\n", entry.name.c_str(), entry.firstLine.c_str());
+      if (line.has("--json"))
+        all.push_back(asJson(entry));
+      else
+        std::printf("%s\n    %s\n", signature(entry).c_str(), entry.summary.c_str());
+    if (line.has("--json"))
+      std::printf("%s\n", all.dump(2).c_str());
     return 0;
   }
   std::vector<std::string> names;
   for (const MethodEntry &entry : entries) {
     names.push_back(entry.name);
     if (entry.name == line.operands()[0]) {
-      std::fputs(entry.file.c_str(), stdout);
+      std::fputs(line.has("--json") ? (asJson(entry).dump(2) + "\n").c_str() : entry.text.c_str(), stdout);
       return 0;
     }
   }

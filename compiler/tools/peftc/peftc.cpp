@@ -15,7 +15,7 @@ constexpr const char *kHelp = R"(peftc: a compiler for parameter-efficient fine-
   peftc check SPEC.peft... [--model DIR]      find mistakes; with a model, those of sites and budgets too
   peftc fmt [--check | -w] FILE...            lay out texts
   peftc explain E0401                         what a code means
-  peftc methods [NAME]                        the standard library's methods
+  peftc methods [NAME] [--json]               the standard library's methods: sites, arguments, sources; with NAME, its text
 
 compile
   -m, --model DIR        folder of a Hugging Face checkpoint
