@@ -229,6 +229,11 @@ void Elaborator::execRewire(Instance &instance, const ast::RewireStmt &stmt) {
   if (instance.given)
     fail(Kind::E0350, stmt.target->range, {"a method that is applied to a value gives one point, this is `" + point + "` after `" + instance.point + "`"});
   NNType declared = site->points.at(point).type;
+  if (declared.isFloat())
+    value = asFloat(value, stmt.value->range);
+  else if (value.type().getElement() != declared.getElement())
+    fail(Kind::E0350, stmt.value->range, {"`" + point + "` holds whole numbers, this does not"}, "",
+         "`int(x)` makes whole numbers of them");
   if (value.type().rank() != declared.rank())
     fail(Kind::E0350, stmt.value->range, {"`" + point + "` is " + mlir::nn::toString(declared) + ", this is " + mlir::nn::toString(value.type())});
   for (auto [have, want] : llvm::zip(value.type().getDims(), declared.getDims()))

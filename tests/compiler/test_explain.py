@@ -89,6 +89,8 @@ def main():
                   "  head: plain(d, labels)\n  logits = head(pooled)\n  loss = cross_entropy(logits, target)\n}\n"
                   "model base = bert\ntask bare(labels = 2)\nattach one to head\n" + PREAMBLE)
         broken("E0403", lambda copy: None, nobias)
+        shifted = "method shift on model { head_token <- head_token / 2 }\nmodel base = bert\ntask classify(labels = 2)\nattach shift to model\ntrain head\n"
+        broken("E0350", lambda copy: None, shifted + PREAMBLE)  # a place in the text is a whole number
         kinds = set(re.findall(r"PEFT_DIAG\((E\d{4}),", (ROOT / "lang/diag/Kinds.def").read_text()))
         missing = sorted(k for k in kinds - covered if k >= "E0200")
         if missing:
