@@ -6,6 +6,17 @@ using namespace ast;
 using diag::Kind;
 using ShapeKind = Shape::Kind;
 
+ShapeOf::ShapeOf(const Spec &spec, const Network &network, const Alike &alike, diag::Engine &diags)
+    : spec_(spec), network_(network), alike_(alike), diags_(diags) {
+  for (const auto &[name, value] : spec.inputs)
+    program_.insert(name);
+  for (const LetStmt *let : spec.lets)
+    for (const Ident &name : let->names)
+      program_.insert(name.text);
+  for (const ParamStmt *param : spec.params)
+    program_.insert(param->name.text);
+}
+
 void ShapeOf::say(Kind kind, Range range, std::vector<std::string> args) {
   Range at = blame_.valid() ? blame_ : range;
   if (muted_ == 0 && said_.insert({at.begin, at.end}).second)
@@ -122,6 +133,8 @@ Shape ShapeOf::name(const std::string &name, Range range, const ShapeEnv &env) {
   if (auto it = env.find(name); it != env.end())
     return it->second;
   Shape shape;
+  if (program_.count(name) && range.file == spec_.files[spec_.mainFile].source)
+    return shape;
   const Scope &scope = spec_.scopeOf(range);
   if (auto it = scope.fns.find(name); it != scope.fns.end()) {
     shape.kind = ShapeKind::Function;

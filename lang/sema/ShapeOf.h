@@ -14,8 +14,7 @@ using ShapeEnv = std::map<std::string, Shape>;
 
 class ShapeOf {
 public:
-  ShapeOf(const Spec &spec, const Network &network, const Alike &alike, diag::Engine &diags)
-      : spec_(spec), network_(network), alike_(alike), diags_(diags) {}
+  ShapeOf(const Spec &spec, const Network &network, const Alike &alike, diag::Engine &diags);
 
   Shape of(const ast::Expr &expr, const ShapeEnv &env);
   /// A parameter's or an input's; `seq`, `keys` and what is computed stay open.
@@ -59,6 +58,7 @@ private:
   const Network &network_;
   const Alike &alike_;
   diag::Engine &diags_;
+  std::set<std::string> program_; ///< what the user's file binds outside of bodies
   int muted_ = 0, depth_ = 0;
   Range blame_; ///< within a fn: the outermost call
   std::set<std::pair<uint32_t, uint32_t>> said_;

@@ -193,6 +193,8 @@ static void testShapes() {
            {"method m on linear { y <- W(x) + x.size }",
             "1:27: error[E0350]: a tensor is not called\n1:36: error[E0357]: `a tensor` has no `size`\n"},
            {"method m on linear { y <- y * tanh }", "1:31: error[E0350]: this is a function, not a tensor\n"},
+           {"let mean = 2\nlet lora = 3\ninput relu: real = 1\nmethod m on linear { y <- y * mean * relu + lora }\nfn f(x) = x + mean", ""},
+           {"use peft.methods.lora\ninput r: rank = 8\nlet k = r * 2\nattach lora(r = r, alpha = k, dropout = k / 100) to layers[*].** as first", ""},
            {"method m on linear { y <- y * m }", "1:31: error[E0350]: this is a function, not a tensor\n"},
            {"method m(r: real) on linear { y <- if r then y else 2 * y }", "1:39: error[E0354]: the condition of an `if` must be known when compiling\n"},
            {"method m on linear { param a: [y, 0, sum] = zeros; y <- y }",
