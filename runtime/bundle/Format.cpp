@@ -1,6 +1,6 @@
 // Format: see Format.h.
 #include "runtime/bundle/Format.h"
-#include "runtime/plan/Errors.h"
+#include "runtime/bundle/Errors.h"
 #include <algorithm>
 
 namespace peftrt {

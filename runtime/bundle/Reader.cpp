@@ -1,6 +1,6 @@
 // Reader: see Reader.h.
 #include "runtime/bundle/Reader.h"
-#include "runtime/plan/Errors.h"
+#include "runtime/bundle/Errors.h"
 #include <cstring>
 #include <filesystem>
 #include <fstream>

@@ -1,6 +1,6 @@
 // Writer: see Writer.h.
 #include "runtime/bundle/Writer.h"
-#include "runtime/plan/Errors.h"
+#include "runtime/bundle/Errors.h"
 #include <filesystem>
 #include <fstream>
 #include <sstream>

@@ -1,6 +1,6 @@
 // AtomicFile: see AtomicFile.h.
 #include "runtime/checkpoint/AtomicFile.h"
-#include "runtime/plan/Errors.h"
+#include "runtime/bundle/Errors.h"
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>

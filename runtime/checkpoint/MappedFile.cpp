@@ -1,6 +1,6 @@
 // MappedFile: see MappedFile.h.
 #include "runtime/checkpoint/MappedFile.h"
-#include "runtime/plan/Errors.h"
+#include "runtime/bundle/Errors.h"
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>

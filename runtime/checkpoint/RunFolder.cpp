@@ -1,7 +1,7 @@
 // RunFolder: see RunFolder.h.
 #include "runtime/checkpoint/RunFolder.h"
 #include "runtime/checkpoint/AtomicFile.h"
-#include "runtime/plan/Errors.h"
+#include "runtime/bundle/Errors.h"
 #include <ATen/ATen.h>
 #include <cerrno>
 #include <cstring>

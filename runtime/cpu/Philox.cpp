@@ -1,6 +1,6 @@
 // Philox: see Philox.h.
 #include "runtime/cpu/Philox.h"
-#include "runtime/plan/Errors.h"
+#include "runtime/bundle/Errors.h"
 #include <cmath>
 
 namespace peftrt {

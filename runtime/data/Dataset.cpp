@@ -2,7 +2,7 @@
 #include "runtime/data/Dataset.h"
 #include "runtime/checkpoint/MappedFile.h"
 #include "runtime/data/Records.h"
-#include "runtime/plan/Errors.h"
+#include "runtime/bundle/Errors.h"
 #include <ATen/ATen.h>
 #include <cmath>
 #include <numeric>

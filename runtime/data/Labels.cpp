@@ -1,6 +1,6 @@
 // Labels: see Labels.h.
 #include "runtime/data/Labels.h"
-#include "runtime/plan/Errors.h"
+#include "runtime/bundle/Errors.h"
 #include <algorithm>
 #include <optional>
 

@@ -1,7 +1,7 @@
 // Records: see Records.h.
 #include "runtime/data/Records.h"
 #include "runtime/checkpoint/MappedFile.h"
-#include "runtime/plan/Errors.h"
+#include "runtime/bundle/Errors.h"
 #include <filesystem>
 #include <set>
 #include <vector>

@@ -4,7 +4,7 @@
 #include "runtime/data/Tokenizer.h"
 #include "runtime/checkpoint/AtomicFile.h"
 #include "runtime/checkpoint/MappedFile.h"
-#include "runtime/plan/Errors.h"
+#include "runtime/bundle/Errors.h"
 #include "runtime/data/TokenizerHelper.h"
 #include <cerrno>
 #include <cstring>

@@ -1,6 +1,6 @@
 // Evaluation: see Evaluation.h.
 #include "runtime/modes/Evaluation.h"
-#include "runtime/plan/Errors.h"
+#include "runtime/bundle/Errors.h"
 #include <ATen/ATen.h>
 #include <chrono>
 #include <cmath>

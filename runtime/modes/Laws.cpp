@@ -1,7 +1,7 @@
 // Laws: see Laws.h; the mode `laws` runs them all and prints a line each.
 #include "runtime/modes/Laws.h"
 #include "runtime/modes/Modes.h"
-#include "runtime/plan/Errors.h"
+#include "runtime/bundle/Errors.h"
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <algorithm>

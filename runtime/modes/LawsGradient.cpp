@@ -4,7 +4,7 @@
 // direction. Between two sides of a kink (relu), or where the loss bends sharply, the difference is not yet the slope: another
 // direction is tried with a shorter step. A gradient that is wrong is wrong along every direction and with every step.
 #include "runtime/modes/Laws.h"
-#include "runtime/plan/Errors.h"
+#include "runtime/bundle/Errors.h"
 #include "runtime/reference/Pins.h"
 #include <ATen/ATen.h>
 #include <cmath>

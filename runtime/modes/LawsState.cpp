@@ -2,7 +2,7 @@
 #include "runtime/modes/Laws.h"
 #include "runtime/modes/Modes.h"
 #include "runtime/modes/Step.h"
-#include "runtime/plan/Errors.h"
+#include "runtime/bundle/Errors.h"
 #include <ATen/ATen.h>
 #include <fcntl.h>
 #include <fstream>

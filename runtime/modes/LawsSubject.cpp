@@ -1,7 +1,7 @@
 // LawsSubject: a trainer with parameters away from where most laws hold for nothing, and rows made of the manifest.
 #include "runtime/cpu/Philox.h"
 #include "runtime/modes/Laws.h"
-#include "runtime/plan/Errors.h"
+#include "runtime/bundle/Errors.h"
 #include <ATen/ATen.h>
 #include <algorithm>
 #include <cmath>

@@ -6,7 +6,7 @@
 #include "runtime/checkpoint/AtomicFile.h"
 #include "runtime/modes/Modes.h"
 #include "runtime/modes/Output.h"
-#include "runtime/plan/Errors.h"
+#include "runtime/bundle/Errors.h"
 #include <cerrno>
 #include <cstdio>
 #include <cstring>

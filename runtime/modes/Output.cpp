@@ -1,6 +1,6 @@
 // Output: see Output.h.
 #include "runtime/modes/Output.h"
-#include "runtime/plan/Errors.h"
+#include "runtime/bundle/Errors.h"
 #include <cstdio>
 #include <filesystem>
 

@@ -7,7 +7,7 @@
 #include "runtime/modes/Merged.h"
 #include "runtime/modes/Modes.h"
 #include "runtime/modes/Output.h"
-#include "runtime/plan/Errors.h"
+#include "runtime/bundle/Errors.h"
 #include <ATen/ATen.h>
 #include <chrono>
 #include <cstdio>

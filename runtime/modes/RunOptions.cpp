@@ -1,6 +1,6 @@
 // RunOptions: see RunOptions.h.
 #include "runtime/modes/RunOptions.h"
-#include "runtime/plan/Errors.h"
+#include "runtime/bundle/Errors.h"
 #include <algorithm>
 #include <cmath>
 

@@ -1,6 +1,6 @@
 // RunTrainer: from a command line to a mode; the border that no exception crosses.
 #include "runtime/modes/Modes.h"
-#include "runtime/plan/Errors.h"
+#include "runtime/bundle/Errors.h"
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 #include <csignal>

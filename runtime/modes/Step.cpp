@@ -1,6 +1,6 @@
 // Step: see Step.h.
 #include "runtime/modes/Step.h"
-#include "runtime/plan/Errors.h"
+#include "runtime/bundle/Errors.h"
 #include <ATen/ATen.h>
 #include <algorithm>
 #include <cmath>

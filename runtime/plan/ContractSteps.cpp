@@ -3,7 +3,7 @@
 // A contraction is A [batch, left, sum] times B [batch, sum, right]. Operands of single examples get the examples as one more
 // batch letter; operands that lead with the ragged axis are one matrix of all tokens, also where `over_examples` sums them;
 // the rest (attention) is one product an example.
-#include "runtime/plan/Errors.h"
+#include "runtime/bundle/Errors.h"
 #include "runtime/plan/Packed.h"
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>

@@ -3,7 +3,7 @@
 // Why a fingerprint of bytes and not a version counter  whoever writes to a parameter need not know of this, so nothing can be stale
 #include "runtime/plan/DerivedValues.h"
 #include "runtime/bundle/Format.h"
-#include "runtime/plan/Errors.h"
+#include "runtime/bundle/Errors.h"
 #include <ATen/ATen.h>
 #include <cstring>
 #include <optional>

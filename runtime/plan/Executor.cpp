@@ -1,6 +1,6 @@
 // Executor: what both executors share: the batch and the parameters.
 #include "runtime/plan/Executor.h"
-#include "runtime/plan/Errors.h"
+#include "runtime/bundle/Errors.h"
 
 namespace peftrt {
 

@@ -1,7 +1,7 @@
 // Executor: runs a bundle's programs on a packed batch. Two of them: the plan (planned buffers, packed products) and the
 // reference (one example at a time, fp64; the specification of every op).
 //
-// Throws nothing; a failure inside is a `RuntimeError` from runtime/plan/Errors.h caught at the modes' border.
+// Throws nothing; a failure inside is a `RuntimeError` from runtime/bundle/Errors.h caught at the modes' border.
 #pragma once
 #include <ATen/core/Tensor.h>
 #include <cstdint>

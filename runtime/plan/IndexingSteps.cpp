@@ -1,6 +1,6 @@
 // IndexingSteps: rows of a table by number, and the transpose of that. A table of the run and indices of any layout are one
 // call, for the packed indices are just more indices.
-#include "runtime/plan/Errors.h"
+#include "runtime/bundle/Errors.h"
 #include "runtime/plan/Packed.h"
 #include <ATen/ATen.h>
 

@@ -1,5 +1,5 @@
 // LayoutSteps: the same numbers in another shape or order, or fewer or more of them.
-#include "runtime/plan/Errors.h"
+#include "runtime/bundle/Errors.h"
 #include "runtime/plan/Packed.h"
 #include <ATen/ATen.h>
 

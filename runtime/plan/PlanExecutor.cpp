@@ -5,7 +5,7 @@
 // Errs   R0102 a step that there is no handler for, a value that does not fit its slot, an input of another size
 // Why an arena  nothing is allocated for a planned value; it grows only when a batch is larger than all before
 #include "runtime/plan/DerivedValues.h"
-#include "runtime/plan/Errors.h"
+#include "runtime/bundle/Errors.h"
 #include "runtime/plan/Packed.h"
 #include <ATen/ATen.h>
 #include <algorithm>

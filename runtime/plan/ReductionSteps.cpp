@@ -1,7 +1,7 @@
 // ReductionSteps: reduce and argmax.
 //
 // Numerics  float sums are LibTorch's cascade sums; summing over a leading ragged axis and over examples at once is one sum.
-#include "runtime/plan/Errors.h"
+#include "runtime/bundle/Errors.h"
 #include "runtime/plan/Packed.h"
 #include <ATen/ATen.h>
 #include <algorithm>

@@ -1,6 +1,6 @@
 // Shapes: see Shapes.h.
 #include "runtime/plan/Shapes.h"
-#include "runtime/plan/Errors.h"
+#include "runtime/bundle/Errors.h"
 
 namespace peftrt {
 namespace {

@@ -1,6 +1,6 @@
 // SourceSteps: steps that make values out of no values. A `param` has nothing to do: its value is the parameter.
 #include "runtime/cpu/Philox.h"
-#include "runtime/plan/Errors.h"
+#include "runtime/bundle/Errors.h"
 #include "runtime/plan/Packed.h"
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>

@@ -4,7 +4,7 @@
 // Out    results in the reference's dtype
 // Errs   R0102 an op that there is not, a result of another shape than the program says
 #include "runtime/plan/DerivedValues.h"
-#include "runtime/plan/Errors.h"
+#include "runtime/bundle/Errors.h"
 #include "runtime/plan/Shapes.h"
 #include "runtime/reference/Ops.h"
 #include "runtime/reference/Pins.h"

@@ -1,5 +1,5 @@
 // Reductions: many numbers to one. Summing over the batch's examples (`over_examples`) is the interpreter's business.
-#include "runtime/plan/Errors.h"
+#include "runtime/bundle/Errors.h"
 #include "runtime/reference/Ops.h"
 #include <ATen/ATen.h>
 

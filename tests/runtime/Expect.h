@@ -1,6 +1,6 @@
 // Expect: the few checks that the runtime's C++ tests need; a failed one says where and ends the test.
 #pragma once
-#include "runtime/plan/Errors.h"
+#include "runtime/bundle/Errors.h"
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
