@@ -1,7 +1,7 @@
 // Elaborator: evaluates a checked program for one checkpoint, leaving only tensor mathematics.
 //
 // Compile-time values (numbers, functions, methods, lists) are computed away; every tensor operation becomes an `nn` op in the
-// region under construction. The classes of statements live in files of their own: Expressions, Tensors, Equations,
+// region under construction. The classes of statements live in files of their own: Scopes, Expressions, Calls, Tensors, Equations,
 // Builtins, Modules, Selectors, Attaches, Optimizers. A failure reports a diagnostic and unwinds by `Failed`, which never
 // leaves this folder.
 #pragma once
@@ -30,9 +30,12 @@ public:
   void checkBudgets();    ///<                                              (Attaches.cpp)
 
 private:
-  // ---- scopes and values (Expressions.cpp)
+  // ---- scopes and values (Scopes.cpp, Expressions.cpp, Calls.cpp)
   EnvPtr fileEnv(int32_t file);
   Value eval(const ast::Expr &expr, const EnvPtr &env);
+  Value evalUnary(const ast::UnaryExpr &expr, const EnvPtr &env);
+  Value evalComprehension(const ast::ComprehensionExpr &expr, const EnvPtr &env);
+  Value evalBlock(const ast::BlockExpr &expr, const EnvPtr &env);
   Value evalName(const ast::NameExpr &expr, const EnvPtr &env);
   Value evalMember(const ast::MemberExpr &expr, const EnvPtr &env);
   Value evalBinary(const ast::BinaryExpr &expr, const EnvPtr &env);

@@ -1,0 +1,120 @@
+// Scopes: what a name stands for, and how a failure is reported.
+//
+// In     a name, the scope that it is read in
+// Out    its value or module, innermost scope first
+#include "compiler/import/Elaborator.h"
+
+namespace peftc::import {
+using diag::Kind;
+
+std::string Value::describe() const {
+  static const char *names[] = {"none", "a whole number", "a number", "a bool", "a string", "a list", "a tensor", "a function",
+                                "a module", "an initial value", "a part of config.json", "a bool", "a record"};
+  return names[data.index()];
+}
+
+void Elaborator::fail(Kind kind, Range range, std::vector<std::string> args, std::string here, std::string help) {
+  auto report = diags_.report(kind, range, std::move(args));
+  if (!here.empty())
+    report.here(std::move(here));
+  if (!help.empty())
+    report.help(std::move(help));
+  throw Failed{};
+}
+
+mlir::Location Elaborator::location(Range range) {
+  if (!range.valid())
+    return mlir::UnknownLoc::get(context_);
+  const SourceFile &file = diags_.sources().file(range.file);
+  LineColumn at = file.position(range.begin);
+  return mlir::FileLineColLoc::get(context_, file.name(), at.line, at.column);
+}
+
+EnvPtr Elaborator::fileEnv(int32_t file) {
+  EnvPtr &env = fileEnvs_[file];
+  if (env)
+    return env;
+  env = std::make_shared<Env>();
+  if (file != spec_.files[spec_.mainFile].source)
+    return env;
+  for (const auto &[name, expr] : spec_.inputs)
+    env->values[name] = eval(*expr, env);
+  for (const ast::LetStmt *let : spec_.lets)
+    execLet(*let, env);
+  return env;
+}
+
+std::optional<Value> Elaborator::lookup(const std::string &name, const EnvPtr &env, Range range) {
+  for (const Env *scope = env.get(); scope; scope = scope->parent.get()) {
+    if (auto it = scope->values.find(name); it != scope->values.end())
+      return it->second;
+    if (scope->outside)
+      if (auto value = scope->outside(name, range))
+        return value;
+  }
+  if (name == "run") {
+    auto record = std::make_shared<Record>();
+    record->name = "run";
+    record->fields = runFields_;
+    return Value(record);
+  }
+  return std::nullopt;
+}
+
+std::optional<ModuleRef> Elaborator::lookupModule(const std::string &name, const EnvPtr &env) {
+  for (const Env *scope = env.get(); scope; scope = scope->parent.get()) {
+    if (auto it = scope->modules.find(name); it != scope->modules.end())
+      return it->second;
+    if (scope->outsideModule)
+      if (auto module = scope->outsideModule(name))
+        return module;
+  }
+  return std::nullopt;
+}
+
+/// `embeddings.tokens`, `layers[3]` as modules; nothing when the expression does not name one.
+std::optional<ModuleRef> Elaborator::moduleOf(const ast::Expr &expr, const EnvPtr &env) {
+  if (auto *name = expr.as<ast::NameExpr>())
+    return lookupModule(name->name, env);
+  if (auto *member = expr.as<ast::MemberExpr>()) {
+    auto object = moduleOf(*member->object, env);
+    if (!object || object->isList)
+      return std::nullopt;
+    auto &named = object->nodes.front()->named;
+    auto it = named.find(member->member.text);
+    return it == named.end() ? std::nullopt : std::optional(it->second);
+  }
+  if (auto *index = expr.as<ast::IndexExpr>()) {
+    auto object = moduleOf(*index->object, env);
+    if (!object || !object->isList || index->subscripts.size() != 1 || !index->subscripts[0].index)
+      return std::nullopt;
+    int64_t at = evalInt(*index->subscripts[0].index, env, "an index");
+    int64_t count = static_cast<int64_t>(object->nodes.size());
+    if (at < 0)
+      at += count;
+    if (at < 0 || at >= count)
+      fail(Kind::E0350, expr.range, {"entry " + std::to_string(at) + " of a list of " + std::to_string(count) + " modules"});
+    return ModuleRef{{object->nodes[at]}, false};
+  }
+  return std::nullopt;
+}
+
+void Elaborator::execLet(const ast::LetStmt &let, const EnvPtr &env) {
+  Value value = eval(*let.value, env);
+  if (!let.tuple) {
+    env->values[let.names.front().text] = value;
+    return;
+  }
+  const ValueList *items = value.list();
+  if (!items || items->size() != let.names.size())
+    fail(Kind::E0350, let.value->range,
+         {std::to_string(let.names.size()) + " names for " + (items ? std::to_string(items->size()) + " values" : value.describe())});
+  for (size_t i = 0; i < items->size(); ++i)
+    env->values[let.names[i].text] = (*items)[i];
+}
+
+const ast::Block &Elaborator::branch(const ast::IfStmt &stmt, const EnvPtr &env) {
+  return evalBool(*stmt.condition, env) ? stmt.thenBody : stmt.elseBody;
+}
+
+} // namespace peftc::import
