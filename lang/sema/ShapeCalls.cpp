@@ -111,6 +111,8 @@ Shape ShapeOf::reduce(const Shape &x, const Expr *axis, bool keep, Range range, 
     return {};
   if (!axis || isAll(*axis, env))
     return keep ? Shape() : Shape::tensor({}, {});
+  if (x.wide)
+    return {};
   int place = axisOf(*axis, x, range, env);
   if (place < 0)
     return {};
@@ -175,13 +177,15 @@ Shape ShapeOf::callBuiltin(const std::string &name, const std::vector<Argument> 
   Shape kept = keep ? of(*keep, env) : Shape::truth(false);
   bool two = (name == "max" || name == "min") && values.size() == 2;
   if (elementwise.count(name))
-    return x.kind == ShapeKind::Number ? Shape::scalar() : x.isTensor() ? x : Shape();
+    return x.isTensor() || x.wide ? x : x.kind == ShapeKind::Number ? Shape::scalar() : Shape();
   if (two || name == "pow")
     return values.size() == 2 ? together(values[0], values[1], range) : Shape();
   if (name == "sum" || name == "max" || name == "min")
     return kept.kind == ShapeKind::Bool ? reduce(x, name == "sum" ? axis : named(args, "axis"), kept.flag, range, env) : Shape();
   if (name == "size")
     return Shape::scalar();
+  if (std::any_of(values.begin(), values.end(), [](const Shape &value) { return value.wide; }))
+    return {};
   if (name == "argmax" && x.isTensor() && x.rank() > 0 && !axis)
     return Shape::tensor({x.lengths.begin(), x.lengths.end() - 1}, {x.axes.begin(), x.axes.end() - 1});
   if (name == "where" && values.size() == 3) {

@@ -59,7 +59,7 @@ Shape ShapeOf::of(const TypeExpr &type, const ShapeEnv &env) {
       say(Kind::E0354, dim->range, {"a length"});
     if (length.kind == Length::Kind::Number && length.number < 1)
       say(Kind::E0353, dim->range, {std::string(diags_.sources().text(dim->range)), "at least 1", std::to_string(length.number)});
-    if (length.kind == Length::Kind::Open)
+    if (length.kind == Length::Kind::Open || length.kind == Length::Kind::Product)
       length.name = std::string(diags_.sources().text(dim->range));
     lengths.push_back(length);
   }
@@ -86,7 +86,7 @@ Shape ShapeOf::of(const Expr &expr, const ShapeEnv &env) {
     if (e->op == UnaryOp::Not)
       return x.kind == ShapeKind::Bool ? Shape::truth(!x.flag) : Shape();
     if (x.kind == ShapeKind::Number)
-      return Shape::scalar(x.number.kind == Length::Kind::Number ? Length::of(-x.number.number) : Length());
+      return x.number.kind == Length::Kind::Number ? Shape::scalar(Length::of(-x.number.number)) : x.wide ? x : Shape::scalar();
     return x.isTensor() ? x : Shape();
   }
   if (auto *e = expr.as<BinaryExpr>())
@@ -191,8 +191,13 @@ Shape ShapeOf::binary(const BinaryExpr &expr, const ShapeEnv &env) {
   if (expr.op == O::MatMul)
     return matmul(a, b, expr.range);
   if (a.kind == ShapeKind::Number && b.kind == ShapeKind::Number) {
+    if (expr.op == O::Mul || expr.op == O::Div) {
+      Shape out = Shape::scalar(Length::product(a.number, b.number, expr.op == O::Div));
+      out.wide = a.wide || b.wide;
+      return out;
+    }
     if (a.number.kind != Length::Kind::Number || b.number.kind != Length::Kind::Number)
-      return expr.op >= O::Lt && expr.op <= O::Ne ? Shape() : Shape::scalar();
+      return expr.op >= O::Lt && expr.op <= O::Ne ? Shape() : together(a, b, expr.range);
     int64_t x = a.number.number, y = b.number.number;
     switch (expr.op) {
     case O::Add: return Shape::scalar(Length::of(x + y));
@@ -203,14 +208,14 @@ Shape ShapeOf::binary(const BinaryExpr &expr, const ShapeEnv &env) {
     case O::Ge: return Shape::truth(x >= y);
     case O::Eq: return Shape::truth(x == y);
     case O::Ne: return Shape::truth(x != y);
-    default: return Shape::scalar(); // lengths that are products are left open
+    default: return Shape::scalar(); // powers and remainders are left open
     }
   }
   return together(a, b, expr.range);
 }
 
 Shape ShapeOf::matmul(const Shape &a, const Shape &b, Range range) {
-  if (!a.isValue() || !b.isValue())
+  if (!a.isValue() || !b.isValue() || b.wide || (a.wide && a.rank() == 0))
     return {};
   if (a.rank() == 0 || b.rank() == 0 || b.rank() > 2 || alike_.differ(a.lengths.back(), b.lengths.front())) {
     mismatch(range, "`@` of " + a.text() + " and " + b.text());
@@ -228,7 +233,7 @@ Shape ShapeOf::matmul(const Shape &a, const Shape &b, Range range) {
 
 Shape ShapeOf::index(const IndexExpr &expr, const ShapeEnv &env) {
   Shape x = of(*expr.object, env);
-  if (!x.isTensor())
+  if (!x.isTensor() || x.wide)
     return {};
   size_t axis = 0, taken = 0;
   for (const Subscript &subscript : expr.subscripts)

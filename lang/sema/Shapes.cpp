@@ -72,9 +72,9 @@ private:
     const Shape &point = env[target->name];
     if (!point.isTensor() || !value.isValue())
       return;
-    bool fits = point.rank() == value.rank();
-    for (size_t i = 0; fits && i < point.rank(); ++i)
-      fits = !shapes.differ(point.lengths[i], value.lengths[i]);
+    bool fits = value.wide ? point.rank() >= value.rank() : point.rank() == value.rank();
+    for (size_t i = 1; fits && i <= value.rank(); ++i)
+      fits = !shapes.differ(point.lengths[point.rank() - i], value.lengths[value.rank() - i]);
     if (!fits)
       shapes.mismatch(stmt.value->range, "`" + target->name + "` is " + point.text() + ", this is " + value.text());
   }
@@ -114,8 +114,12 @@ Shape argument(const Parameter &param) {
   bool whole = type == "int" || type == "rank" || type == "dim";
   auto *one = param.defaultValue ? param.defaultValue->as<NumberExpr>() : nullptr;
   if (whole)
-    return Shape::scalar(one && one->value == 1 ? Length::open(param.name.text) : Length::called(param.name.text));
-  return type == "real" || type == "prob" ? Shape::scalar() : Shape();
+    return Shape::scalar(one && one->value == 1 ? Length::open(param.name.text) : Length::called(param.name.text, true));
+  if (type != "real" && type != "prob")
+    return {};
+  Shape shape = Shape::scalar(); // unless it is given a tensor: a gate, say
+  shape.wide = type == "real";
+  return shape;
 }
 
 bool comparesDims(const Block &body) {

@@ -29,6 +29,7 @@ static void testSilent() {
   CHECK_EQ(messages(""), ""); // the library itself
   for (const auto &path : stdlibFiles())
     CHECK_EQ(path.string() + "\n" + messages(readFile(path)), path.string() + "\n");
+  CHECK_EQ(messages(readFile(kRoot / "tests/lang/sema/methods.peft")), "");
   for (const auto &entry : std::filesystem::recursive_directory_iterator(kRoot / "examples"))
     if (entry.path().extension() == ".peft")
       CHECK_EQ(entry.path().string() + "\n" + messages(readFile(entry.path())), entry.path().string() + "\n");
@@ -208,6 +209,16 @@ static void testShapes() {
            {"method m on linear { y <- rearrange(y, \"s a -> a s\") @ x + W }",
             "1:27: error[E0350]: `y` is [seq, out], this is [out, in]\n"},
            {"model base = 8", "1:14: error[E0356]: nothing is called `8` here\n"},
+           {"method m(s: real = 1) on linear { param a: [out] = ones; y <- s * a\n W <- s\n x <- x + (s + sum(x, axis = -1))[:, None] }", ""}, // s may be a tensor
+           {"method m(s: real = 1) on linear { y <- s * x }", "1:40: error[E0350]: `y` is [seq, out], this is [seq, in]\n"},
+           {"method m(c: int = 16) on layer { let k = d / c\n param D: [k, d] = zeros; param U: [d, k] = zeros\n y <- y + y @ D @ U.T }",
+            "3:11: error[E0350]: `@` of [seq, d] and [k, d]\n"},
+           {"method m(c: int = 16) on layer { let k = d / c\n param D: [k, d] = zeros; y <- y + relu(y @ D.T) }",
+            "2:32: error[E0350]: shapes [seq, d] and [seq, k] do not match\n"},
+           {"method m(c: int) on layer { let k = d / c\n param D: [k, d] = zeros; param U: [d, d / c] = zeros; y <- y + (y @ D.T) @ U.T }", ""},
+           {"method m on layer { param D: [2 * d, d] = zeros; y <- y + y @ D.T }",
+            "1:55: error[E0350]: shapes [seq, d] and [seq, 2 * d] do not match\n"},
+           {"method m(n: int) on attention { param O: [d, heads * head_dim] = zeros; param P: [n, d] = zeros; u <- u @ O + u @ P.T @ P }", ""},
            {"method m on model { loss <- hidden }", "1:29: error[E0350]: a loss is one number, this is [seq, d]\n"},
            {"method m on linear { for i in 0 .. 2 { let a = y\n }\n let c = x\n for i in 0 .. 2 { let c = c @ W.T + i }\n y <- c }", ""},
        })
