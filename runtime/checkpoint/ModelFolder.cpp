@@ -1,6 +1,6 @@
 // ModelFolder: see ModelFolder.h.
 #include "runtime/checkpoint/ModelFolder.h"
-#include "runtime/plan/Errors.h"
+#include "runtime/bundle/Errors.h"
 #include <ATen/ATen.h>
 #include <filesystem>
 #include <set>
@@ -119,6 +119,19 @@ std::map<std::string, at::Tensor> ModelFolder::loadBase(const json &parameters) 
     throw RuntimeError("R0113", "the checkpoint `" + folder_ + "` does not fit: " + std::to_string(problems.size()) + " of " + std::to_string(needed) + " tensors" + listed(problems),
                        "give the checkpoint that the trainer was compiled for with --model DIR, or compile for this one");
   return loaded;
+}
+
+uint64_t ModelFolder::weightsFingerprint() const {
+  constexpr uint64_t kPlaces = 16, kBytes = 64;
+  uint64_t hash = fingerprint("weights");
+  for (const auto &[name, file] : fileIndex_) { // in the order of names
+    const StoredTensor &tensor = files_[file].tensors().at(name);
+    hash = fingerprint(name + " " + tensor.dtype + " " + shapeText(tensor.shape), hash);
+    const std::string_view bytes = files_[file].bytesOf(tensor);
+    for (uint64_t place = 0; place < kPlaces; ++place)
+      hash = fingerprint(bytes.substr(bytes.size() * place / kPlaces, kBytes), hash);
+  }
+  return hash;
 }
 
 std::vector<std::string> ModelFolder::unused(const json &parameters) const {

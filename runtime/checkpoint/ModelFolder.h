@@ -22,6 +22,8 @@ public:
   std::vector<std::string> unused(const nlohmann::json &parameters) const;
   /// A tensor by its name in the folder, in its own dtype.
   at::Tensor loadStored(const std::string &storedName) const;
+  /// Of names, dtypes, shapes and a sample of each tensor's bytes: tells other weights apart without reading all of them.
+  uint64_t weightsFingerprint() const;
   const std::string &path() const { return folder_; }
   const std::string &prefix() const { return prefix_; }
 

@@ -1,7 +1,7 @@
 // Safetensors: see Safetensors.h.
 #include "runtime/checkpoint/Safetensors.h"
 #include "runtime/checkpoint/AtomicFile.h"
-#include "runtime/plan/Errors.h"
+#include "runtime/bundle/Errors.h"
 #include <ATen/ATen.h>
 #include <algorithm>
 #include <cstring>

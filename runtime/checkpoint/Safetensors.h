@@ -23,6 +23,7 @@ public:
   const std::map<std::string, StoredTensor> &tensors() const { return tensors_; }
   const std::map<std::string, std::string> &metadata() const { return metadata_; }
   const std::string &path() const { return file_->path(); }
+  std::string_view bytesOf(const StoredTensor &tensor) const { return file_->text().substr(tensor.begin, tensor.end - tensor.begin); }
   /// fp32: a view into the map when the file holds aligned F32 (not writable), a copy for F16 and BF16.
   at::Tensor load(const std::string &name) const;
   /// In the file's dtype: for copying a tensor that nothing computes with.

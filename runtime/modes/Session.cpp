@@ -1,6 +1,6 @@
 // Session: see Session.h.
 #include "runtime/modes/Session.h"
-#include "runtime/plan/Errors.h"
+#include "runtime/bundle/Errors.h"
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <algorithm>
@@ -99,6 +99,17 @@ Labels labelsOf(const SafetensorsFile &adapter) {
   return Labels::fromJson(names);
 }
 
+/// The same config may come with other weights; an adapter means something beside its own only.
+void checkWeights(const Session &session, const SafetensorsFile &adapter, bool strict) {
+  const auto found = adapter.metadata().find("weights");
+  if (found == adapter.metadata().end() || found->second == session.weights)
+    return;
+  const std::string message = "`" + adapter.path() + "` was trained beside other weights than those in `" + session.modelPath + "` (fingerprint " + found->second + ", these are " + session.weights + ")";
+  if (strict)
+    throw RuntimeError("R0204", message, "give the folder of its own checkpoint with --model DIR");
+  std::fprintf(stderr, "note: %s\n", message.c_str());
+}
+
 /// What run.json says: labels, the model's folder, options where the command line is silent.
 void applyRun(Session &session, const SessionOptions &options, const json &manifest, std::map<std::string, std::string> &overrides) {
   const json run = RunFolder(options.run).readRun();
@@ -165,7 +176,7 @@ std::map<std::string, at::Tensor> Session::saved() const {
 }
 
 std::map<std::string, std::string> Session::adapterMetadata() const {
-  std::map<std::string, std::string> metadata = {{"format", "peftc"}, {"contract", contractFingerprint(manifest())}, {"seed", std::to_string(initSeed)}};
+  std::map<std::string, std::string> metadata = {{"format", "peftc"}, {"contract", contractFingerprint(manifest())}, {"seed", std::to_string(initSeed)}, {"weights", weights}};
   if (!labels.empty())
     metadata["labels"] = labels.toJson().dump(); // which row of the head means what
   return metadata;
@@ -208,6 +219,9 @@ std::unique_ptr<Session> openSession(Bundle bundle, const SessionOptions &option
   if (adapter && session->labels.empty())
     session->labels = labelsOf(*adapter);
   session->model.emplace(session->modelPath, manifest.at("model"));
+  session->weights = hex(session->model->weightsFingerprint());
+  if (adapter)
+    checkWeights(*session, *adapter, options.sameWeights);
   placeBase(*session);
   session->executor = session->makeExecutor(session->parameters);
   session->initSeed = seedOf(adapter, session->options.seed);

@@ -25,6 +25,7 @@ struct SessionOptions {
   std::string run;        ///< run folder whose labels and options hold, or empty
   std::map<std::string, std::string> overrides;
   bool reference = false, referenceFp32 = false;
+  bool sameWeights = false; ///< refuse an adapter of other base weights, rather than say so
   TokenizerOptions tokenizer;
 };
 
@@ -38,6 +39,7 @@ struct Session {
   Labels labels;
   TokenizerOptions tokenizer;
   bool reference = false, referenceFp32 = false;
+  std::string weights;   ///< fingerprint of the checkpoint's tensors
   uint64_t initSeed = 0; ///< from which `init` made the parameters; frozen ones can be made again only from it
 
   const nlohmann::json &manifest() const { return bundle.manifest; }

@@ -7,7 +7,7 @@
 #include "runtime/modes/Output.h"
 #include "runtime/modes/Progress.h"
 #include "runtime/modes/Step.h"
-#include "runtime/plan/Errors.h"
+#include "runtime/bundle/Errors.h"
 #include <ATen/Parallel.h>
 #include <chrono>
 #include <csignal>
@@ -309,6 +309,7 @@ int train(Bundle bundle, const Arguments &arguments, const Surroundings &surroun
   if (request.resume) {
     run = readResumed(request, bundle, arguments, options);
     options.run = request.out;
+    options.sameWeights = true;
     folder.lock();
   }
   options.adapter = request.init;

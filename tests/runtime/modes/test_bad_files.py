@@ -133,6 +133,15 @@ class BadFiles(compiled.TrainerTest):
         self.assertIn("error[R0111]: a file was cut short while it was read", said)
         load_file(self.path("cut_run/last/adapter.safetensors"))
 
+    def test_other_weights_of_the_same_shape(self):
+        self.trainer("train", "--data", self.train_rows, "--out", self.path("based"), "--epochs", "1", "--limit-steps", "3")
+        other = self.with_tensors(lambda t: t.update({QUERY: t[QUERY] + 1}))
+        self.refused("R0204", "was trained beside other weights", "train", "--out", self.path("based"), "--resume", "--model", other)
+        self.assertIn("note: ", self.trainer(*self.eval(self.path("based"), "--model", other)).stderr)
+        same = self.changed_model(lambda folder: None)  # in the same folder
+        self.trainer("train", "--out", self.path("based"), "--resume", "--model", same)
+        self.assertEqual("", self.trainer(*self.eval(self.path("based"), "--model", same)).stderr)
+
     # ---- adapter files ----
 
     def test_adapter_files(self):
