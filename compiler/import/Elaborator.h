@@ -2,7 +2,7 @@
 //
 // Compile-time values (numbers, functions, methods, lists) are computed away; every tensor operation becomes an `nn` op in the
 // region under construction. The classes of statements live in files of their own: Scopes, Expressions, Calls, Tensors, Equations,
-// Builtins, Modules, Selectors, Attaches, Optimizers. A failure reports a diagnostic and unwinds by `Failed`, which never
+// Builtins, Initial, Modules, Selectors, Attaches, Optimizers. A failure reports a diagnostic and unwinds by `Failed`, which never
 // leaves this folder.
 #pragma once
 #include "compiler/import/Import.h"
@@ -30,6 +30,8 @@ public:
   void checkBudgets();    ///<                                              (Attaches.cpp)
 
 private:
+  friend class BuiltinCall;
+
   // ---- scopes and values (Scopes.cpp, Expressions.cpp, Calls.cpp)
   EnvPtr fileEnv(int32_t file);
   Value eval(const ast::Expr &expr, const EnvPtr &env);
@@ -86,7 +88,7 @@ private:
   Tensor einsum(const std::string &equation, const std::vector<Tensor> &operands, Range range);
   Tensor rearrange(const Tensor &x, const std::string &pattern, const std::map<std::string, int64_t> &sizes, Range range);
 
-  // ---- builtins (Builtins.cpp)
+  // ---- builtins (Builtins.cpp, TensorBuiltins.cpp, Initial.cpp)
   bool isBuiltin(const std::string &name) const;
   Value callBuiltin(const std::string &name, const std::vector<ast::Argument> &args, Range range, const EnvPtr &env);
   Value initial(const Initializer &init, const std::vector<mlir::nn::Dim> &dims, const Tensor *like, Range range);

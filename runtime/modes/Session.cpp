@@ -258,13 +258,24 @@ void reportUntrained(const SessionOptions &options) {
     std::fprintf(stderr, "note: neither RUN nor --init is given: the parameters are as they were initialised\n");
 }
 
+/// The best adapter of a run; a run that was stopped before its first evaluation has none yet.
+static std::string bestAdapterOf(const std::string &run) {
+  const RunFolder folder(run);
+  const std::string last = run + "/last/adapter.safetensors";
+  std::error_code ignored;
+  if (folder.isRun() && !std::filesystem::exists(folder.adapterPath(), ignored) && std::filesystem::exists(last, ignored))
+    throw RuntimeError("R0119", "`" + run + "` has no best adapter yet: training stopped before its first evaluation",
+                       "continue it with `train --resume --out " + run + "`, or take the latest as it is with `--init " + last + "`");
+  return folder.adapterPath();
+}
+
 SessionOptions trainedSessionOptions(const Arguments &arguments, const Surroundings &surroundings) {
   SessionOptions options = sessionOptionsOf(arguments, surroundings);
   options.overrides = overridesOf(arguments);
   options.run = arguments.word();
   options.adapter = arguments.get("init");
   if (options.adapter.empty() && !options.run.empty())
-    options.adapter = RunFolder(options.run).adapterPath();
+    options.adapter = bestAdapterOf(options.run);
   return options;
 }
 

@@ -137,7 +137,9 @@ class BadFiles(compiled.TrainerTest):
         self.trainer("train", "--data", self.train_rows, "--out", self.path("based"), "--epochs", "1", "--limit-steps", "3")
         other = self.with_tensors(lambda t: t.update({QUERY: t[QUERY] + 1}))
         self.refused("R0204", "was trained beside other weights", "train", "--out", self.path("based"), "--resume", "--model", other)
-        self.assertIn("note: ", self.trainer(*self.eval(self.path("based"), "--model", other)).stderr)
+        self.refused("R0119", ["has no best adapter yet", "last/adapter.safetensors"], *self.eval(self.path("based"), "--model", other))
+        latest = ["--init", self.path("based/last/adapter.safetensors")]
+        self.assertIn("note: ", self.trainer(*self.eval(*latest, "--model", other)).stderr)
         same = self.changed_model(lambda folder: None)  # in the same folder
         self.trainer("train", "--out", self.path("based"), "--resume", "--model", same)
         self.assertEqual("", self.trainer(*self.eval(self.path("based"), "--model", same)).stderr)

@@ -1,0 +1,162 @@
+// TensorBuiltins: the builtins that read or make tensors.
+#include "compiler/import/Builtins.h"
+
+namespace peftc::import {
+using diag::Kind;
+using mlir::nn::Dim;
+
+Value BuiltinCall::extremum() {
+  if (positional() < 2) {
+    Tensor x = tensor(0, "x");
+    return e.reduce(name, x, axes(x), flag("keep"), range);
+  }
+  Value a = value(0, "x"), b = value(1, "y");
+  if (a.isNumber() && b.isNumber())
+    return (a.number() > b.number()) == (name == "max") ? a : b;
+  return e.binary("nn." + name, a, b, range);
+}
+
+Value BuiltinCall::sum() {
+  Value x = value(0, "x");
+  auto *list = x.list();
+  if (!list) {
+    Tensor whole = e.toTensor(x, e.f32(), range);
+    return e.reduce("sum", whole, axes(whole), flag("keep"), range);
+  }
+  if (list->empty())
+    return static_cast<int64_t>(0);
+  Value total = list->front();
+  for (size_t i = 1; i < list->size(); ++i) {
+    const Value &next = (*list)[i];
+    total = total.isNumber() && next.isNumber() ? Value(total.number() + next.number()) : Value(e.binary("nn.add", total, next, range));
+  }
+  return total;
+}
+
+Value BuiltinCall::size() {
+  Tensor x = tensor(0, "x");
+  int64_t fixed = 1;
+  std::optional<Tensor> ragged;
+  for (int64_t axis : axes(x)) {
+    Dim dim = x.type().getDims()[axis];
+    if (dim.isStatic()) {
+      fixed *= dim.constant;
+      continue;
+    }
+    Tensor length = e.emit<mlir::nn::DimOp>(range, {x.value}, {e.attr("axis", e.intAttr(axis))});
+    ragged = ragged ? e.binary("nn.mul", *ragged, length, range) : length;
+  }
+  return ragged ? Value(e.binary("nn.mul", *ragged, fixed, range)) : Value(fixed);
+}
+
+Value BuiltinCall::argmax() {
+  Tensor x = tensor(0, "x");
+  int64_t at = axisArgument() ? e.axisOf(*axisArgument(), x, env) : x.type().rank() - 1;
+  auto names = x.axes;
+  names.erase(names.begin() + at);
+  return e.emit<mlir::nn::ArgmaxOp>(range, {x.value}, {e.attr("axis", e.intAttr(at))}, names);
+}
+
+Value BuiltinCall::einsum() {
+  std::vector<Tensor> operands;
+  for (size_t i = 1; i < positional(); ++i)
+    operands.push_back(tensor(i, "operand"));
+  return e.einsum(e.evalString(need(0, "equation"), env), operands, range);
+}
+
+Value BuiltinCall::rearrange() {
+  std::map<std::string, int64_t> sizes;
+  for (const ast::Argument &arg : given)
+    if (arg.name)
+      sizes[arg.name->text] = e.evalInt(*arg.value, env, "a length");
+  return e.rearrange(tensor(0, "x"), e.evalString(need(1, "pattern"), env), sizes, range);
+}
+
+/// What is joined: each argument, or each entry of a list.
+std::vector<Tensor> BuiltinCall::parts() {
+  std::vector<Tensor> parts;
+  for (size_t i = 0; i < positional(); ++i) {
+    Value value = e.eval(*at(i), env);
+    if (auto *list = value.list())
+      for (const Value &item : *list)
+        parts.push_back(e.toTensor(item, e.f32(), range));
+    else
+      parts.push_back(e.toTensor(value, e.f32(), range));
+  }
+  if (parts.empty())
+    e.fail(Kind::E0350, range, {"nothing to join"});
+  if (std::any_of(parts.begin(), parts.end(), [](const Tensor &part) { return part.type().isFloat(); }))
+    for (Tensor &part : parts)
+      part = e.asFloat(part, range);
+  return parts;
+}
+
+int64_t BuiltinCall::joinedAxis(const std::vector<Tensor> &parts) const {
+  const ast::Expr *axis = named("axis");
+  auto *word = axis ? axis->as<ast::NameExpr>() : nullptr;
+  if (!axis || (name == "stack" && word))
+    return 0;
+  if (name == "stack")
+    return e.evalInt(*axis, env, "an axis");
+  // The axis may be named by any part: a fresh parameter's `[n, …]` does not know that it becomes `keys`.
+  const Tensor *with = &parts.back();
+  if (word)
+    for (const Tensor &part : parts)
+      if (std::find(part.axes.begin(), part.axes.end(), word->name) != part.axes.end())
+        with = &part;
+  return e.axisOf(*axis, *with, env);
+}
+
+Value BuiltinCall::join() {
+  std::vector<Tensor> joined = parts();
+  const int64_t axis = joinedAxis(joined);
+  const auto attribute = e.attr("axis", e.intAttr(axis));
+  if (name == "stack")
+    for (Tensor &part : joined) {
+      if (axis < 0 || axis > part.type().rank())
+        e.fail(Kind::E0350, range, {"`stack` along axis " + std::to_string(axis) + " of " + mlir::nn::toString(part.type())});
+      auto names = part.axes;
+      names.insert(names.begin() + axis, "");
+      part = e.emit<mlir::nn::ExpandDimsOp>(range, {part.value}, {attribute}, names);
+    }
+  std::vector<mlir::Value> values;
+  for (const Tensor &part : joined)
+    values.push_back(part.value);
+  return e.emit<mlir::nn::ConcatOp>(range, values, {attribute}, joined.back().axes);
+}
+
+Value BuiltinCall::transpose() { return e.transposeLast(tensor(0, "x"), range); }
+
+Value BuiltinCall::oneHot() {
+  Tensor x = tensor(0, "x");
+  int64_t classes = e.evalInt(need(1, "size"), env, "a number of classes");
+  auto list = std::make_shared<ValueList>();
+  for (int64_t i = 0; i < classes; ++i)
+    list->push_back(i);
+  auto names = x.axes;
+  names.push_back("");
+  Tensor wide = e.emit<mlir::nn::ExpandDimsOp>(range, {x.value}, {e.attr("axis", e.intAttr(x.type().rank()))}, names);
+  return e.asFloat(e.binary("nn.eq", wide, Value(list), range), range);
+}
+
+Value BuiltinCall::index() {
+  Tensor x = tensor(0, "x");
+  int64_t axis = named("axis") ? e.axisOf(*named("axis"), x, env) : 0;
+  return e.emit<mlir::nn::IotaOp>(range, {x.value}, {e.attr("axis", e.intAttr(axis))}, {x.axes[axis]});
+}
+
+Value BuiltinCall::where() {
+  Tensor c = tensor(0, "condition"), x = tensor(1, "x"), y = tensor(2, "y");
+  if (x.type().getElement() != y.type().getElement()) {
+    x = e.asFloat(x, range);
+    y = e.asFloat(y, range);
+  }
+  const Tensor &widest = x.axes.size() >= y.axes.size() ? x : y;
+  return e.emit<mlir::nn::SelectOp>(range, {c.value, x.value, y.value}, {}, c.axes.size() > widest.axes.size() ? c.axes : widest.axes);
+}
+
+Value BuiltinCall::gather() {
+  return e.emit<mlir::nn::GatherOp>(range, {tensor(0, "table").value, tensor(1, "indices").value}, {});
+}
+
+} // namespace peftc::import
