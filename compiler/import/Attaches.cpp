@@ -1,8 +1,8 @@
-// Attaches: the statements `attach`, `train`, `freeze` and `budget` of a program.
+// Attaches: the statements `attach`, `train` and `freeze` of a program.
 //
-// In     the module tree; AttachStmt, TrainStmt, BudgetStmt
+// In     the module tree; AttachStmt, TrainStmt
 // Out    importAttaches: peft.attach without sites. instantiate: their sites, one peft.instance a site, @init
-// Errs   E0401 nothing matches, E0402 a site of another kind, E0403 a weight that is not there, E0501 budget exceeded
+// Errs   E0401 nothing matches, E0402 a site of another kind, E0403 a weight that is not there
 #include "compiler/import/Elaborator.h"
 
 namespace peftc::import {
@@ -179,45 +179,6 @@ void Elaborator::noteParams(Attach &attach) {
     fact.sites.push_back(site->path.empty() ? "model" : site->path);
   fact.changesAtInit = attach.changesAtInit;
   info_.attaches.push_back(std::move(fact));
-}
-
-static int64_t elements(mlir::nn::ParameterOp op) { return mlir::cast<NNType>(op.getType()).elements(); }
-
-void Elaborator::checkBudgets() {
-  int64_t base = 0, trainable = 0;
-  std::map<int64_t, std::pair<int64_t, int64_t>> byAttach; // params, sites
-  for (auto &[name, op] : parameters_) {
-    if (op.getRole() == "base")
-      base += elements(op);
-    if (op.getTrainable()) {
-      trainable += elements(op);
-      byAttach[op.getAttach()].first += elements(op);
-    }
-  }
-  for (const ast::BudgetStmt *budget : spec_.budgets) {
-    Value limit = eval(*budget->limit, fileEnv(budget->range.file));
-    if (!limit.isNumber())
-      fail(Kind::E0354, budget->limit->range, {"a budget"});
-    // A share of the base model, or a number of parameters.
-    auto *number = budget->limit->as<ast::NumberExpr>();
-    bool share = limit.as<double>() && (!number || number->isPercent || limit.number() < 1);
-    double most = share ? limit.number() * static_cast<double>(base) : limit.number();
-    if (static_cast<double>(trainable) <= most)
-      continue;
-    auto percent = [&](double count) {
-      char buffer[32];
-      snprintf(buffer, sizeof buffer, "%.2f%%", 100.0 * count / static_cast<double>(base));
-      return std::string(buffer);
-    };
-    auto spell = [&](double count) { return share ? percent(count) : std::to_string(static_cast<int64_t>(count)); };
-    auto report = diags_.report(Kind::E0501, budget->range, {spell(static_cast<double>(trainable)), spell(most)});
-    for (const Attach &attach : attaches_)
-      report.label(attach.stmt->method->range, spell(static_cast<double>(byAttach[attach.index].first)) + " from here, at " +
-                                                   std::to_string(attach.sites.size()) + (attach.sites.size() == 1 ? " site" : " sites"));
-    throw Failed{};
-  }
-  if (trainable == 0)
-    fail(Kind::E0502, spec_.model->range, {});
 }
 
 } // namespace peftc::import

@@ -35,6 +35,7 @@ private:
   Value fail();
 
   // ---- tensors (TensorBuiltins.cpp)
+  std::optional<Value> overSites() const;
   Value extremum();
   Value sum();
   Value size();

@@ -27,7 +27,7 @@ public:
   void importOptimizer(); ///< optimize … -> @optimizer.N                   (Optimizers.cpp)
   void importAttaches();  ///< attach, train, freeze -> peft.attach         (Attaches.cpp)
   void instantiate();     ///< peft.attach -> peft.instance, @init          (Attaches.cpp)
-  void checkBudgets();    ///<                                              (Attaches.cpp)
+  void checkBudgets();    ///<                                              (Budgets.cpp)
 
 private:
   friend class BuiltinCall;
@@ -91,7 +91,7 @@ private:
   // ---- builtins (Builtins.cpp, TensorBuiltins.cpp, Initial.cpp)
   bool isBuiltin(const std::string &name) const;
   Value callBuiltin(const std::string &name, const std::vector<ast::Argument> &args, Range range, const EnvPtr &env);
-  Value initial(const Initializer &init, const std::vector<mlir::nn::Dim> &dims, const Tensor *like, Range range);
+  Value initial(const Initializer &init, const std::vector<mlir::nn::Dim> &dims, const Tensor *like, Range range, llvm::StringRef rate = "pass");
 
   // ---- modules (Modules.cpp)
   mlir::nn::NNType typeFrom(const ast::TypeExpr &type, const EnvPtr &env, bool example);
@@ -114,6 +114,10 @@ private:
   // ---- parameters (Parameters.cpp)
   mlir::nn::ParameterOp declare(const std::string &name, mlir::nn::NNType type, llvm::StringRef role, bool trainable,
                                 const std::string &checkpoint, int64_t attach, Range range);
+  /// The parameter of a `param` statement; another one of its name has to have its shape.
+  void declareParam(const std::string &name, const ast::ParamStmt &stmt, const EnvPtr &env, int64_t attach, const std::string &site);
+  /// A parameter that the program itself declares, for the methods that it is handed to.
+  std::optional<Value> specParam(const std::string &name, Range range);
   Tensor parameter(const std::string &name, std::vector<std::string> axes, Range range);
   void initialize(const std::string &name, mlir::nn::NNType type, const ast::Expr *init, const EnvPtr &env, Range range);
 
@@ -152,6 +156,14 @@ private:
   void trainMatches(const std::vector<Match> &matches, bool trainable, Range range);
   void noteParams(Attach &attach);
 
+  // ---- budgets (Budgets.cpp)
+  struct Trainables {
+    int64_t base = 0, all = 0;
+    std::map<int64_t, int64_t> byAttach; ///< -1: of the model itself
+  };
+  Trainables countTrainables() const;
+  void checkBudget(const ast::BudgetStmt &budget, const Trainables &counts);
+
   // ---- methods at a site (Methods.cpp)
   /// A method being instantiated at one site.
   struct Instance {
@@ -169,6 +181,7 @@ private:
                      Range range);
   void enterMethod(Instance &instance, const Callable &method, const ast::Block &body, Range range);
   void execMethodStmt(Instance &instance, const ast::Stmt &stmt);
+  std::string paramScope(const Instance &instance, const ast::ParamStmt &stmt);
   void addParam(Instance &instance, const ast::ParamStmt &stmt);
   void execRewire(Instance &instance, const ast::RewireStmt &stmt);
   void execNestedAttach(Instance &instance, const ast::AttachStmt &stmt);

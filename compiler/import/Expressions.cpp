@@ -228,8 +228,8 @@ Value Elaborator::evalBinary(const ast::BinaryExpr &expr, const EnvPtr &env) {
   bool equality = expr.op == O::Eq || expr.op == O::Ne;
   if (equality && !(a.as<Tensor>() && !b.isNone()) && !(b.as<Tensor>() && !a.isNone())) {
     bool same = false;
-    if (a.as<std::string>() && b.as<std::string>())
-      same = *a.as<std::string>() == *b.as<std::string>();
+    if (a.word() && b.word())
+      same = *a.word() == *b.word();
     else if (a.as<bool>() && b.as<bool>())
       same = *a.as<bool>() == *b.as<bool>();
     else

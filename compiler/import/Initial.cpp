@@ -7,11 +7,11 @@ using diag::Kind;
 using mlir::nn::Dim;
 using mlir::nn::NNType;
 
-/// Values of a distribution or constant in the given shape.
-Value Elaborator::initial(const Initializer &init, const std::vector<Dim> &dims, const Tensor *like, Range range) {
+/// Values of a distribution or constant in the given shape; `drawn`: how often, where no example's shape says it.
+Value Elaborator::initial(const Initializer &init, const std::vector<Dim> &dims, const Tensor *like, Range range, llvm::StringRef drawn) {
   const std::string &name = init.name;
   auto arg = [&](size_t i, double fallback) { return i < init.args.size() ? init.args[i] : fallback; };
-  llvm::StringRef rate = inInit_ ? "init" : like && like->type().getExample() ? like->type().isStatic() ? "example" : "token" : "pass";
+  llvm::StringRef rate = inInit_ ? "init" : like && like->type().getExample() ? like->type().isStatic() ? "example" : "token" : drawn;
   NNType type = like ? like->type().withElement(f32()) : NNType::get(context_, false, dims, f32());
   auto filled = [&](double value) {
     Tensor scalar = constant(value, f32(), range);

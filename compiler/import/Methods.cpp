@@ -181,23 +181,25 @@ void Elaborator::execMethodStmt(Instance &instance, const ast::Stmt &stmt) {
   }
 }
 
-void Elaborator::addParam(Instance &instance, const ast::ParamStmt &stmt) {
-  using Storage = ast::ParamStmt::Storage;
-  std::string prefix = stmt.shared ? instance.name : (instance.site->path.empty() ? "" : instance.site->path + ".") + instance.name;
-  std::string name = prefix + "." + stmt.name.text;
-  if (!parameters_.count(name)) {
-    NNType type = typeFrom(*stmt.type, instance.env, false);
-    if (!type.isStatic())
-      fail(Kind::E0354, stmt.type->range, {"the shape of a parameter"}, "it depends on the length of the text");
-    // Numbers that are drawn once and kept by their seed are not saved.
-    bool trained = stmt.storage == Storage::Param;
-    llvm::StringRef role = trained ? "method" : stmt.storage == Storage::Frozen ? "frozen" : "buffer";
-    auto op = declare(name, type, role, trained, "", instance.attach->index, stmt.range);
-    op->setAttr("peft.shared", builder_.getBoolAttr(stmt.shared));
-    parameterAxes_[name] = axesFrom(*stmt.type);
-    instance.params.erase(stmt.name.text);
-    initialize(name, type, stmt.init.get(), instance.env, stmt.range);
+/// What a parameter's name begins with: its site, or what all sites that share it have in common.
+std::string Elaborator::paramScope(const Instance &instance, const ast::ParamStmt &stmt) {
+  const ModuleNode *owner = instance.site;
+  if (stmt.shared && !stmt.sharedPer)
+    return instance.name;
+  if (stmt.shared) {
+    auto isOf = [&](const ModuleNode &node) { return llvm::is_contained(node.kindNames, stmt.sharedPer->text) || (!node.parent && stmt.sharedPer->text == "model"); };
+    while (owner && !isOf(*owner))
+      owner = owner->parent;
+    if (!owner)
+      fail(Kind::E0403, stmt.sharedPer->range, {layerPath(*instance.site), stmt.sharedPer->text}, "nothing around the site is of this kind");
   }
+  return owner->path.empty() ? instance.name : owner->path + "." + instance.name;
+}
+
+void Elaborator::addParam(Instance &instance, const ast::ParamStmt &stmt) {
+  const std::string name = paramScope(instance, stmt) + "." + stmt.name.text;
+  instance.params.erase(stmt.name.text); // its shape and start may read another one of this name
+  declareParam(name, stmt, instance.env, instance.attach->index, layerPath(*instance.site));
   instance.params[stmt.name.text] = name;
 }
 
@@ -254,10 +256,14 @@ void Elaborator::execSample(Instance &instance, const ast::SampleStmt &stmt) {
     if (value.isNumber())
       numbers.push_back(value.number());
     else if (auto *list = value.list())
-      for (const Value &item : *list)
+      for (const Value &item : *list) {
+        if (!item.as<int64_t>() || *item.as<int64_t>() < 1)
+          fail(Kind::E0354, arg.range, {"a length"});
         dims.push_back({*item.as<int64_t>(), 0});
+      }
   }
-  instance.env->values[stmt.name.text] = initial(Initializer{name ? name->name : "", numbers}, dims, nullptr, stmt.range);
+  const char *rate = stmt.per == ast::SampleStmt::Per::Step ? "step" : "pass";
+  instance.env->values[stmt.name.text] = initial(Initializer{name ? name->name : "", numbers}, dims, nullptr, stmt.range, rate);
 }
 
 void Elaborator::execNestedAttach(Instance &instance, const ast::AttachStmt &stmt) {

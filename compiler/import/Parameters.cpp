@@ -19,6 +19,36 @@ mlir::nn::ParameterOp Elaborator::declare(const std::string &name, NNType type, 
   return op;
 }
 
+void Elaborator::declareParam(const std::string &name, const ast::ParamStmt &stmt, const EnvPtr &env, int64_t attach, const std::string &site) {
+  using Storage = ast::ParamStmt::Storage;
+  NNType type = typeFrom(*stmt.type, env, false);
+  if (!type.isStatic())
+    fail(Kind::E0354, stmt.type->range, {"the shape of a parameter"}, "it depends on the length of the text");
+  if (auto known = parameters_.find(name); known != parameters_.end()) {
+    if (known->second.getType() != type)
+      fail(Kind::E0350, stmt.type->range,
+           {"`" + name + "` is shared and has shape " + mlir::nn::toString(mlir::cast<NNType>(known->second.getType())) + ", at `" + site + "` it would be " + mlir::nn::toString(type)}, "",
+           "declare it at its largest, as in `[r, max(in)]`, and take what fits, as in `A[:, :in]`");
+    return;
+  }
+  // Numbers that are drawn once and kept by their seed are not saved.
+  bool trained = stmt.storage == Storage::Param;
+  llvm::StringRef role = trained ? "method" : stmt.storage == Storage::Frozen ? "frozen" : "buffer";
+  auto op = declare(name, type, role, trained, "", attach, stmt.range);
+  op->setAttr("peft.shared", builder_.getBoolAttr(stmt.shared));
+  parameterAxes_[name] = axesFrom(*stmt.type);
+  initialize(name, type, stmt.init.get(), env, stmt.range);
+}
+
+std::optional<Value> Elaborator::specParam(const std::string &name, Range range) {
+  for (const ast::ParamStmt *stmt : spec_.params)
+    if (stmt->name.text == name && root_) {
+      declareParam(name, *stmt, root_->env, -1, "model");
+      return parameter(name, parameterAxes_[name], range);
+    }
+  return std::nullopt;
+}
+
 Tensor Elaborator::parameter(const std::string &name, std::vector<std::string> axes, Range range) {
   auto it = parameters_.find(name);
   assert(it != parameters_.end() && "parameters are declared before they are read");

@@ -39,6 +39,7 @@ EnvPtr Elaborator::fileEnv(int32_t file) {
     return env;
   for (const auto &[name, expr] : spec_.inputs)
     env->values[name] = eval(*expr, env);
+  env->outside = [this](const std::string &name, Range range) { return specParam(name, range); };
   for (const ast::LetStmt *let : spec_.lets)
     execLet(*let, env);
   return env;

@@ -118,6 +118,15 @@ size_t Elaborator::matchPath(const Path &path, ModuleNode &node, const EnvPtr &e
   return path.size();
 }
 
+/// `layer` with its `index` and `count`.
+static Value indexOf(const ModuleNode &node, const std::string &kind) {
+  auto record = std::make_shared<Record>();
+  record->name = kind;
+  record->fields["index"] = *node.index;
+  record->fields["count"] = static_cast<int64_t>(node.parent->named.at(node.name).nodes.size());
+  return Value(record);
+}
+
 void Elaborator::keepWhere(const ast::Expr &where, const EnvPtr &env, std::vector<Match> &matches) {
   std::vector<Match> kept;
   for (const Match &match : matches) {
@@ -132,8 +141,9 @@ void Elaborator::keepWhere(const ast::Expr &where, const EnvPtr &env, std::vecto
       scope->values["path"] = match.node->path;
       for (const ModuleNode *up = match.node; up; up = up->parent)
         if (up->index) {
-          scope->values["index"] = *up->index;
-          break;
+          scope->values.insert({"index", *up->index});
+          for (const std::string &enclosing : up->kindNames) // `layer.index`; alone it is the word
+            scope->values.insert({enclosing, indexOf(*up, enclosing)});
         }
       for (const auto &[name, decl] : spec_.scopeOf(where.range).kinds)
         scope->values.insert({name, name});

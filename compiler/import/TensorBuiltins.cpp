@@ -5,7 +5,23 @@ namespace peftc::import {
 using diag::Kind;
 using mlir::nn::Dim;
 
+/// `max(in)`: over all sites of the attach, for what they share.
+std::optional<Value> BuiltinCall::overSites() const {
+  auto *dim = positional() == 1 && given.size() == 1 ? at(0)->as<ast::NameExpr>() : nullptr;
+  if (!dim || !e.instance_ || llvm::none_of(e.instance_->kind->dims, [&](const ast::Ident &known) { return known.text == dim->name; }))
+    return std::nullopt;
+  std::optional<int64_t> found;
+  for (const ModuleNode *site : e.instance_->attach->sites)
+    if (auto length = e.lookup(dim->name, site->env, range); length && length->as<int64_t>()) {
+      const int64_t here = *length->as<int64_t>();
+      found = !found ? here : name == "max" ? std::max(*found, here) : std::min(*found, here);
+    }
+  return found ? std::optional<Value>(*found) : std::nullopt;
+}
+
 Value BuiltinCall::extremum() {
+  if (auto over = overSites())
+    return *over;
   if (positional() < 2) {
     Tensor x = tensor(0, "x");
     return e.reduce(name, x, axes(x), flag("keep"), range);

@@ -77,6 +77,11 @@ struct Value {
     auto *shared = as<std::shared_ptr<ValueList>>();
     return shared ? shared->get() : nullptr;
   }
+  /// A string; of a record that stands for what it is called by (`layer` in `where`) its name.
+  const std::string *word() const {
+    auto *record = as<std::shared_ptr<Record>>();
+    return record ? &(*record)->name : as<std::string>();
+  }
   /// "a number", "a tensor" … for messages.
   std::string describe() const;
 };

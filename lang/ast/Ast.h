@@ -223,7 +223,7 @@ struct ParamStmt : Stmt {
   PEFT_STMT(Param)
   enum class Storage { Param, Buffer, Frozen } storage = Storage::Param;
   bool shared = false;
-  std::string sharedPer; ///< "" | "layer" | "model" | "task"
+  std::optional<Ident> sharedPer; ///< one for each enclosing module of this kind; without it one for the attach
   Ident name;
   std::unique_ptr<TypeExpr> type;
   ExprPtr init; ///< may be null: zeros
@@ -266,7 +266,7 @@ struct SampleStmt : Stmt {
   PEFT_STMT(Sample)
   Ident name;
   ExprPtr distribution; ///< a Call
-  std::string per;      ///< "token" | "example" | "pass" | "step"; "" where not said
+  enum class Per { Pass, Step } per = Per::Pass; ///< how often it is drawn anew
 };
 /// `train sel`, `freeze sel`; in a method names of its site's weights.
 struct TrainStmt : Stmt {

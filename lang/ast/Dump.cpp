@@ -221,7 +221,7 @@ bool Dumper::small(const Stmt &stmt) {
   else if (auto *rewire = stmt.as<RewireStmt>())
     open(rewire->add ? "rewire +=" : "rewire <-"), expr(rewire->target.get()), expr(rewire->value.get());
   else if (auto *sample = stmt.as<SampleStmt>())
-    open("sample " + sample->name.text + (sample->per.empty() ? "" : " per " + sample->per)), expr(sample->distribution.get());
+    open("sample " + sample->name.text + (sample->per == SampleStmt::Per::Pass ? "" : " per step")), expr(sample->distribution.get());
   else if (auto *require = stmt.as<RequireStmt>())
     open("require"), expr(require->condition.get()), expr(require->message.get());
   else if (auto *init = stmt.as<AtInitStmt>())
@@ -236,7 +236,7 @@ bool Dumper::small(const Stmt &stmt) {
 bool Dumper::body(const Stmt &stmt) {
   if (auto *param = stmt.as<ParamStmt>()) {
     static const char *kinds[] = {"param ", "buffer ", "frozen "};
-    std::string per = param->sharedPer.empty() ? "" : " per " + param->sharedPer;
+    std::string per = param->sharedPer ? " per " + param->sharedPer->text : "";
     open(kinds[static_cast<size_t>(param->storage)] + param->name.text + (param->shared ? " shared" : "") + per);
     type(param->type.get()), part("init", param->init);
   } else if (auto *input = stmt.as<InputStmt>()) {

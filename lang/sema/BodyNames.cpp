@@ -70,10 +70,24 @@ void BodyNames::optional(const ExprPtr &value, Visible &scope) {
     expr(*value, scope);
 }
 
+void BodyNames::sharing(const Ident &kind, Visible &scope) {
+  if (kind.text == "task") {
+    diags.report(Kind::E0199, kind.range, {"per task"});
+    return;
+  }
+  std::vector<std::string> known;
+  for (const auto &[name, decl] : scope.declared().kinds)
+    known.push_back(name);
+  if (std::find(known.begin(), known.end(), kind.text) == known.end())
+    unknown(kind.text, kind.range, known, scope);
+}
+
 void BodyNames::statement(const Stmt &stmt, Visible &scope) {
   if (auto *s = stmt.as<LetStmt>()) {
     let(*s, scope);
   } else if (auto *s = stmt.as<ParamStmt>()) {
+    if (s->sharedPer)
+      sharing(*s->sharedPer, scope);
     type(s->type, scope);
     optional(s->init, scope);
     scope.add(s->name.text);
@@ -202,6 +216,8 @@ void BodyNames::selector(const Selector &selector, Visible &scope) {
 
 void BodyNames::call(const CallExpr &call, Visible &scope) {
   expr(*call.callee, scope);
+  if (call.from)
+    diags.report(Kind::E0199, call.from->range, {"from"}).help("`./trainer train --init FILE` starts from trained values");
   optional(call.from, scope);
   if (auto *get = call.callee->as<MemberExpr>(); get && get->member.text == "get" && !call.args.empty())
     if (auto *key = call.args.front().value->as<StringExpr>(); key && key->texts.size() == 1)

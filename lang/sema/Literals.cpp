@@ -30,6 +30,16 @@ std::optional<Literal> literalOf(const Expr &value) {
   return std::nullopt;
 }
 
+/// `"accuracy:max"`: a metric, and which end of it is good.
+bool namesMetric(const Expr &value) {
+  auto *string = value.as<StringExpr>();
+  if (!string || !string->holes.empty() || string->texts.size() != 1)
+    return string && !string->holes.empty(); // computed: not followed
+  const std::string &text = string->texts.front();
+  const size_t colon = text.find(':');
+  return colon != std::string::npos && colon > 0 && (text.substr(colon) == ":min" || text.substr(colon) == ":max");
+}
+
 /// What a literal for this type has to be, when it is not.
 std::string wanted(const std::string &type, const Expr &value, const Literal &literal) {
   bool counts = type == "rank" || type == "dim" || type == "count";
@@ -76,7 +86,25 @@ const std::vector<std::string> &typeNames() {
   return names;
 }
 
+/// `precision = auto`: words, not names.
+static void checkPrecision(const std::string &name, const Expr &value, diag::Engine &diags) {
+  auto *word = value.as<NameExpr>();
+  if (word && (word->name == "auto" || word->name == "fp32"))
+    return;
+  if (word && word->name == "bf16")
+    diags.report(Kind::E0199, value.range, {word->name}).help("`fp32` is what is computed in, also with `auto`");
+  else
+    diags.report(Kind::E0353, value.range, {name, "auto, fp32 or bf16", word ? "`" + word->name + "`" : "this"});
+}
+
 void checkLiteral(const std::string &name, const std::string &type, const Expr &value, diag::Engine &diags) {
+  if (type == "precision")
+    return checkPrecision(name, value, diags);
+  if (type == "metric") {
+    if (!namesMetric(value))
+      diags.report(Kind::E0353, value.range, {name, "a metric with its direction", "`" + std::string(diags.sources().text(value.range)) + "`"}).help("as in `\"accuracy:max\"`");
+    return;
+  }
   auto literal = literalOf(value);
   if (!literal)
     return;

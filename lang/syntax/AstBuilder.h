@@ -3,7 +3,7 @@
 // In     contexts without syntax errors (statements with one are skipped)
 // Out    lang/ast/Ast.h
 // Errs   E0106 escapes, E0107 unused value, E0108 misplaced statement, E0109 string holes, E0111 numbers,
-//        E0112 argument order, E0114 block without value, E0199 reserved words
+//        E0112 argument order, E0114 block without value, E0199 reserved words, E0353 a rate that is none
 #pragma once
 #include "lang/ast/Ast.h"
 #include "lang/syntax/TokenFilter.h"
@@ -44,6 +44,7 @@ private:
   ast::StmtPtr specStatement(P::StmtContext *context, Place place);
   ast::StmtPtr valueStatement(P::StmtContext *context);
   ast::StmtPtr bodyStatement(P::StmtContext *context, Place place);
+  ast::SampleStmt::Per drawnPer(const ast::Ident &word);
   ast::StmtPtr use(P::UseStmtContext *context);
   ast::StmtPtr input(P::InputStmtContext *context, Place place);
   ast::StmtPtr optimize(P::OptimizeStmtContext *context);

@@ -177,6 +177,14 @@ StmtPtr AstBuilder::valueStatement(P::StmtContext *context) {
   return nullptr;
 }
 
+ast::SampleStmt::Per AstBuilder::drawnPer(const ast::Ident &word) {
+  if (word.text == "token" || word.text == "example" || word.text == "task")
+    diags_.report(diag::Kind::E0199, word.range, {"per " + word.text}).help("`bernoulli(p, like = x)` draws for each entry of `x`");
+  else if (word.text != "pass" && word.text != "step")
+    diags_.report(diag::Kind::E0353, word.range, {"per", "pass or step", "`" + word.text + "`"});
+  return word.text == "step" ? ast::SampleStmt::Per::Step : ast::SampleStmt::Per::Pass;
+}
+
 StmtPtr AstBuilder::bodyStatement(P::StmtContext *context, Place place) {
   if (auto *param = context->paramStmt())
     return this->param(param);
@@ -187,7 +195,7 @@ StmtPtr AstBuilder::bodyStatement(P::StmtContext *context, Place place) {
     out->name = ident(sample->ident(0));
     out->distribution = postfix(sample->postfix());
     if (sample->ident(1))
-      out->per = sample->ident(1)->getText();
+      out->per = drawnPer(ident(sample->ident(1)));
     return out;
   }
   if (auto *branch = context->ifStmt())
@@ -323,7 +331,7 @@ StmtPtr AstBuilder::param(P::ParamStmtContext *context) {
   out->storage = word == "param" ? Storage::Param : word == "buffer" ? Storage::Buffer : Storage::Frozen;
   out->shared = context->shared != nullptr;
   if (context->scope)
-    out->sharedPer = context->scope->getText();
+    out->sharedPer = ident(context->scope);
   out->name = ident(context->ident().back());
   out->type = type(context->type());
   if (context->expr())
