@@ -68,16 +68,6 @@ json spellType(Type type) {
   return spellTensor(tensor, dims);
 }
 
-std::string spell(Location location) {
-  std::string text;
-  location->walk([&](Location part) {
-    auto place = dyn_cast<FileLineColLoc>(part);
-    if (!place)
-      return WalkResult::advance();
-    text = place.getFilename().str() + ":" + std::to_string(place.getLine()) + ":" + std::to_string(place.getColumn());
-    return WalkResult::interrupt();
-  });
-  return text;
-}
+std::string spell(Location location) { return nn::toString(location); }
 
 } // namespace peftc::emit

@@ -14,7 +14,7 @@ std::optional<nlohmann::json> spell(mlir::Attribute attribute);
 std::optional<nlohmann::json> spell(mlir::DictionaryAttr attributes);
 /// `{"dtype", "per", "dims"}` of an `nn` or `plan` value.
 nlohmann::json spellType(mlir::Type type);
-/// `spec.peft:5:3`, or "" where no text says so.
+/// `spec.peft:5:3`, with the place in a called function behind it.
 std::string spell(mlir::Location location);
 
 } // namespace peftc::emit

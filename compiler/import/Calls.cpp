@@ -55,12 +55,11 @@ Value Elaborator::evalCall(const ast::CallExpr &expr, const EnvPtr &env) {
 }
 
 Value Elaborator::call(const Callable &callee, const std::vector<ast::Argument> &args, Range range, const EnvPtr &env) {
-  struct Depth {
-    int &value;
-    ~Depth() { --value; }
-  } depth{++depth_};
-  if (depth_ > 200)
+  callers_.push_back(range);
+  llvm::scope_exit back([&] { callers_.pop_back(); });
+  if (callers_.size() > 200)
     fail(Kind::E0350, range, {"calls are nested more than 200 deep"});
+  diag::Blame blame(diags_, range);
   switch (callee.kind) {
   case Callable::Kind::Builtin: return callBuiltin(callee.builtin, args, range, env);
   case Callable::Kind::Fn: {

@@ -229,7 +229,7 @@ private:
   std::map<std::string, Value> runFields_;
   Instance *instance_ = nullptr; ///< the method being elaborated, if any
   std::map<std::pair<const void *, const void *>, std::string> applied_; ///< method values already applied -> their names
-  int depth_ = 0; ///< of calls, to stop runaway recursion
+  std::vector<Range> callers_; ///< places of the calls being evaluated, innermost last
 };
 
 } // namespace peftc::import

@@ -27,7 +27,15 @@ mlir::Location Elaborator::location(Range range) {
     return mlir::UnknownLoc::get(context_);
   const SourceFile &file = diags_.sources().file(range.file);
   LineColumn at = file.position(range.begin);
-  return mlir::FileLineColLoc::get(context_, file.name(), at.line, at.column);
+  mlir::Location here = mlir::FileLineColLoc::get(context_, file.name(), at.line, at.column);
+  // What a function of another file does is also where it was called from.
+  for (size_t i = callers_.size(); i-- > 0;)
+    if (callers_[i].file != range.file) {
+      const SourceFile &from = diags_.sources().file(callers_[i].file);
+      LineColumn call = from.position(callers_[i].begin);
+      return mlir::CallSiteLoc::get(here, mlir::FileLineColLoc::get(context_, from.name(), call.line, call.column));
+    }
+  return here;
 }
 
 EnvPtr Elaborator::fileEnv(int32_t file) {

@@ -50,6 +50,8 @@ template <typename Op> class MovesElements : public OpTrait::TraitBase<Op, Moves
 namespace mlir::nn {
 /// `[seq, 384]`, with `example` before it where it is one.
 std::string toString(NNType type);
+/// `spec.peft:4:9`; of what a called function does, the place of the call first: `spec.peft:4:9 (prelude.peft:35:14)`.
+std::string toString(Location location);
 /// The shape of two operands under right-aligned broadcasting; failure where lengths differ.
 FailureOr<SmallVector<Dim>> broadcastDims(ArrayRef<Dim> a, ArrayRef<Dim> b);
 } // namespace mlir::nn

@@ -39,6 +39,18 @@ std::string mlir::nn::toString(Dim dim) {
   return text;
 }
 
+static std::string placeOf(FileLineColLoc at) {
+  return at.getFilename().str() + ":" + std::to_string(at.getLine()) + ":" + std::to_string(at.getColumn());
+}
+
+std::string mlir::nn::toString(Location location) {
+  if (auto call = dyn_cast<CallSiteLoc>(location))
+    return toString(call.getCaller()) + " (" + toString(call.getCallee()) + ")";
+  if (auto at = location->findInstanceOf<FileLineColLoc>())
+    return placeOf(at);
+  return "an unknown place";
+}
+
 std::string mlir::nn::toString(NNType type) {
   std::string text = type.getExample() ? "example [" : "[";
   for (auto [i, dim] : llvm::enumerate(type.getDims()))

@@ -20,7 +20,7 @@ EXAMPLES = sorted(path.parent for path in ROOT.glob("examples/*/spec.peft"))
 STEPS = 30  # 80 rows, 8 a step, 3 epochs
 
 # What does not merge, with the operation and the file that its refusal must name; all others must merge.
-REFUSALS = {"02-adapters": r"nn\.max at \S*prelude\.peft:\d+:\d+", "03-unipelt": r"nn\.\w+ at \S+\.peft:\d+:\d+"}
+REFUSALS = {"02-adapters": r"nn\.max at \S*_adapter\.peft:\d+:\d+ \(\S*prelude\.peft:\d+:\d+\)", "03-unipelt": r"nn\.\w+ at \S+\.peft:\d+:\d+"}
 # What trains, by hand: d = 48, 3 heads of 16, ff = 64, 2 layers, 16 labels.
 HEAD = 16 * 49
 LINEARS = 4 * (48 + 48) + 2 * (48 + 64)

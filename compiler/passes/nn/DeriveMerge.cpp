@@ -18,11 +18,6 @@ using namespace mlir::nn;
 
 namespace {
 NNType typeOf(Value value) { return cast<NNType>(value.getType()); }
-std::string place(Location loc) {
-  if (auto at = dyn_cast<FileLineColLoc>(loc))
-    return at.getFilename().str() + ":" + std::to_string(at.getLine()) + ":" + std::to_string(at.getColumn());
-  return "an unknown place";
-}
 
 /// Reads one site function, writing run-level mathematics into @merge.
 class Site {
@@ -44,7 +39,7 @@ public:
 
 private:
   LogicalResult reject(const Twine &why, Operation &op) {
-    reason = (why + " (" + op.getName().getStringRef() + " at " + place(op.getLoc()) + ")").str();
+    reason = (why + " (" + op.getName().getStringRef() + " at " + toString(op.getLoc()) + ")").str();
     return failure();
   }
 
@@ -117,7 +112,7 @@ static std::string mergeWeight(func::FuncOp func, StringAttr weight, OpBuilder &
   for (Operation &op : func.getBody().front().without_terminator()) {
     bool outside = llvm::any_of(op.getOperands(), [&](Value operand) { return !mapping.contains(operand); });
     if (outside || typeOf(op.getResult(0)).getExample())
-      return ("it differs from one example to the next (" + op.getName().getStringRef() + " at " + place(op.getLoc()) + ")").str();
+      return ("it differs from one example to the next (" + op.getName().getStringRef() + " at " + toString(op.getLoc()) + ")").str();
     b.clone(op, mapping);
   }
   merged[weight] = mapping.lookup(func.getBody().front().getTerminator()->getOperand(0));

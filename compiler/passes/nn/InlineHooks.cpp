@@ -331,14 +331,9 @@ private:
         continue;
       live.insert(op.getResults().begin(), op.getResults().end());
       if (!isa<AffineIn>(op) && !(op.hasTrait<MovesElements>() && op.getNumOperands() == 1))
-        return (op.getName().getStringRef() + " at " + place(op.getLoc())).str();
+        return (op.getName().getStringRef() + " at " + toString(op.getLoc())).str();
     }
-    return ("`" + rewire.getPoint() + "` has no weight of its own to fold into, at " + place(rewire.getLoc())).str();
-  }
-  static std::string place(Location loc) {
-    if (auto at = dyn_cast<FileLineColLoc>(loc))
-      return at.getFilename().str() + ":" + std::to_string(at.getLine()) + ":" + std::to_string(at.getColumn());
-    return "an unknown place";
+    return ("`" + rewire.getPoint() + "` has no weight of its own to fold into, at " + toString(rewire.getLoc())).str();
   }
 
   ModuleOp module;
