@@ -110,6 +110,15 @@ void checkWeights(const Session &session, const SafetensorsFile &adapter, bool s
   std::fprintf(stderr, "note: %s\n", message.c_str());
 }
 
+/// A run that was stopped before its first evaluation has no best adapter yet.
+void requireAdapter(const SessionOptions &options) {
+  const std::string last = options.run + "/last/adapter.safetensors";
+  std::error_code ignored;
+  if (!options.run.empty() && !std::filesystem::exists(options.adapter, ignored) && std::filesystem::exists(last, ignored))
+    throw RuntimeError("R0119", "`" + options.run + "` has no best adapter yet: training stopped before its first evaluation",
+                       "continue it with `train --resume --out " + options.run + "`, or take the latest as it is with `--init " + last + "`");
+}
+
 /// What run.json says: labels, the model's folder, options where the command line is silent.
 void applyRun(Session &session, const SessionOptions &options, const json &manifest, std::map<std::string, std::string> &overrides) {
   const json run = RunFolder(options.run).readRun();
@@ -214,8 +223,10 @@ std::unique_ptr<Session> openSession(Bundle bundle, const SessionOptions &option
     applyRun(*session, options, manifest, overrides);
   session->options = runOptionsOf(manifest, overrides);
   std::optional<SafetensorsFile> adapter;
-  if (!options.adapter.empty())
+  if (!options.adapter.empty()) {
+    requireAdapter(options);
     adapter.emplace(options.adapter);
+  }
   if (adapter && session->labels.empty())
     session->labels = labelsOf(*adapter);
   session->model.emplace(session->modelPath, manifest.at("model"));
@@ -258,24 +269,13 @@ void reportUntrained(const SessionOptions &options) {
     std::fprintf(stderr, "note: neither RUN nor --init is given: the parameters are as they were initialised\n");
 }
 
-/// The best adapter of a run; a run that was stopped before its first evaluation has none yet.
-static std::string bestAdapterOf(const std::string &run) {
-  const RunFolder folder(run);
-  const std::string last = run + "/last/adapter.safetensors";
-  std::error_code ignored;
-  if (folder.isRun() && !std::filesystem::exists(folder.adapterPath(), ignored) && std::filesystem::exists(last, ignored))
-    throw RuntimeError("R0119", "`" + run + "` has no best adapter yet: training stopped before its first evaluation",
-                       "continue it with `train --resume --out " + run + "`, or take the latest as it is with `--init " + last + "`");
-  return folder.adapterPath();
-}
-
 SessionOptions trainedSessionOptions(const Arguments &arguments, const Surroundings &surroundings) {
   SessionOptions options = sessionOptionsOf(arguments, surroundings);
   options.overrides = overridesOf(arguments);
   options.run = arguments.word();
   options.adapter = arguments.get("init");
   if (options.adapter.empty() && !options.run.empty())
-    options.adapter = bestAdapterOf(options.run);
+    options.adapter = RunFolder(options.run).adapterPath();
   return options;
 }
 
