@@ -52,6 +52,8 @@ std::string print(mlir::ModuleOp module) {
 std::optional<std::string> readFile(const std::string &path) {
   std::ifstream file(path, std::ios::binary);
   std::stringstream bytes;
+  if (file && file.peek() == std::ifstream::traits_type::eof() && !file.bad())
+    return ""; // `<<` of nothing counts as a failure
   if (!file || !(bytes << file.rdbuf()))
     return std::nullopt;
   return bytes.str();
@@ -91,7 +93,7 @@ Outcome compile(const Request &request, SourceMap &sources, diag::Engine &diags)
   context.loadDialect<mlir::func::FuncDialect, mlir::nn::NNDialect, mlir::peft::PEFTDialect, mlir::plan::PlanDialect>();
   mlir::OwningOpRef<mlir::ModuleOp> module(mlir::ModuleOp::create(mlir::UnknownLoc::get(&context)));
   EmitInfo info;
-  info.specText = load(request.specPath).value_or("");
+  info.specText = sources.file(spec->files[spec->mainFile].source).text(); // a pipe is read once
   info.modelPath = checkpoint->directory;
   info.configFnv64 = checkpoint->configFnv64;
   info.config = checkpoint->config;

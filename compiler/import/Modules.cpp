@@ -67,6 +67,8 @@ void Elaborator::addModules(ModuleNode &parent, const ast::ModuleStmt &stmt, con
       if (!over.list())
         fail(Kind::E0354, stmt.over->range, {"what modules are repeated over"});
       for (const Value &item : *over.list()) {
+        if (!item.as<int64_t>())
+          fail(Kind::E0354, stmt.over->range, {"the index of a module"}, "one of these is " + item.describe());
         auto scope = std::make_shared<Env>(env);
         scope->values[stmt.variable->text] = item;
         ref.nodes.push_back(addModule(parent, stmt, name.text, *item.as<int64_t>(), scope));
@@ -304,9 +306,11 @@ void Elaborator::addCheckpointFacts(const ast::CheckpointStmt &stmt, const EnvPt
     } else if (field.name.text == "class") {
       info_.mergedClass = text;
     } else if (field.name.text == "model_type") {
-      std::string actual = checkpoint_.config.value("model_type", std::string());
-      if (actual != text)
-        fail(Kind::E0604, spec_.model->arch->range, {actual, text});
+      auto actual = checkpoint_.config.find("model_type");
+      if (actual == checkpoint_.config.end())
+        fail(Kind::E0601, spec_.model->arch->range, {"model_type"});
+      if (*actual != text)
+        fail(Kind::E0604, spec_.model->arch->range, {actual->is_string() ? actual->get<std::string>() : actual->dump(), text});
     } else {
       fail(Kind::E0350, field.name.range, {"a checkpoint has model_type, prefix and class, not `" + field.name.text + "`"});
     }
@@ -338,6 +342,9 @@ void Elaborator::addRow(const ast::RowStmt &stmt, const EnvPtr &env) {
 }
 
 void Elaborator::importModel() {
+  if (!spec_.model || !spec_.task)
+    fail(Kind::E0207, Range{spec_.files[spec_.mainFile].source, 0, 0}, {spec_.model ? "task" : "model"});
+  diag::Blame blame(diags_, spec_.model->arch->range);
   auto *call = spec_.model->arch->as<ast::CallExpr>();
   auto *name = (call ? call->callee.get() : spec_.model->arch.get())->as<ast::NameExpr>();
   const Scope &scope = spec_.scopeOf(spec_.model->arch->range);
@@ -362,27 +369,26 @@ void Elaborator::importModel() {
   openModule(*root_);
   execModuleBody(*root_, arch.body, env);
 
-  if (spec_.task) {
-    auto *taskCall = spec_.task->task->as<ast::CallExpr>();
-    auto *taskName = (taskCall ? taskCall->callee.get() : spec_.task->task.get())->as<ast::NameExpr>();
-    const Scope &visible = spec_.scopeOf(spec_.task->range);
-    if (!taskName || !visible.tasks.count(taskName->name))
-      fail(Kind::E0356, spec_.task->range, {taskName ? taskName->name : "this"});
-    const ast::TaskStmt &task = *visible.tasks.at(taskName->name);
-    static const std::vector<ast::Argument> none;
-    EnvPtr bound = bindParameters(task.params, taskCall ? taskCall->args : none, fileEnv(spec_.task->range.file),
-                                  fileEnv(task.range.file), task.name.text, spec_.task->range);
-    // The task's body sees the arch's bindings and its own arguments.
-    for (const auto &[key, value] : bound->values)
-      env->values[key] = value;
-    root_->hasCheckpoint = false;
-    for (const ast::StmtPtr &stmt : task.body) {
-      mlir::OpBuilder::InsertionGuard inner(builder_);
-      builder_.setInsertionPointToEnd(&root_->op.getForward().front());
-      std::string before = std::exchange(randomScope_, "task");
-      execModuleStmt(*root_, *stmt, env);
-      randomScope_ = before;
-    }
+  // The task's body sees the arch's bindings and its own arguments.
+  diag::Blame blameTask(diags_, spec_.task->task->range);
+  auto *taskCall = spec_.task->task->as<ast::CallExpr>();
+  auto *taskName = (taskCall ? taskCall->callee.get() : spec_.task->task.get())->as<ast::NameExpr>();
+  const Scope &visible = spec_.scopeOf(spec_.task->range);
+  if (!taskName || !visible.tasks.count(taskName->name))
+    fail(Kind::E0356, spec_.task->range, {taskName ? taskName->name : "this"});
+  const ast::TaskStmt &task = *visible.tasks.at(taskName->name);
+  static const std::vector<ast::Argument> none;
+  EnvPtr bound = bindParameters(task.params, taskCall ? taskCall->args : none, fileEnv(spec_.task->range.file),
+                                fileEnv(task.range.file), task.name.text, spec_.task->range);
+  for (const auto &[key, value] : bound->values)
+    env->values[key] = value;
+  root_->hasCheckpoint = false;
+  for (const ast::StmtPtr &stmt : task.body) {
+    mlir::OpBuilder::InsertionGuard inner(builder_);
+    builder_.setInsertionPointToEnd(&root_->op.getForward().front());
+    std::string before = std::exchange(randomScope_, "task");
+    execModuleStmt(*root_, *stmt, env);
+    randomScope_ = before;
   }
   closeModule(*root_);
 }

@@ -50,6 +50,8 @@ void Elaborator::emitOptimizer(const ast::OptimizerStmt &decl, const EnvPtr &bou
   env->values["t"] = input(at, "t");
   env->values["step"] = input(at + 1, "step");
   env->values["steps"] = input(at + 2, "steps");
+  if (schedule && !lookup("lr", env, schedule->range))
+    fail(Kind::E0350, schedule->range, {"a schedule changes `lr`, which `" + decl.name.text + "` does not have"});
   if (schedule)
     env->values["lr"] = binary("nn.mul", *lookup("lr", env, schedule->range), evalSchedule(*schedule, env), schedule->range);
   for (const ast::StmtPtr &stmt : decl.body) {
@@ -82,6 +84,7 @@ Value Elaborator::evalSchedule(const ast::Expr &expr, const EnvPtr &env) {
   const Scope &scope = spec_.scopeOf(expr.range);
   if (!name || !scope.schedules.count(name->name))
     fail(Kind::E0356, expr.range, {name ? name->name : "this"});
+  diag::Blame blame(diags_, expr.range);
   const ast::ScheduleStmt &decl = *scope.schedules.at(name->name);
   static const std::vector<ast::Argument> none;
   EnvPtr bound = bindParameters(decl.params, call ? call->args : none, fileEnv(expr.range.file), fileEnv(decl.range.file),
@@ -95,6 +98,7 @@ void Elaborator::importOptimizer() {
   if (!spec_.optimize)
     return;
   const ast::OptimizeStmt &stmt = *spec_.optimize;
+  diag::Blame blame(diags_, stmt.optimizer->range);
   auto *call = stmt.optimizer->as<ast::CallExpr>();
   auto *name = (call ? call->callee.get() : stmt.optimizer.get())->as<ast::NameExpr>();
   const Scope &scope = spec_.scopeOf(stmt.optimizer->range);

@@ -22,8 +22,10 @@ public:
   Reader(const std::string &directory, diag::Engine &diags) : diags(diags) { checkpoint.directory = fs::absolute(directory).lexically_normal(); }
 
   std::optional<Checkpoint> read() {
-    if (!fs::is_directory(checkpoint.directory)) {
-      report(Kind::E0605, {checkpoint.directory, "there is no such folder"});
+    std::error_code error;
+    if (!fs::is_directory(checkpoint.directory, error)) {
+      report(Kind::E0605, {checkpoint.directory, fs::exists(checkpoint.directory, error) ? "it is not a folder" : "there is no such folder"})
+          .help("`--model` takes the folder of a Hugging Face checkpoint");
       return std::nullopt;
     }
     if (!readConfig() || !readTensors())
@@ -37,6 +39,8 @@ private:
   std::optional<std::string> readAll(const std::string &path) {
     std::ifstream file(path, std::ios::binary);
     std::stringstream bytes;
+    if (file && file.peek() == std::ifstream::traits_type::eof() && !file.bad())
+      return ""; // `<<` of nothing counts as a failure
     if (!file || !(bytes << file.rdbuf())) {
       report(Kind::E0605, {path, std::strerror(errno)});
       return std::nullopt;

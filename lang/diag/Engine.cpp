@@ -45,9 +45,16 @@ Builder Engine::report(Kind kind, Range range, std::vector<std::string> args) {
   diagnostic.kind = kind;
   diagnostic.message = fill(text(kind), args);
   diagnostic.range = range;
+  const bool blamed = !blamed_.empty() && inLibrary(range);
+  if (blamed) {
+    diagnostic.range = blamed_.back();
+    diagnostic.labels.push_back({range, ""});
+  }
   all_.push_back(std::move(diagnostic));
-  return Builder(all_, all_.size() - 1);
+  return Builder(all_, all_.size() - 1, blamed);
 }
+
+bool Engine::inLibrary(Range range) const { return range.valid() && sources_.file(range.file).name().starts_with("<stdlib>/"); }
 
 bool Engine::hasErrors() const {
   return std::any_of(all_.begin(), all_.end(),

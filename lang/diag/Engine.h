@@ -46,9 +46,9 @@ struct Diagnostic {
 /// Fluent handle on a diagnostic just reported; valid until the next `report`.
 class Builder {
 public:
-  Builder(std::vector<Diagnostic> &all, size_t index) : all_(all), index_(index) {}
-  /// Text beside the primary underline.
-  Builder &here(std::string text) { all_[index_].primaryLabel = std::move(text); return *this; }
+  Builder(std::vector<Diagnostic> &all, size_t index, bool blamed = false) : all_(all), index_(index), blamed_(blamed) {}
+  /// Text beside the underline of the place that was reported.
+  Builder &here(std::string text) { (blamed_ ? all_[index_].labels[0].text : all_[index_].primaryLabel) = std::move(text); return *this; }
   Builder &label(Range range, std::string text) { all_[index_].labels.push_back({range, std::move(text)}); return *this; }
   Builder &note(std::string text) { all_[index_].notes.push_back(std::move(text)); return *this; }
   Builder &help(std::string text) { all_[index_].helps.push_back(std::move(text)); return *this; }
@@ -57,6 +57,7 @@ public:
 private:
   std::vector<Diagnostic> &all_;
   size_t index_;
+  bool blamed_; ///< the reported place is the first label
 };
 
 class Engine {
@@ -68,8 +69,30 @@ public:
   const SourceMap &sources() const { return sources_; }
 
 private:
+  friend class Blame;
+  bool inLibrary(Range range) const;
   const SourceMap &sources_;
   std::vector<Diagnostic> all_;
+  std::vector<Range> blamed_;
+};
+
+/// While it lives, a message about a place in the library points at `range`, a text of the user's that led there, and the library's
+/// place is its first label. The innermost counts; one of the library's own places changes nothing.
+class Blame {
+public:
+  Blame(Engine &engine, Range range) : engine_(engine), counts_(range.valid() && !engine.inLibrary(range)) {
+    if (counts_)
+      engine_.blamed_.push_back(range);
+  }
+  ~Blame() {
+    if (counts_)
+      engine_.blamed_.pop_back();
+  }
+  Blame(const Blame &) = delete;
+
+private:
+  Engine &engine_;
+  bool counts_;
 };
 
 } // namespace peftc::diag

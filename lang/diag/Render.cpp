@@ -7,7 +7,7 @@
 namespace peftc::diag {
 namespace {
 
-constexpr unsigned kTabWidth = 4;
+constexpr unsigned kTabWidth = 4, kMostColumns = 160, kColumnsBefore = 40; // of a line: shown at most, and before its first mark
 
 const char *word(Severity severity) { return severity == Severity::Error ? "error" : "warning"; }
 
@@ -23,9 +23,21 @@ unsigned codePoints(std::string_view text) {
 unsigned shownWidth(std::string_view text) {
   return codePoints(text) + (kTabWidth - 1) * static_cast<unsigned>(std::count(text.begin(), text.end(), '\t'));
 }
+/// What is not UTF-8, and unless `raw` what a terminal would obey, as U+FFFD.
+std::string printable(std::string_view text, bool raw = false) {
+  std::string out;
+  for (size_t i = 0, bad = invalidByte(text); i < text.size(); ++i) {
+    const auto c = static_cast<unsigned char>(text[i]);
+    const bool control = !raw && ((c < 0x20 && c != '\t' && c != '\n') || c == 0x7F);
+    out += i == bad || control ? "\uFFFD" : std::string(1, text[i]);
+    if (i == bad)
+      bad = invalidByte(text, i + 1);
+  }
+  return out;
+}
 std::string shown(std::string_view line) {
   std::string out;
-  for (char c : line)
+  for (char c : printable(line))
     out += c == '\t' ? std::string(kTabWidth, ' ') : std::string(1, c);
   return out;
 }
@@ -45,6 +57,35 @@ void addMark(Lines &lines, const SourceFile &file, Range range, char sign, const
   size_t length = std::min<size_t>(range.end - range.begin, line.size() - byte); // of several lines the first
   unsigned width = std::max(1u, shownWidth(line.substr(byte, length)));
   lines[begin.line].push_back({shownWidth(line.substr(0, byte)), width, sign, text});
+}
+
+/// The code points [from, to) of a text.
+std::string_view columns(std::string_view text, unsigned from, unsigned to) {
+  size_t begin = text.size(), end = text.size();
+  for (size_t byte = 0, column = 0; byte < text.size(); ++byte)
+    if ((static_cast<unsigned char>(text[byte]) & 0xC0) != 0x80) {
+      begin = column == from ? byte : begin;
+      end = column == to ? byte : end;
+      ++column;
+    }
+  return text.substr(begin, end - begin);
+}
+
+/// A line that nobody can read, cut to what is around its marks.
+void cut(std::string &text, std::vector<Mark> &marks) {
+  const unsigned width = codePoints(text);
+  if (width <= kMostColumns)
+    return;
+  unsigned first = marks.front().column;
+  for (const Mark &mark : marks)
+    first = mark.sign == '^' ? mark.column : first;
+  const unsigned from = first < kColumnsBefore ? 0 : first - kColumnsBefore, to = std::min(width, from + kMostColumns), before = from > 0;
+  text = (before ? "…" : "") + std::string(columns(text, from, to)) + (to < width ? "…" : "");
+  for (Mark &mark : marks) {
+    const unsigned begin = std::clamp(mark.column, from, to), end = std::clamp(mark.column + mark.width, from, to);
+    mark.column = begin - from + before;
+    mark.width = std::max(1u, end - begin);
+  }
 }
 
 void put(std::string &row, unsigned column, const std::string &text) {
@@ -101,8 +142,9 @@ size_t gutterOf(const Diagnostic &diagnostic, const SourceMap &sources) {
 
 void snippet(std::string &out, const SourceFile &file, const Lines &lines, const std::string &margin) {
   out += margin + " |\n";
-  for (const auto &[number, marks] : lines) {
+  for (auto [number, marks] : lines) {
     std::string digits = std::to_string(number), text = shown(file.line(number));
+    cut(text, marks);
     out += std::string(margin.size() - digits.size(), ' ') + digits + " |" + (text.empty() ? "" : " " + text) + "\n";
     for (const std::string &row : markRows(marks))
       out += margin + " | " + row + "\n";
@@ -111,18 +153,18 @@ void snippet(std::string &out, const SourceFile &file, const Lines &lines, const
 
 std::string place(const SourceFile &file, Range range) {
   LineColumn at = file.position(range.begin);
-  return file.name() + ":" + std::to_string(at.line) + ":" + std::to_string(at.column);
+  return printable(file.name()) + ":" + std::to_string(at.line) + ":" + std::to_string(at.column);
 }
 
 void remark(std::string &out, const std::string &margin, const char *word, const std::string &text) {
   out += margin + " = " + word + ": ";
-  for (char c : text)
+  for (char c : printable(text))
     out += c == '\n' ? "\n" + std::string(margin.size() + 9, ' ') : std::string(1, c);
   out += "\n";
 }
 
 std::string rich(const Diagnostic &diagnostic, const SourceMap &sources) {
-  std::string out = std::string(word(severity(diagnostic.kind))) + "[" + code(diagnostic.kind) + "]: " + diagnostic.message + "\n";
+  std::string out = std::string(word(severity(diagnostic.kind))) + "[" + code(diagnostic.kind) + "]: " + printable(diagnostic.message) + "\n";
   const std::string margin(gutterOf(diagnostic, sources), ' ');
   std::vector<int32_t> files; // the primary one's first
   std::map<int32_t, Lines> lines;
@@ -150,7 +192,8 @@ std::string rich(const Diagnostic &diagnostic, const SourceMap &sources) {
   return out;
 }
 
-std::string quoted(std::string_view text) {
+std::string quoted(std::string_view given) {
+  const std::string text = printable(given, true);
   static const char *hex = "0123456789abcdef";
   std::string out = "\"";
   for (unsigned char c : text) {
@@ -223,7 +266,7 @@ std::string render(const Engine &diags, Format format, size_t limit) {
       out += (i == 0 ? "\n  " : ",\n  ") + json(diagnostic, diags.sources());
     } else if (format == Format::Short) {
       std::string where = diagnostic.range.valid() ? place(diags.sources().file(diagnostic.range.file), diagnostic.range) + ": " : "";
-      out += where + word(severity(diagnostic.kind)) + "[" + code(diagnostic.kind) + "]: " + diagnostic.message + "\n";
+      out += where + word(severity(diagnostic.kind)) + "[" + code(diagnostic.kind) + "]: " + printable(diagnostic.message) + "\n";
     } else {
       out += (i == 0 ? "" : "\n") + rich(diagnostic, diags.sources());
     }

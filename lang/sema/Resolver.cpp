@@ -11,6 +11,7 @@
 #include "lang/sema/Shapes.h"
 #include "lang/syntax/Parse.h"
 #include <algorithm>
+#include <filesystem>
 
 namespace peftc {
 namespace {
@@ -25,13 +26,14 @@ public:
   std::unique_ptr<Spec> run(const std::string &mainPath, const std::vector<InputOverride> &overrides) {
     auto text = load(mainPath);
     if (!text) {
-      diags.report(Kind::E0201, Range{}, {mainPath});
+      diags.report(Kind::E0201, Range{}, {mainPath, "there is no such text"});
       return std::move(spec);
     }
     for (const StdlibFile &file : stdlib)
       modules[moduleName(file.name)] = parseInto("<stdlib>/" + file.name, file.text);
     spec->mainFile = parseInto(mainPath, *text);
-    mainDirectory = mainPath.substr(0, mainPath.find_last_of('/') + 1);
+    mainFolder = std::filesystem::path(mainPath).parent_path();
+    userFiles[(mainFolder / std::filesystem::path(mainPath).filename()).lexically_normal()] = spec->mainFile; // a text may `use` itself
     for (size_t i = 0; i < spec->files.size(); ++i) // grows while files are used
       loadUses(i);
     for (size_t i = 0; i < spec->files.size(); ++i)
@@ -55,22 +57,23 @@ private:
   }
 
   void loadUses(size_t index) {
-    std::vector<std::string> paths;
+    std::vector<std::pair<std::string, std::string>> found;
     for (const StmtPtr &stmt : spec->files[index].statements)
       if (auto *use = stmt->as<UseStmt>(); use && use->file) {
-        if (userFiles.count(*use->file))
+        const std::string path = pathOf(*use);
+        if (userFiles.count(path))
           continue;
-        auto text = load(mainDirectory + *use->file);
-        if (!text) {
-          diags.report(Kind::E0201, use->range, {*use->file});
-          continue;
+        if (auto text = load(path)) {
+          userFiles[path] = 0;
+          found.emplace_back(path, *text);
+        } else {
+          diags.report(Kind::E0201, use->range, {*use->file, "there is no text at `" + path + "`"});
         }
-        userFiles[*use->file] = 0;
-        paths.push_back(*use->file);
       }
-    for (const std::string &path : paths)
-      userFiles[path] = parseInto(path, *load(mainDirectory + path));
+    for (const auto &[path, text] : found)
+      userFiles[path] = parseInto(path, text);
   }
+  std::string pathOf(const UseStmt &use) const { return (mainFolder / *use.file).lexically_normal(); }
 
   template <typename T> void declare(std::map<std::string, const T *> &table, const Stmt &stmt, bool own) {
     auto *decl = stmt.as<T>();
@@ -116,7 +119,7 @@ private:
 
   void import(const UseStmt &use, Scope &scope) {
     if (use.file) {
-      if (auto it = userFiles.find(*use.file); it != userFiles.end() && it->second)
+      if (auto it = userFiles.find(pathOf(use)); it != userFiles.end() && it->second)
         for (const StmtPtr &stmt : spec->files[it->second].statements)
           declareAll(scope, *stmt, false);
       return;
@@ -137,7 +140,7 @@ private:
           if (auto *declared = declaration(*stmt))
             known.push_back(declared->name.text);
     if (known.empty()) {
-      diags.report(Kind::E0203, use.path.empty() ? use.range : use.path.back().range, {path});
+      reportNoModule(use);
       return;
     }
     for (const Ident &name : names) {
@@ -157,6 +160,27 @@ private:
         report.fixit(name.range, *better);
       }
     }
+  }
+  /// A folder has many declarations: `use` says which. Otherwise the module that was meant.
+  void reportNoModule(const UseStmt &use) {
+    std::string whole;
+    for (const Ident &part : use.path)
+      whole += (whole.empty() ? "" : ".") + part.text;
+    const std::string inside = whole.starts_with("peft.") ? whole.substr(5) : "";
+    std::vector<std::string> names;
+    bool folder = false;
+    for (const auto &[name, at] : modules) {
+      folder |= !inside.empty() && (name == inside || name.starts_with(inside + "."));
+      names.push_back("peft." + name.substr(0, name.find('.')));
+    }
+    if (folder) {
+      diags.report(Kind::E0203, use.range, {whole}).here("this has many declarations").help("`use " + whole + ".{…}` names those that are wanted");
+      return;
+    }
+    const std::string module = use.names.empty() && use.path.size() > 1 ? whole.substr(0, whole.rfind('.')) : whole;
+    auto report = diags.report(Kind::E0203, use.path.back().range, {module});
+    if (auto better = diag::suggest(module, names))
+      report.help("there is `" + *better + "`");
   }
   static const Declaration *declaration(const Stmt &stmt) { return dynamic_cast<const Declaration *>(&stmt); }
 
@@ -216,8 +240,8 @@ private:
   const FileLoader &load;
   std::unique_ptr<Spec> spec;
   std::map<std::string, size_t> modules;   ///< "methods.lora" -> index in spec->files
-  std::map<std::string, size_t> userFiles; ///< path of `use "path"` -> index
-  std::string mainDirectory;
+  std::map<std::string, size_t> userFiles; ///< path of `use "path"` from here -> index
+  std::filesystem::path mainFolder;
 };
 } // namespace
 

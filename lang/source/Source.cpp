@@ -43,4 +43,22 @@ std::string_view SourceMap::text(Range range) const {
   return std::string_view(file(range.file).text()).substr(range.begin, range.end - range.begin);
 }
 
+size_t invalidByte(std::string_view text, size_t from) {
+  for (size_t i = from; i < text.size();) {
+    unsigned char lead = static_cast<unsigned char>(text[i]);
+    size_t length = lead < 0x80 ? 1 : lead >= 0xC2 && lead < 0xE0 ? 2 : (lead & 0xF0) == 0xE0 ? 3 : lead >= 0xF0 && lead < 0xF5 ? 4 : 0;
+    if (length == 0 || i + length > text.size())
+      return i;
+    for (size_t k = 1; k < length; ++k)
+      if ((static_cast<unsigned char>(text[i + k]) & 0xC0) != 0x80)
+        return i;
+    unsigned char second = length > 2 ? static_cast<unsigned char>(text[i + 1]) : 0;
+    if ((lead == 0xE0 && second < 0xA0) || (lead == 0xED && second > 0x9F) || (lead == 0xF0 && second < 0x90) ||
+        (lead == 0xF4 && second > 0x8F))
+      return i; // overlong, surrogate, or beyond the last code point
+    i += length;
+  }
+  return text.size();
+}
+
 } // namespace peftc

@@ -54,4 +54,7 @@ private:
   std::vector<std::unique_ptr<SourceFile>> files_;
 };
 
+/// The first byte at or after `from` that is not UTF-8, or the length.
+size_t invalidByte(std::string_view text, size_t from = 0);
+
 } // namespace peftc

@@ -7,28 +7,9 @@ namespace peftc {
 namespace syntax {
 namespace {
 
-/// The first byte that is not UTF-8, or the length.
-size_t firstInvalidByte(std::string_view text) {
-  for (size_t i = 0; i < text.size();) {
-    unsigned char lead = static_cast<unsigned char>(text[i]);
-    size_t length = lead < 0x80 ? 1 : lead >= 0xC2 && lead < 0xE0 ? 2 : (lead & 0xF0) == 0xE0 ? 3 : lead >= 0xF0 && lead < 0xF5 ? 4 : 0;
-    if (length == 0 || i + length > text.size())
-      return i;
-    for (size_t k = 1; k < length; ++k)
-      if ((static_cast<unsigned char>(text[i + k]) & 0xC0) != 0x80)
-        return i;
-    unsigned char second = length > 2 ? static_cast<unsigned char>(text[i + 1]) : 0;
-    if ((lead == 0xE0 && second < 0xA0) || (lead == 0xED && second > 0x9F) || (lead == 0xF0 && second < 0x90) ||
-        (lead == 0xF4 && second > 0x8F))
-      return i; // overlong, surrogate, or beyond the last code point
-    i += length;
-  }
-  return text.size();
-}
-
 /// Parses `range` and hands parser and builder to `use`.
 template <typename Use> void withParser(const SourceMap &sources, Range range, diag::Engine &diags, Use use) {
-  size_t bad = firstInvalidByte(sources.text(range));
+  size_t bad = invalidByte(sources.text(range));
   if (bad < range.end - range.begin) {
     uint32_t at = range.begin + static_cast<uint32_t>(bad);
     diags.report(diag::Kind::E0110, {range.file, at, at + 1});

@@ -11,8 +11,8 @@ namespace peftc::tool {
 namespace {
 
 int checkFile(Request request, const CommandLine &line) {
-  if (!std::filesystem::exists(request.specPath))
-    return failed("there is no file `" + request.specPath + "`");
+  if (std::string why = unreadable(request.specPath); !why.empty())
+    return refuse(line, diag::Kind::E0201, {request.specPath, why});
   SourceMap sources;
   diag::Engine diags(sources);
   Outcome outcome = compile(request, sources, diags);
@@ -29,7 +29,7 @@ int checkFile(Request request, const CommandLine &line) {
       return show(diags, line.get("--diag-format", "text"));
     std::ofstream out(request.specPath, std::ios::binary | std::ios::trunc);
     if (!(out << fixed).flush())
-      return failed("cannot write `" + request.specPath + "`");
+      return refuse(line, diag::Kind::E0701, {request.specPath, "the disk has no room, or it may not be changed"});
     std::fprintf(stderr, "fixed %s; check it again\n", request.specPath.c_str());
   }
   return diags.hasErrors() ? 1 : 0;
@@ -55,8 +55,8 @@ int checkCommand(const std::vector<std::string> &words, const Surroundings &surr
     return lawsCommand(line, surroundings);
   request.modelPath = line.get("--model");
   request.stopAfter = line.has("--model") ? Stop::Sites : Stop::Check;
-  if (!libraryFrom(line.get("--stdlib"), request.stdlib))
-    return failed("cannot read the standard library in `" + line.get("--stdlib") + "`");
+  if (!libraryFrom(line, request.stdlib))
+    return 1;
   int code = 0;
   for (const std::string &path : line.operands()) {
     request.specPath = path;

@@ -26,6 +26,8 @@ UsageError unknown(const std::string &name, const std::vector<OptionSpec> &optio
 std::optional<UsageError> CommandLine::parse(const std::vector<std::string> &words, const std::vector<OptionSpec> &options) {
   for (size_t i = 0; i < words.size(); ++i) {
     const std::string &word = words[i];
+    if (word.empty())
+      return UsageError{"a word is empty", "a variable of the shell that has no value?"};
     if (word.size() < 2 || word[0] != '-') {
       operands_.push_back(word);
       continue;
@@ -41,7 +43,7 @@ std::optional<UsageError> CommandLine::parse(const std::vector<std::string> &wor
       options_.push_back({option->name, "yes"});
       continue;
     }
-    if (equals == std::string::npos && i + 1 == words.size())
+    if (equals == std::string::npos ? i + 1 == words.size() || words[i + 1].empty() : equals + 1 == word.size())
       return UsageError{"`" + name + "` needs a value", option->values.empty() ? "" : "one of " + joined(option->values)};
     std::string value = equals == std::string::npos ? words[++i] : word.substr(equals + 1);
     if (!option->values.empty() && std::find(option->values.begin(), option->values.end(), value) == option->values.end()) {

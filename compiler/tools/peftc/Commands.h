@@ -23,6 +23,10 @@ int methodsCommand(const std::vector<std::string> &words);                      
 int usage(const UsageError &error);
 /// "error: …" on stderr; 1.
 int failed(const std::string &message, const std::string &help = "");
+/// One diagnostic that no place in a text goes with, in the format asked for; 1.
+int refuse(const CommandLine &line, diag::Kind kind, std::vector<std::string> args, const std::string &help = "");
+/// Why a file cannot be read; "" where it can.
+std::string unreadable(const std::string &path);
 /// Diagnostics on stderr in the format asked for (JSON on stdout); 1 if one is an error, else 0.
 int show(const diag::Engine &diags, const std::string &format);
 OptionSpec diagFormatOption();
@@ -30,7 +34,7 @@ OptionSpec diagFormatOption();
 std::optional<UsageError> overridesFrom(const CommandLine &line, std::vector<InputOverride> &overrides);
 /// --runner, PEFT_RUNNER, or the runner beside peftc.
 std::string runnerPath(const CommandLine &line, const Surroundings &surroundings);
-/// The embedded library, or the .peft files below `folder`. False where the folder cannot be read.
-bool libraryFrom(const std::string &folder, std::vector<StdlibFile> &files);
+/// The embedded library, or the .peft files below `--stdlib DIR`. False, with a message, where that cannot be read.
+bool libraryFrom(const CommandLine &line, std::vector<StdlibFile> &files);
 
 } // namespace peftc::tool

@@ -2,9 +2,12 @@
 #include "compiler/driver/Compile.h"
 #include "compiler/tools/peftc/Commands.h"
 #include "runtime/bundle/Writer.h"
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <filesystem>
 #include <map>
+#include <unistd.h>
 
 namespace fs = std::filesystem;
 using nlohmann::json;
@@ -63,20 +66,71 @@ void explain(const Outcome &outcome, const CommandLine &line) {
   }
 }
 
-int write(const Outcome &outcome, const CommandLine &line, const Surroundings &surroundings) {
+/// Files that the command reads, which no output may replace.
+std::vector<std::string> inputsOf(const SourceMap &sources, const std::string &model, const std::string &runner) {
+  std::vector<std::string> paths = {runner};
+  for (size_t file = 0; file < sources.size(); ++file)
+    paths.push_back(sources.file(static_cast<int32_t>(file)).name());
+  std::error_code error;
+  for (fs::directory_iterator it(model, error), end; !error && it != end; it.increment(error))
+    paths.push_back(it->path());
+  return paths;
+}
+
+/// Why the trainer cannot be written to `path`; "" where nothing stands against it.
+std::string unwritable(const std::string &path, const std::vector<std::string> &inputs) {
+  std::error_code error;
+  if (fs::is_directory(path, error))
+    return "it is a folder";
+  if (fs::exists(path, error) && !fs::is_regular_file(path, error))
+    return "it is not a regular file";
+  for (const std::string &input : inputs)
+    if (fs::equivalent(path, input, error))
+      return "this command reads it";
+  const std::string folder = fs::absolute(path, error).parent_path();
+  if (!fs::is_directory(folder, error))
+    return "there is no folder `" + folder + "`";
+  return ::access(folder.c_str(), W_OK) == 0 ? "" : std::strerror(errno);
+}
+
+/// The same of a folder for `--bundle`: nothing but an older bundle is replaced.
+std::string unwritableFolder(const std::string &path) {
+  std::error_code error;
+  if (!fs::exists(path, error))
+    return "";
+  if (!fs::is_directory(path, error))
+    return "it is not a folder";
+  return fs::is_empty(path, error) || fs::exists(path + "/manifest.json", error) ? "" : "it holds other files";
+}
+
+std::string notRunner(const std::string &path) {
+  std::error_code error;
+  if (!fs::exists(path, error))
+    return "there is no such file";
+  return fs::is_regular_file(path, error) && ::access(path.c_str(), X_OK) == 0 ? "" : "it is not a program";
+}
+
+int write(const Outcome &outcome, const SourceMap &sources, const CommandLine &line, const Surroundings &surroundings) {
+  using diag::Kind;
+  const std::string runner = runnerPath(line, surroundings), output = line.get("--output"), folder = line.get("--bundle");
+  if (line.has("--bundle"))
+    if (std::string why = unwritableFolder(folder); !why.empty())
+      return refuse(line, Kind::E0701, {folder, why}, "`--bundle` names a folder of its own");
+  if (line.has("--output")) {
+    if (std::string why = notRunner(runner); !why.empty())
+      return refuse(line, Kind::E0702, {runner, why}, "`--runner FILE` or PEFT_RUNNER names peft-runner");
+    if (std::string why = unwritable(output, inputsOf(sources, line.get("--model"), runner)); !why.empty())
+      return refuse(line, Kind::E0701, {output, why}, "`-o` names the trainer: a new file or an older trainer");
+  }
+  std::string path = folder;
   try {
     if (line.has("--bundle"))
-      peftrt::writeDirectory(*outcome.bundle, line.get("--bundle"));
-    if (!line.has("--output"))
-      return 0;
-    std::string runner = runnerPath(line, surroundings);
-    if (!fs::exists(runner))
-      return failed("there is no runner at `" + runner + "`", "`--runner FILE` or PEFT_RUNNER names the peft-runner that a trainer starts with");
-    if (fs::is_directory(line.get("--output")))
-      return failed("`" + line.get("--output") + "` is a folder", "`-o` names the trainer file");
-    peftrt::writeTrainer(*outcome.bundle, runner, line.get("--output"));
-  } catch (const std::exception &error) {
-    return failed(error.what());
+      peftrt::writeDirectory(*outcome.bundle, folder);
+    path = output;
+    if (line.has("--output"))
+      peftrt::writeTrainer(*outcome.bundle, runner, output);
+  } catch (const std::exception &) {
+    return refuse(line, Kind::E0701, {path, "not all of it was written"}, "the folder must be writable, and the disk have room");
   }
   return 0;
 }
@@ -97,15 +151,15 @@ int compileCommand(const std::vector<std::string> &words, const Surroundings &su
   request.modelPath = line.get("--model");
   request.stopAfter = line.has("--emit") ? kStops.at(line.get("--emit")) : Stop::Bundle;
   request.explainMemory = line.has("--explain");
-  if (!fs::exists(request.specPath))
-    return failed("there is no file `" + request.specPath + "`");
-  if (!libraryFrom(line.get("--stdlib"), request.stdlib))
-    return failed("cannot read the standard library in `" + line.get("--stdlib") + "`");
+  if (std::string why = unreadable(request.specPath); !why.empty())
+    return refuse(line, diag::Kind::E0201, {request.specPath, why});
+  if (!libraryFrom(line, request.stdlib))
+    return 1;
 
   SourceMap sources;
   diag::Engine diags(sources);
   Outcome outcome = compile(request, sources, diags);
-  int code = show(diags, line.get("--diag-format", "text"));
+  int code = diags.all().empty() ? 0 : show(diags, line.get("--diag-format", "text"));
   if (line.has("--timing"))
     std::fputs(outcome.timing.c_str(), stderr);
   if (!outcome.internalError.empty())
@@ -116,7 +170,8 @@ int compileCommand(const std::vector<std::string> &words, const Surroundings &su
   if (!outcome.bundle)
     return 0;
   explain(outcome, line);
-  return write(outcome, line, surroundings);
+  code = write(outcome, sources, line, surroundings);
+  return code == 0 && diags.all().empty() ? show(diags, line.get("--diag-format", "text")) : code; // JSON: an empty list
 }
 
 } // namespace peftc::tool

@@ -103,7 +103,7 @@ std::vector<Subject> subjectsOf(const std::string &path, const CommandLine &line
   diag::Engine diags(sources);
   auto text = readFile(path);
   if (!text) {
-    code = failed("there is no file `" + path + "`");
+    code = refuse(line, diag::Kind::E0201, {path, unreadable(path)});
     return {};
   }
   ast::File file = parse(sources, sources.add(path, *text), diags);
@@ -191,8 +191,8 @@ int lawsCommand(const CommandLine &line, const Surroundings &surroundings) {
   Request request;
   if (auto wrong = overridesFrom(line, request.overrides))
     return usage(*wrong);
-  if (!libraryFrom(line.get("--stdlib"), request.stdlib))
-    return failed("cannot read the standard library in `" + line.get("--stdlib") + "`");
+  if (!libraryFrom(line, request.stdlib))
+    return 1;
   int worst = 0;
   bool named = !line.has("--method");
   for (const std::string &path : line.operands()) {

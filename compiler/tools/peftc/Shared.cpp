@@ -4,8 +4,11 @@
 #include "lang/diag/Render.h"
 #include "stdlib/Embedded.h"
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <filesystem>
+#include <fstream>
 
 namespace fs = std::filesystem;
 
@@ -25,11 +28,27 @@ int failed(const std::string &message, const std::string &help) {
   return 1;
 }
 
+int refuse(const CommandLine &line, diag::Kind kind, std::vector<std::string> args, const std::string &help) {
+  SourceMap none;
+  diag::Engine diags(none);
+  auto report = diags.report(kind, Range{}, std::move(args));
+  if (!help.empty())
+    report.help(help);
+  return show(diags, line.get("--diag-format", "text"));
+}
+
+std::string unreadable(const std::string &path) {
+  std::error_code error;
+  if (fs::is_directory(path, error))
+    return "it is a folder";
+  return std::ifstream(path, std::ios::binary) ? "" : std::strerror(errno);
+}
+
 int show(const diag::Engine &diags, const std::string &format) {
   diag::Format layout = diag::Format::Rich;
   diag::formatNamed(format == "text" ? "rich" : format, layout);
   std::string text = diag::render(diags, layout);
-  std::fputs(text.c_str(), layout == diag::Format::Json ? stdout : stderr);
+  std::fwrite(text.data(), 1, text.size(), layout == diag::Format::Json ? stdout : stderr);
   return diags.hasErrors() ? 1 : 0;
 }
 
@@ -51,21 +70,25 @@ std::string runnerPath(const CommandLine &line, const Surroundings &surroundings
   return surroundings.runner.empty() ? surroundings.folder + "/peft-runner" : surroundings.runner;
 }
 
-bool libraryFrom(const std::string &folder, std::vector<StdlibFile> &files) {
+bool libraryFrom(const CommandLine &line, std::vector<StdlibFile> &files) {
+  const std::string folder = line.get("--stdlib");
   if (folder.empty()) {
     files = stdlib::embedded();
     return true;
   }
   std::error_code error;
+  std::string unread;
   for (fs::recursive_directory_iterator it(folder, error), end; !error && it != end; it.increment(error))
     if (it->path().extension() == ".peft") {
-      auto text = readFile(it->path());
-      if (!text)
-        return false;
-      files.push_back({fs::relative(it->path(), folder).generic_string(), *text});
+      if (auto text = readFile(it->path()))
+        files.push_back({fs::relative(it->path(), folder).generic_string(), *text});
+      else
+        unread = it->path();
     }
   std::sort(files.begin(), files.end(), [](const StdlibFile &a, const StdlibFile &b) { return a.name < b.name; });
-  return !error;
+  if (error || !unread.empty())
+    refuse(line, diag::Kind::E0201, {unread.empty() ? folder : unread, error ? error.message() : unreadable(unread)});
+  return !error && unread.empty();
 }
 
 } // namespace peftc::tool

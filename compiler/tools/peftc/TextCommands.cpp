@@ -17,7 +17,7 @@ namespace {
 int formatFile(const std::string &path, const CommandLine &line) {
   auto text = readFile(path);
   if (!text)
-    return failed("cannot read `" + path + "`");
+    return refuse(line, diag::Kind::E0201, {path, unreadable(path)});
   SourceMap sources;
   diag::Engine diags(sources);
   std::string formatted = format(sources, sources.add(path, *text), diags);
@@ -35,7 +35,7 @@ int formatFile(const std::string &path, const CommandLine &line) {
   if (formatted == *text)
     return 0;
   std::ofstream out(path, std::ios::binary | std::ios::trunc);
-  return (out << formatted).flush() ? 0 : failed("cannot write `" + path + "`");
+  return (out << formatted).flush() ? 0 : refuse(line, diag::Kind::E0701, {path, "the disk has no room, or it may not be changed"});
 }
 
 nlohmann::ordered_json asJson(const MethodEntry &entry) {
@@ -90,8 +90,8 @@ int methodsCommand(const std::vector<std::string> &words) {
   if (wrong)
     return usage(*wrong);
   std::vector<StdlibFile> library;
-  if (!libraryFrom(line.get("--stdlib"), library))
-    return failed("cannot read the standard library in `" + line.get("--stdlib") + "`");
+  if (!libraryFrom(line, library))
+    return 1;
   const std::vector<MethodEntry> entries = methodList(library);
   if (line.operands().empty()) {
     auto all = nlohmann::ordered_json::array();

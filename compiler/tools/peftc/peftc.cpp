@@ -1,7 +1,11 @@
 // peftc: the compiler's command.
 #include "compiler/tools/peftc/Commands.h"
+#include "lang/diag/Suggest.h"
+#include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <map>
 
@@ -44,16 +48,19 @@ Surroundings surroundings() {
   return {self.parent_path().string(), runner ? runner : ""};
 }
 
-} // namespace
+/// A first word that is neither an option nor a file nor looks like one.
+bool meantAsCommand(const std::string &word) {
+  std::error_code error;
+  return !word.empty() && word[0] != '-' && word.find_first_of("./") == std::string::npos && !std::filesystem::exists(word, error);
+}
 
-int main(int count, char **arguments) {
-  std::vector<std::string> words(arguments + 1, arguments + count);
+int run(const std::vector<std::string> &words) {
   if (words.empty()) {
     std::fputs(kHelp, stderr);
     return 2;
   }
   for (const std::string &word : words) {
-    if (word == "--help" || word == "-h") {
+    if (word == "--help" || word == "-h" || words[0] == "help") {
       std::fputs(kHelp, stdout);
       return 0;
     }
@@ -68,5 +75,19 @@ int main(int count, char **arguments) {
     return checkCommand({words.begin() + 1, words.end()}, surroundings());
   if (auto command = commands.find(words[0]); command != commands.end())
     return command->second({words.begin() + 1, words.end()});
+  if (meantAsCommand(words[0])) {
+    auto meant = peftc::diag::suggest(words[0], {"check", "fmt", "explain", "methods"});
+    return usage({"there is no command `" + words[0] + "`", meant ? "did you mean `" + *meant + "`?" : "--help lists all commands"});
+  }
   return compileCommand(words, surroundings());
+}
+
+} // namespace
+
+int main(int count, char **arguments) {
+  std::signal(SIGXFSZ, SIG_IGN); // a file over the limit is a write that fails, not the end
+  int code = run({arguments + 1, arguments + count});
+  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)
+    return std::max(code, failed(std::string("cannot write to standard output: ") + std::strerror(errno)));
+  return code;
 }

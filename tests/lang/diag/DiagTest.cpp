@@ -86,6 +86,42 @@ static void testJson() {
            "\"begin\": 2, \"end\": 3, \"replacement\": \"x\\\\\"}]}\n]\n");
 }
 
+/// Bytes that a terminal would obey or that are no text, and lines that nobody can read.
+static void testStrangeTexts() {
+  SourceMap sources;
+  int32_t a = sources.add("s", std::string("a\x1b[2J\0b \xff\xc3\xa4 c\n", 14) + std::string(3000, 'x') + "y" + std::string(3000, 'z'));
+  Engine diags(sources);
+  diags.report(Kind::E0107, find(sources, a, "c")).note("\x07");
+  CHECK_EQ(render(diags), "error[E0107]: this value is not used\n --> s:1:12\n  |\n1 | a\uFFFD[2J\uFFFDb \uFFFDä c\n  |            ^\n  |\n  = note: \uFFFD\n");
+  CHECK(render(diags, Format::Json).find("\\u0007") != std::string::npos);
+  Engine inText(sources), second(sources);
+  inText.report(Kind::E0101, {a, 0, 1}, {"\xff"});
+  CHECK(render(inText, Format::Json).find("unexpected \uFFFD") != std::string::npos);
+  second.report(Kind::E0107, find(sources, a, "y")).label({a, 20, 5000}, "long");
+  const std::string x(40, 'x'), z(119, 'z');
+  CHECK_EQ(render(second), "error[E0107]: this value is not used\n --> s:2:3001\n  |\n2 | …" + x + "y" + z + "…\n  |  " + std::string(40, '-') + "^" +
+                               std::string(119, '-') + "\n  |  |\n  |  long\n");
+}
+
+/// A place in the library is a label; the user's text that led there comes first.
+static void testBlame() {
+  SourceMap sources;
+  int32_t library = sources.add("<stdlib>/a.peft", "fn f(x) = x"), user = sources.add("s", "f(1) g(f)");
+  Engine diags(sources);
+  {
+    Blame outer(diags, find(sources, user, "g(f)"));
+    Blame inner(diags, find(sources, user, "f(1)"));
+    Blame own(diags, find(sources, library, "f(x)"));
+    diags.report(Kind::E0107, find(sources, library, "= x")).here("so");
+    diags.report(Kind::E0101, find(sources, user, "g"), {"`g`"}).here("and here");
+  }
+  diags.report(Kind::E0114, find(sources, library, "fn"));
+  CHECK_EQ(render(diags, Format::Short), "<stdlib>/a.peft:1:1: error[E0114]: this block has no value\ns:1:1: error[E0107]: this value is not used\n"
+                                         "s:1:6: error[E0101]: unexpected `g`\n");
+  CHECK(render(diags).find(" --> s:1:1\n  |\n1 | f(1) g(f)\n  | ^^^^\n ::: <stdlib>/a.peft:1:9\n  |\n1 | fn f(x) = x\n  |         --- so\n") != std::string::npos);
+  CHECK(render(diags).find("^ and here\n") != std::string::npos);
+}
+
 static void testFixIts() {
   SourceMap sources;
   int32_t a = sources.add("s", "abcdef");
@@ -121,6 +157,8 @@ int main() {
   testOrderLimitAndShort();
   testNoPlace();
   testJson();
+  testStrangeTexts();
+  testBlame();
   testFixIts();
   testSuggest();
   return failures != 0;
