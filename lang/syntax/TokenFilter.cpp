@@ -26,7 +26,7 @@ Range Piece::range(size_t firstPoint, size_t pointAfter) const {
 namespace {
 
 constexpr size_t kMaxDepth = 100;    // of brackets: the parser is recursive
-constexpr size_t kMaxChained = 1000; // prefix and right-associative operators in one statement
+constexpr size_t kMaxChained = 1000; // operators in one statement: each may be a level of the tree
 
 /// A line that begins so goes on with the statement of the line before.
 const Words kContinuing = {"+", "-", "*",  "/",  "%",  "**", "@",    "<",    ">",   "<=", ">=", "==", "!=",
@@ -42,7 +42,7 @@ const Words kStatementWords = {"use",   "input", "model",  "task",   "attach",  
                                "shared", "let",  "dim",    "require", "weight",   "row",       "metric", "state",    "sample",
                                "group",  "module"};
 const Words kDeclarationWords = {"fn", "method", "arch", "module", "optimizer", "kind", "use"};
-const Words kChained = {"-", "not", "**", "if", "else", "=>"};
+const Words kChained = {"-", "not", "**", "if", "else", "=>", "+", "*", "/", "%", "@", "and", "or", "."};
 
 class Filter {
 public:
@@ -259,7 +259,8 @@ private:
       diags_.report(diag::Kind::E0101, piece_.range(token), {"`{`"}).here("one `{` opens the block").fixit(piece_.range(token), "");
       return;
     }
-    if (open_.size() >= kMaxDepth)
+    const bool goesOn = text != "{" && (previous_ == ")" || previous_ == "]"); // `f(1)(2)`: a level each
+    if (open_.size() >= kMaxDepth || (goesOn && ++chained_ > kMaxChained))
       return deep(token);
     open_.push_back({text, piece_.range(token), token.getLine()});
     push(std::make_unique<CommonToken>(const_cast<Token *>(&token)));
@@ -293,7 +294,10 @@ private:
   }
   void strange(const Token &token, const std::string &text) {
     if (strangeLine_ != token.getLine()) {
-      auto report = diags_.report(diag::Kind::E0104, piece_.range(token), {text});
+      char code[16]; // of what no terminal shows
+      std::snprintf(code, sizeof code, "U+%04X", static_cast<unsigned char>(text[0]));
+      const bool control = text.size() == 1 && (static_cast<unsigned char>(text[0]) < 0x20 || text[0] == 0x7F);
+      auto report = diags_.report(diag::Kind::E0104, piece_.range(token), {control ? code : text});
       if (text == "#")
         report.help("a comment begins with `//`");
       else if (text == "'")
