@@ -8,6 +8,4 @@ LogicalResult exposeStructure(ModuleOp module);
 LogicalResult deriveBackward(ModuleOp module);
 LogicalResult pruneToTrainable(ModuleOp module);
 LogicalResult hoistRates(ModuleOp module);
-/// Registers them under their names for peft-opt.
-void registerNnPasses();
 } // namespace mlir::nn

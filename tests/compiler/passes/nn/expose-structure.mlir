@@ -1,0 +1,60 @@
+// RUN: peft-opt --nn-expose-structure --nn-prune-to-trainable %s | FileCheck %s
+// A product with a weight expression that holds a low-rank product becomes products on activations; row norms come from Gram matrices.
+module {
+  nn.parameter @W "base" trainable false : !nn.tensor<[64, 48], f32>
+  nn.parameter @A "method" trainable true : !nn.tensor<[4, 48], f32>
+  nn.parameter @B "method" trainable true : !nn.tensor<[64, 4], f32>
+  nn.parameter @m "method" trainable true : !nn.tensor<[64], f32>
+
+  // CHECK-LABEL: func.func @sum_of_weights
+  // CHECK-NOT: -> !nn.tensor<[64, 48], f32>
+  // CHECK-DAG: nn.contract {{.*}}(!nn.tensor<example, [seq, 48], f32>, !nn.tensor<[64, 48], f32>) -> !nn.tensor<example, [seq, 64], f32>
+  // CHECK-DAG: nn.contract {{.*}}(!nn.tensor<example, [seq, 48], f32>, !nn.tensor<[4, 48], f32>) -> !nn.tensor<example, [seq, 4], f32>
+  // CHECK-DAG: nn.contract {{.*}}(!nn.tensor<example, [seq, 4], f32>, !nn.tensor<[64, 4], f32>) -> !nn.tensor<example, [seq, 64], f32>
+  // CHECK: return
+  func.func @sum_of_weights(%x: !nn.tensor<example, [seq, 48], f32> {nn.name = "x"}) -> (!nn.tensor<example, [seq, 64], f32> {nn.name = "y"}) attributes {nn.mode = "train"} {
+    %w = nn.param "W" : !nn.tensor<[64, 48], f32>
+    %A = nn.param "A" : !nn.tensor<[4, 48], f32>
+    %B = nn.param "B" : !nn.tensor<[64, 4], f32>
+    %BA = nn.contract "or,ri->oi" %B, %A over_examples false : (!nn.tensor<[64, 4], f32>, !nn.tensor<[4, 48], f32>) -> !nn.tensor<[64, 48], f32>
+    %V = nn.add %w, %BA : (!nn.tensor<[64, 48], f32>, !nn.tensor<[64, 48], f32>) -> !nn.tensor<[64, 48], f32>
+    %y = nn.contract "ay,zy->az" %x, %V over_examples false : (!nn.tensor<example, [seq, 48], f32>, !nn.tensor<[64, 48], f32>) -> !nn.tensor<example, [seq, 64], f32>
+    return %y : !nn.tensor<example, [seq, 64], f32>
+  }
+
+  // (m / |V|) scales rows of V, so it scales y; |V|² = |W|² + 2 (W Aᵀ) ∘ B + B (A Aᵀ) ∘ B.
+  // CHECK-LABEL: func.func @magnitude
+  // CHECK-NOT: -> !nn.tensor<[64, 48], f32>
+  // CHECK-DAG: nn.contract {{.*}} -> !nn.tensor<[4, 4], f32>
+  // CHECK-DAG: nn.contract {{.*}} -> !nn.tensor<[64, 4], f32>
+  // CHECK: %[[SCALE:.*]] = nn.div
+  // CHECK: nn.mul {{.*}} -> !nn.tensor<example, [seq, 64], f32>
+  // CHECK: return
+  func.func @magnitude(%x: !nn.tensor<example, [seq, 48], f32> {nn.name = "x"}) -> (!nn.tensor<example, [seq, 64], f32> {nn.name = "y"}) attributes {nn.mode = "train"} {
+    %w = nn.param "W" : !nn.tensor<[64, 48], f32>
+    %A = nn.param "A" : !nn.tensor<[4, 48], f32>
+    %B = nn.param "B" : !nn.tensor<[64, 4], f32>
+    %m = nn.param "m" : !nn.tensor<[64], f32>
+    %BA = nn.contract "or,ri->oi" %B, %A over_examples false : (!nn.tensor<[64, 4], f32>, !nn.tensor<[4, 48], f32>) -> !nn.tensor<[64, 48], f32>
+    %V = nn.add %w, %BA : (!nn.tensor<[64, 48], f32>, !nn.tensor<[64, 48], f32>) -> !nn.tensor<[64, 48], f32>
+    %VV = nn.mul %V, %V : (!nn.tensor<[64, 48], f32>, !nn.tensor<[64, 48], f32>) -> !nn.tensor<[64, 48], f32>
+    %norm2 = nn.reduce "sum" %VV axes [1] keep false over_examples false : (!nn.tensor<[64, 48], f32>) -> !nn.tensor<[64], f32>
+    %norm = nn.sqrt %norm2 : (!nn.tensor<[64], f32>) -> !nn.tensor<[64], f32>
+    %scale = nn.div %m, %norm : (!nn.tensor<[64], f32>, !nn.tensor<[64], f32>) -> !nn.tensor<[64], f32>
+    %column = nn.expand_dims %scale axis 1 : (!nn.tensor<[64], f32>) -> !nn.tensor<[64, 1], f32>
+    %E = nn.mul %column, %V : (!nn.tensor<[64, 1], f32>, !nn.tensor<[64, 48], f32>) -> !nn.tensor<[64, 48], f32>
+    %y = nn.contract "ay,zy->az" %x, %E over_examples false : (!nn.tensor<example, [seq, 48], f32>, !nn.tensor<[64, 48], f32>) -> !nn.tensor<example, [seq, 64], f32>
+    return %y : !nn.tensor<example, [seq, 64], f32>
+  }
+
+  // Without a low-rank product there is nothing to gain: the expression stays.
+  // CHECK-LABEL: func.func @stays
+  // CHECK: %[[E:.*]] = nn.mul {{.*}} -> !nn.tensor<[64, 48], f32>
+  // CHECK: nn.contract {{.*}}, %[[E]]
+  func.func @stays(%x: !nn.tensor<example, [seq, 48], f32> {nn.name = "x"}) -> (!nn.tensor<example, [seq, 64], f32> {nn.name = "y"}) attributes {nn.mode = "train"} {
+    %w = nn.param "W" : !nn.tensor<[64, 48], f32>
+    %E = nn.mul %w, %w : (!nn.tensor<[64, 48], f32>, !nn.tensor<[64, 48], f32>) -> !nn.tensor<[64, 48], f32>
+    %y = nn.contract "ay,zy->az" %x, %E over_examples false : (!nn.tensor<example, [seq, 48], f32>, !nn.tensor<[64, 48], f32>) -> !nn.tensor<example, [seq, 64], f32>
+    return %y : !nn.tensor<example, [seq, 64], f32>
+  }
+}

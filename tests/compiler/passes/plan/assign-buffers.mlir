@@ -1,0 +1,31 @@
+// RUN: peft-opt --plan-assign-buffers %s | FileCheck %s
+// A slot is taken over where its value dies, and never while it is still read; a parameter and an alias need none.
+module {
+  // CHECK: plan.program @chain {{.*}} slots [#plan.size<c = 0, e = 0, t = 16, q = 0>] {
+  // CHECK: "param"() with
+  // CHECK: "contract"({{.*}}) slot 0
+  // CHECK: "tanh"({{.*}}) slot 0
+  // CHECK: "exp"({{.*}}) slot 0
+  plan.program @chain inputs ["x"] results ["y"] {
+  ^bb0(%x: !plan.packed<example, [seq, 4], f32>):
+    %w = plan.step "aten" "param"() with {name = "W"} : () -> !plan.packed<[4, 4], f32>
+    %y = plan.step "gemm" "contract"(%x, %w) with {equation = "ay,zy->az", over_examples = false} : (!plan.packed<example, [seq, 4], f32>, !plan.packed<[4, 4], f32>) -> !plan.packed<example, [seq, 4], f32>
+    %t = plan.step "aten" "tanh"(%y) with {} : (!plan.packed<example, [seq, 4], f32>) -> !plan.packed<example, [seq, 4], f32>
+    %e = plan.step "aten" "exp"(%t) with {} : (!plan.packed<example, [seq, 4], f32>) -> !plan.packed<example, [seq, 4], f32>
+    plan.return %e : !plan.packed<example, [seq, 4], f32>
+  }
+
+  // `%y` is read again behind `%t`, so `%t` has a place of its own.
+  // CHECK: plan.program @fork {{.*}} slots [#plan.size<c = 0, e = 0, t = 16, q = 0>, #plan.size<c = 0, e = 0, t = 16, q = 0>] {
+  // CHECK: "contract"({{.*}}) slot 0
+  // CHECK: "tanh"({{.*}}) slot 1
+  // CHECK: "mul"({{.*}}) slot {{[01]}}
+  plan.program @fork inputs ["x"] results ["y"] {
+  ^bb0(%x: !plan.packed<example, [seq, 4], f32>):
+    %w = plan.step "aten" "param"() with {name = "W"} : () -> !plan.packed<[4, 4], f32>
+    %y = plan.step "gemm" "contract"(%x, %w) with {equation = "ay,zy->az", over_examples = false} : (!plan.packed<example, [seq, 4], f32>, !plan.packed<[4, 4], f32>) -> !plan.packed<example, [seq, 4], f32>
+    %t = plan.step "aten" "tanh"(%y) with {} : (!plan.packed<example, [seq, 4], f32>) -> !plan.packed<example, [seq, 4], f32>
+    %m = plan.step "aten" "mul"(%t, %y) with {} : (!plan.packed<example, [seq, 4], f32>, !plan.packed<example, [seq, 4], f32>) -> !plan.packed<example, [seq, 4], f32>
+    plan.return %m : !plan.packed<example, [seq, 4], f32>
+  }
+}
