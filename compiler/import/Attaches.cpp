@@ -133,6 +133,7 @@ void Elaborator::resolveSites(Attach &attach, const EnvPtr &env) {
 /// The method at each of its sites. One message an attach: what is wrong at one site mostly is at all.
 void Elaborator::instantiate(Attach &attach) {
   int64_t siteIndex = 0;
+  diag::Blame blame(diags_, attach.stmt->method->range);
   for (ModuleNode *site : attach.sites) {
     mlir::OpBuilder::InsertionGuard guard(builder_);
     builder_.setInsertionPointToEnd(module_.getBody());

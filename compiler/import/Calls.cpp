@@ -4,6 +4,7 @@
 // Out    its value; the scope with its parameters bound
 // Errs   E0351 not a whole number, E0353 argument out of range, E0355 `fail` and `require`
 #include "compiler/import/Elaborator.h"
+#include <cmath>
 
 namespace peftc::import {
 using diag::Kind;
@@ -138,7 +139,7 @@ void Elaborator::checkParameter(const ast::Parameter &param, const Value &value,
   bool wantsWhole = type == "int" || type == "rank" || type == "dim";
   if (wantsWhole && !value.as<int64_t>()) {
     if (value.isNumber())
-      fail(Kind::E0351, range, {param.name.text, std::to_string(value.number())});
+      fail(Kind::E0351, range, {param.name.text, spelled(value.number())});
     fail(Kind::E0350, range, {"`" + param.name.text + "` is a whole number, this is " + value.describe()});
   }
   if ((type == "rank" || type == "dim") && *value.as<int64_t>() < 1)
@@ -146,7 +147,7 @@ void Elaborator::checkParameter(const ast::Parameter &param, const Value &value,
   if (type == "rank" && rankLimit > 0 && *value.as<int64_t>() > rankLimit)
     fail(Kind::E0353, range, {param.name.text, "at most " + std::to_string(rankLimit) + " (the smaller dimension of the site)", std::to_string(*value.as<int64_t>())});
   if (type == "prob" && value.isNumber() && (value.number() < 0 || value.number() >= 1))
-    fail(Kind::E0353, range, {param.name.text, "in [0, 1)", std::to_string(value.number())});
+    fail(Kind::E0353, range, {param.name.text, "in [0, 1)", spelled(value.number())});
 }
 
 // ---- conversions ---------------------------------------------------------------------------------------------------
@@ -154,7 +155,7 @@ void Elaborator::checkParameter(const ast::Parameter &param, const Value &value,
 Value Elaborator::fromJson(const nlohmann::json &json) {
   if (json.is_boolean())
     return json.get<bool>();
-  if (json.is_number_integer())
+  if (json.is_number_integer() && std::abs(json.get<double>()) <= kLargestWhole)
     return json.get<int64_t>();
   if (json.is_number())
     return json.get<double>();
@@ -203,7 +204,7 @@ int64_t Elaborator::evalInt(const ast::Expr &expr, const EnvPtr &env, const char
   if (auto *number = value.as<int64_t>())
     return *number;
   if (value.isNumber())
-    fail(Kind::E0351, expr.range, {diags_.sources().text(expr.range).data() ? std::string(diags_.sources().text(expr.range)) : what, std::to_string(value.number())});
+    fail(Kind::E0351, expr.range, {diags_.sources().text(expr.range).data() ? std::string(diags_.sources().text(expr.range)) : what, spelled(value.number())});
   fail(Kind::E0354, expr.range, {what}, "this is " + value.describe());
 }
 

@@ -27,6 +27,7 @@ public:
   void importOptimizer(); ///< optimize … -> @optimizer.N                   (Optimizers.cpp)
   void importAttaches();  ///< attach, train, freeze -> peft.attach         (Attaches.cpp)
   void instantiate();     ///< peft.attach -> peft.instance, @init          (Attaches.cpp)
+  void checkReads();      ///< no rewiring reads what is computed later    (Reads.cpp)
   void checkBudgets();    ///<                                              (Budgets.cpp)
 
 private:
@@ -229,6 +230,7 @@ private:
   std::map<std::string, Value> runFields_;
   Instance *instance_ = nullptr; ///< the method being elaborated, if any
   std::map<std::pair<const void *, const void *>, std::string> applied_; ///< method values already applied -> their names
+  llvm::DenseMap<mlir::Operation *, Range> reads_; ///< places of peft.reads
   std::vector<Range> callers_; ///< places of the calls being evaluated, innermost last
 };
 

@@ -172,7 +172,7 @@ static std::optional<Value> numeric(ast::BinaryOp op, const Value &a, const Valu
   using O = ast::BinaryOp;
   bool whole = a.as<int64_t>() && b.as<int64_t>();
   double x = a.number(), y = b.number();
-  auto result = [&](double value) { return whole ? Value(static_cast<int64_t>(value)) : Value(value); };
+  auto result = [&](double value) { return whole && std::abs(value) <= kLargestWhole ? Value(static_cast<int64_t>(value)) : Value(value); };
   switch (op) {
   case O::Add: return result(x + y);
   case O::Sub: return result(x - y);
@@ -182,7 +182,7 @@ static std::optional<Value> numeric(ast::BinaryOp op, const Value &a, const Valu
       return Value(*a.as<int64_t>() / *b.as<int64_t>());
     return Value(x / y);
   case O::Mod: return whole && y != 0 ? Value(((*a.as<int64_t>() % *b.as<int64_t>()) + *b.as<int64_t>()) % *b.as<int64_t>()) : Value(std::fmod(x, y));
-  case O::Pow: return whole && y >= 0 ? Value(static_cast<int64_t>(std::llround(std::pow(x, y)))) : Value(std::pow(x, y));
+  case O::Pow: return whole && y >= 0 ? result(std::round(std::pow(x, y))) : Value(std::pow(x, y));
   case O::Lt: return Value(x < y);
   case O::Le: return Value(x <= y);
   case O::Gt: return Value(x > y);
@@ -215,11 +215,16 @@ Value Elaborator::evalBinary(const ast::BinaryExpr &expr, const EnvPtr &env) {
   }
   Value b = eval(*expr.rhs, env);
   if (a.isNumber() && b.isNumber())
-    if (auto value = numeric(expr.op, a, b))
+    if (auto value = numeric(expr.op, a, b)) {
+      if (value->isNumber() && !std::isfinite(value->number()))
+        fail(Kind::E0350, expr.range, {"`" + std::string(diags_.sources().text(expr.range)) + "` is not a finite number"});
       return *value;
+    }
   if (expr.op == O::Range) {
     if (!a.as<int64_t>() || !b.as<int64_t>())
       fail(Kind::E0354, expr.range, {"a range"});
+    if (b.number() - a.number() > kLongestRange)
+      fail(Kind::E0353, expr.range, {std::string(diags_.sources().text(expr.range)), "at most " + spelled(kLongestRange) + " long", spelled(b.number() - a.number())});
     auto list = std::make_shared<ValueList>();
     for (int64_t i = *a.as<int64_t>(); i < *b.as<int64_t>(); ++i)
       list->push_back(i);

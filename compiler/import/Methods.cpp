@@ -76,6 +76,7 @@ Tensor Elaborator::readPoint(Instance &instance, ModuleNode &site, const std::st
     return parameter(it->second, info.axes, range);
   }
   auto op = mlir::peft::ReadOp::create(builder_, location(range), info.type, layerPath(site), point);
+  reads_[op] = range;
   return {op.getResult(), info.axes};
 }
 
@@ -95,6 +96,7 @@ void Elaborator::instantiateAt(Attach &attach, const Callable &method, ModuleNod
 
 void Elaborator::enterMethod(Instance &instance, const Callable &method, const ast::Block &body, Range range) {
   const ast::MethodStmt &decl = *method.method;
+  diag::Blame blame(diags_, method.call ? method.call->range : range); // whose arguments these are
   static const std::vector<ast::Argument> none;
   // A rank is at most the smaller of the kind's first two dims (`in`, `out`), or its one.
   int64_t limit = 0;
@@ -267,6 +269,11 @@ void Elaborator::execSample(Instance &instance, const ast::SampleStmt &stmt) {
 }
 
 void Elaborator::execNestedAttach(Instance &instance, const ast::AttachStmt &stmt) {
+  callers_.push_back(stmt.method->range);
+  llvm::scope_exit back([&] { callers_.pop_back(); });
+  if (callers_.size() > 100)
+    fail(Kind::E0350, stmt.method->range, {"methods attach each other more than 100 deep"});
+  diag::Blame blame(diags_, stmt.method->range);
   Callable method = methodOf(*stmt.method, instance.env);
   std::string name = instance.name + "." + (stmt.alias ? stmt.alias->text : method.method->name.text);
   // `self` is the site that this method sits on.

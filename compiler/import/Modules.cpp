@@ -14,23 +14,28 @@ static std::string joinPath(const std::string &a, const std::string &b, const ch
   return a.empty() ? b : b.empty() ? a : a + separator + b;
 }
 
+constexpr double kMostElements = 0x1p40; // of a tensor: beyond it is a slip, and counts would overflow
+
 NNType Elaborator::typeFrom(const ast::TypeExpr &type, const EnvPtr &env, bool example) {
   llvm::SmallVector<Dim> dims;
+  double elements = 1;
   for (const ast::ExprPtr &expr : type.dims) {
     auto *name = expr->as<ast::NameExpr>();
     if (name && (name->name == "seq" || name->name == "keys") && !lookup(name->name, env, expr->range)) {
       dims.push_back(Dim::seq());
       continue;
     }
-    std::string spelled(diags_.sources().text(expr->range));
+    std::string text(diags_.sources().text(expr->range));
     Value value = eval(*expr, env);
     if (!value.isNumber())
       fail(Kind::E0354, expr->range, {"a length"}, "this is " + value.describe());
     if (!value.as<int64_t>())
-      fail(Kind::E0351, expr->range, {spelled, std::to_string(value.number())});
+      fail(Kind::E0351, expr->range, {text, spelled(value.number())});
     if (*value.as<int64_t>() < 1)
-      fail(Kind::E0353, expr->range, {spelled, "at least 1", std::to_string(*value.as<int64_t>())});
+      fail(Kind::E0353, expr->range, {text, "at least 1", std::to_string(*value.as<int64_t>())});
     dims.push_back({*value.as<int64_t>(), 0});
+    if ((elements *= value.number()) > kMostElements)
+      fail(Kind::E0353, expr->range, {text, "small enough for a tensor of 2^40 numbers", std::to_string(*value.as<int64_t>())});
   }
   mlir::Type element = type.name == "int" ? i64() : type.name == "bool" ? i1() : f32();
   return NNType::get(context_, example, dims, element);

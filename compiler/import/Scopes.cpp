@@ -7,6 +7,12 @@
 namespace peftc::import {
 using diag::Kind;
 
+std::string spelled(double number) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.10g", number);
+  return text;
+}
+
 std::string Value::describe() const {
   static const char *names[] = {"none", "a whole number", "a number", "a bool", "a string", "a list", "a tensor", "a function",
                                 "a module", "an initial value", "a part of config.json", "a bool", "a record"};
@@ -14,6 +20,10 @@ std::string Value::describe() const {
 }
 
 void Elaborator::fail(Kind kind, Range range, std::vector<std::string> args, std::string here, std::string help) {
+  const std::string everyRow = "example ["; // that a shape is one of each row: said to us, not to a user
+  for (std::string &arg : args)
+    for (size_t at; (at = arg.find(everyRow)) != std::string::npos;)
+      arg.erase(at, everyRow.size() - 1);
   auto report = diags_.report(kind, range, std::move(args));
   if (!here.empty())
     report.here(std::move(here));

@@ -259,7 +259,13 @@ void Elaborator::reportNoMatch(const Path &path, ModuleNode &from, const EnvPtr 
   const std::vector<std::string> there = namesBelow(nodes, depth + 1 == path.size());
 
   auto report = diags_.report(Kind::E0401, part.range, {info_.arch});
-  report.here(prefix.empty() ? "no module of this name" : "no child of this name under `" + prefix + "`");
+  size_t entries = 0; // of a list that was asked for others
+  for (ModuleNode *node : nodes)
+    if (auto list = node->named.find(part.name); part.kind == Part::Kind::Name && list != node->named.end())
+      entries = std::max(entries, list->second.nodes.size());
+  report.here(entries          ? "`" + part.name + "` has " + std::to_string(entries) + (entries == 1 ? " entry" : " entries") + ", from 0"
+              : prefix.empty() ? "no module of this name"
+                               : "no child of this name under `" + prefix + "`");
   std::string list;
   for (const std::string &name : there)
     list += (list.empty() ? "" : ", ") + name;

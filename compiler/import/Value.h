@@ -17,6 +17,12 @@
 
 namespace peftc::import {
 
+/// Beyond it a whole number is a number like any other: no double between two of them.
+constexpr double kLargestWhole = 9007199254740992; // 2^53
+constexpr double kLongestRange = 100000;
+/// A number as a person writes it: "2.5", "25".
+std::string spelled(double number);
+
 struct Value;
 struct Env;
 struct ModuleNode;

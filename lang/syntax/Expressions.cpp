@@ -282,7 +282,7 @@ ExprPtr AstBuilder::number(antlr4::Token *token) {
   out->isPercent = out->spelling.back() == '%';
   out->isInteger = out->spelling.find_first_not_of("0123456789") == std::string::npos;
   out->value = std::strtod(out->spelling.c_str(), nullptr) / (out->isPercent ? 100 : 1);
-  if (!std::isfinite(out->value))
+  if (!std::isfinite(out->value) || (out->isInteger && out->value > 0x1p53)) // a whole number that no double holds
     diags_.report(diag::Kind::E0111, out->range, {out->spelling});
   return out;
 }
