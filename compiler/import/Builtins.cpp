@@ -41,7 +41,7 @@ Value BuiltinCall::run() {
   using Body = Value (BuiltinCall::*)();
   using B = BuiltinCall;
   static const std::map<std::string, Body> kBodies = {
-      {"pow", &B::pow},           {"real", &B::toNumber},       {"int", &B::toNumber},  {"cast", &B::toNumber}, {"chain", &B::chain},
+      {"pow", &B::pow},           {"real", &B::toNumber},       {"int", &B::toNumber},  {"cast", &B::toNumber}, {"chain", &B::chain}, {"base", &B::base},
       {"len", &B::len},           {"fail", &B::fail},           {"max", &B::extremum},  {"min", &B::extremum},  {"sum", &B::sum},
       {"size", &B::size},         {"argmax", &B::argmax},       {"einsum", &B::einsum}, {"concat", &B::join},   {"stack", &B::join},
       {"transpose", &B::transpose}, {"rearrange", &B::rearrange}, {"one_hot", &B::oneHot}, {"index", &B::index}, {"where", &B::where},
@@ -155,6 +155,15 @@ Value BuiltinCall::chain() {
   for (ModuleNode *node : modules->nodes)
     x = e.callModule(*node, {x}, range);
   return x;
+}
+
+Value BuiltinCall::base() {
+  if (!e.instance_ || e.inInit_)
+    e.fail(Kind::E0350, range, {"`base` is what a method's site computes, and this is no method's body"});
+  std::vector<Value> inputs;
+  for (const ast::Argument &arg : given)
+    inputs.push_back(e.eval(*arg.value, env));
+  return e.callModule(*e.instance_->site, std::move(inputs), range, true);
 }
 
 Value BuiltinCall::len() {

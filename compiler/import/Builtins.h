@@ -31,6 +31,7 @@ private:
   Value pow();
   Value toNumber();
   Value chain();
+  Value base();
   Value len();
   Value fail();
 

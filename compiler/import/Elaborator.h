@@ -109,7 +109,8 @@ private:
   void bindPoint(ModuleNode &node, const std::string &name, Tensor value, Range range);
   void addRow(const ast::RowStmt &stmt, const EnvPtr &env);
   void addCheckpointFacts(const ast::CheckpointStmt &stmt, const EnvPtr &env);
-  Value callModule(ModuleNode &node, std::vector<Value> args, Range range);
+  /// `base`: the site of a method as left by earlier attaches, rather than a child of the module under construction.
+  Value callModule(ModuleNode &node, std::vector<Value> args, Range range, bool base = false);
   std::vector<const ast::KindDeclStmt *> kindsOf(const std::vector<ast::Ident> &names, Range range);
 
   // ---- parameters (Parameters.cpp)

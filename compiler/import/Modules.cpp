@@ -264,7 +264,7 @@ void Elaborator::addWeight(ModuleNode &node, const ast::WeightStmt &stmt, const 
   bindPoint(node, stmt.name.text, parameter(name, axesFrom(*stmt.type), stmt.range), stmt.range);
 }
 
-Value Elaborator::callModule(ModuleNode &node, std::vector<Value> args, Range range) {
+Value Elaborator::callModule(ModuleNode &node, std::vector<Value> args, Range range, bool base) {
   if (args.size() != node.op.getInputs().size())
     fail(Kind::E0350, range, {"`" + node.path + "` is called with " + std::to_string(node.op.getInputs().size()) + " values, not " + std::to_string(args.size())});
   if (!node.resultType)
@@ -289,11 +289,13 @@ Value Elaborator::callModule(ModuleNode &node, std::vector<Value> args, Range ra
   llvm::SmallVector<Dim> dims(type.getDims());
   if (given.rank() > 0 && declared.rank() > 0 && !dims.empty() && dims[0] == declared.getDims()[0])
     dims[0] = given.getDims()[0];
-  auto op = mlir::peft::CallOp::create(builder_, location(range), type.withDims(dims), node.path, values);
+  const std::string path = node.path.empty() ? "model" : node.path;
+  mlir::Value result = base ? mlir::peft::BaseOp::create(builder_, location(range), type.withDims(dims), path, values).getResult()
+                            : mlir::peft::CallOp::create(builder_, location(range), type.withDims(dims), path, values).getResult();
   if (!oneRow)
-    return Tensor{op.getResult(), node.resultAxes};
+    return Tensor{result, node.resultAxes};
   std::vector<std::string> axes(node.resultAxes.begin() + 1, node.resultAxes.end());
-  return emit<mlir::nn::SqueezeOp>(range, {op.getResult()}, {attr("axis", intAttr(0))}, axes);
+  return emit<mlir::nn::SqueezeOp>(range, {result}, {attr("axis", intAttr(0))}, axes);
 }
 
 // ---- the root ------------------------------------------------------------------------------------------------------

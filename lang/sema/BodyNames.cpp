@@ -70,6 +70,14 @@ void BodyNames::optional(const ExprPtr &value, Visible &scope) {
     expr(*value, scope);
 }
 
+void BodyNames::param(const ParamStmt &stmt, Visible &scope) {
+  if (stmt.sharedPer)
+    sharing(*stmt.sharedPer, scope);
+  type(stmt.type, scope);
+  optional(stmt.init, scope);
+  scope.add(stmt.name.text);
+}
+
 void BodyNames::sharing(const Ident &kind, Visible &scope) {
   if (kind.text == "task") {
     diags.report(Kind::E0199, kind.range, {"per task"});
@@ -86,11 +94,7 @@ void BodyNames::statement(const Stmt &stmt, Visible &scope) {
   if (auto *s = stmt.as<LetStmt>()) {
     let(*s, scope);
   } else if (auto *s = stmt.as<ParamStmt>()) {
-    if (s->sharedPer)
-      sharing(*s->sharedPer, scope);
-    type(s->type, scope);
-    optional(s->init, scope);
-    scope.add(s->name.text);
+    param(*s, scope);
   } else if (auto *s = stmt.as<InputStmt>()) {
     type(s->type, scope);
     scope.add(s->name.text);

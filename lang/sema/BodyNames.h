@@ -51,6 +51,7 @@ protected:
 private:
   void type(const std::unique_ptr<ast::TypeExpr> &type, Visible &scope);
   void optional(const ast::ExprPtr &value, Visible &scope);
+  void param(const ast::ParamStmt &stmt, Visible &scope);
   void sharing(const ast::Ident &kind, Visible &scope);
   void statement(const ast::Stmt &stmt, Visible &scope);
   void row(const ast::RowStmt &stmt, Visible &scope);

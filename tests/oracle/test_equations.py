@@ -166,6 +166,31 @@ def test_unipelt(folder):
     return check(folder, text, transcribe, shapes)
 
 
+def test_base(folder):
+    """`base(u)`: the site once more, with what earlier attaches do there, on another input; one scale shared by two sites of unlike width."""
+    text = program("""attach lora(r = 2) to layers[*].ffn.up
+attach again to layers[*].ffn.{up, down}""", "use peft.methods.{lora}\n"
+                   "method again on linear { shared param s: [max(in)] = ones; param t: [out] = zeros; y <- base(x * s[:in]) + t * y }")
+
+    def transcribe(model, values):
+        for i, layer in layers(model):
+            up, down = layer.intermediate.dense, layer.output.dense
+
+            def linear(module, at, lora, v=lambda name: values[name]):
+                weight, bias = module.weight, module.bias
+                plain = lambda x: torch.nn.functional.linear(x, weight, bias) + (x @ v(f"{at}.lora.A").T @ v(f"{at}.lora.B").T if lora else 0)  # noqa: E731
+                s = v("again.s")[:weight.shape[1]]
+                module.register_forward_hook(lambda _, args, y: plain(args[0] * s) + v(f"{at}.again.t") * plain(args[0]))
+            linear(up, f"layers.{i}.ffn.up", True)
+            linear(down, f"layers.{i}.ffn.down", False)
+
+    shapes = {"again.s": (36,)}
+    for i in range(2):
+        shapes.update({f"layers.{i}.ffn.up.lora.A": (2, 24), f"layers.{i}.ffn.up.lora.B": (36, 2), f"layers.{i}.ffn.up.again.t": (36,),
+                       f"layers.{i}.ffn.down.again.t": (24,)})
+    return check(folder, text, transcribe, shapes)
+
+
 def test_regress(folder):
     """Regression: the loss is the squared error, as in torch."""
     checkpoint_folder = checkpoint(folder / "model")
@@ -190,4 +215,4 @@ def subject_parameters(subject):
 
 
 if __name__ == "__main__":
-    main([test_serial_adapter, test_parallel_adapter, test_bitfit, test_prompt, test_unipelt, test_regress])
+    main([test_serial_adapter, test_parallel_adapter, test_bitfit, test_prompt, test_unipelt, test_base, test_regress])

@@ -204,9 +204,12 @@ private:
       SmallVector<Value> args;
       for (Value arg : base.getArgs())
         args.push_back(memo[index].lookup(arg));
-      auto saved = points;
-      FailureOr<Value> result = inlineModule(instances[index].getSite(), args, index);
-      points = saved;
+      // What earlier attaches do there is done anew, on this input.
+      auto before = points;
+      auto values = std::exchange(memo, std::vector<IRMapping>(memo.size()));
+      FailureOr<Value> result = inlineModule(base.getSite(), args, index);
+      points = std::move(before);
+      memo = std::move(values);
       if (succeeded(result))
         memo[index].map(value, *result);
       return result;

@@ -1,0 +1,118 @@
+// RUN: peft-opt %s --split-input-file --verify-diagnostics
+// The labelled constraints of PlanOps.td.
+// step_c1
+plan.program @f inputs ["x"] results ["y"] {
+^bb0(%x: !plan.packed<example, [seq, 4], f32>):
+  // expected-error@+1 {{no kind of step is called `magic`}}
+  %0 = plan.step "magic" "tanh"(%x) with {} : (!plan.packed<example, [seq, 4], f32>) -> !plan.packed<example, [seq, 4], f32>
+  plan.return %0 : !plan.packed<example, [seq, 4], f32>
+}
+
+// -----
+// step_c1
+plan.program @f inputs ["x"] results ["y"] {
+^bb0(%x: !plan.packed<example, [seq, 4], f32>):
+  // expected-error@+1 {{no op is called `dance`}}
+  %0 = plan.step "aten" "dance"(%x) with {} : (!plan.packed<example, [seq, 4], f32>) -> !plan.packed<example, [seq, 4], f32>
+  plan.return %0 : !plan.packed<example, [seq, 4], f32>
+}
+
+// -----
+// step_c2
+plan.program @f inputs ["x"] results ["y"] {
+^bb0(%x: !plan.packed<example, [seq, 4], f32>):
+  // expected-error@+1 {{a gemm is a contract, not `tanh`}}
+  %0 = plan.step "gemm" "tanh"(%x) with {} : (!plan.packed<example, [seq, 4], f32>) -> !plan.packed<example, [seq, 4], f32>
+  plan.return %0 : !plan.packed<example, [seq, 4], f32>
+}
+
+// -----
+// step_c2
+plan.program @f inputs ["x"] results ["y"] {
+^bb0(%x: !plan.packed<example, [seq, 4], f32>):
+  // expected-error@+1 {{`random` is not done by a step of kind `aten`}}
+  %0 = plan.step "aten" "random"() with {} : () -> !plan.packed<example, [seq, 4], f32>
+  plan.return %0 : !plan.packed<example, [seq, 4], f32>
+}
+
+// -----
+// alias_c1
+plan.program @f inputs ["x"] results ["y"] {
+^bb0(%x: !plan.packed<example, [seq, 4], f32>):
+  // expected-error-re@+1 {{cannot see {{.*}} as}}
+  %0 = plan.alias "split" %x : (!plan.packed<example, [seq, 4], f32>) -> !plan.packed<example, [seq, 5], f32>
+  plan.return %0 : !plan.packed<example, [seq, 5], f32>
+}
+
+// -----
+// program_c1
+// expected-error@+1 {{names 2 inputs of 1}}
+plan.program @f inputs ["x", "z"] results ["y"] {
+^bb0(%x: !plan.packed<example, [seq, 4], f32>):
+  plan.return %x : !plan.packed<example, [seq, 4], f32>
+}
+
+// -----
+// program_c2
+// expected-error@+1 {{names 2 results of 1}}
+plan.program @f inputs ["x"] results ["y", "z"] {
+^bb0(%x: !plan.packed<example, [seq, 4], f32>):
+  plan.return %x : !plan.packed<example, [seq, 4], f32>
+}
+
+// -----
+// program_c3
+plan.program @f inputs ["x"] results ["y"] slots [#plan.size<c = 0, e = 0, t = 16, q = 0>] {
+^bb0(%x: !plan.packed<example, [seq, 4], f32>):
+  // expected-error@+1 {{has no slot}}
+  %0 = plan.step "aten" "tanh"(%x)  with {} : (!plan.packed<example, [seq, 4], f32>) -> !plan.packed<example, [seq, 4], f32>
+  plan.return %0 : !plan.packed<example, [seq, 4], f32>
+}
+
+// -----
+// program_c3
+plan.program @f inputs ["x"] results ["y"] slots [#plan.size<c = 0, e = 0, t = 16, q = 0>] {
+^bb0(%x: !plan.packed<example, [seq, 4], f32>):
+  // expected-error@+1 {{there is no slot 3}}
+  %0 = plan.step "aten" "tanh"(%x) slot 3 with {} : (!plan.packed<example, [seq, 4], f32>) -> !plan.packed<example, [seq, 4], f32>
+  plan.return %0 : !plan.packed<example, [seq, 4], f32>
+}
+
+// -----
+// program_c3
+plan.program @f inputs ["x"] results ["y"] slots [#plan.size<c = 0, e = 0, t = 8, q = 0>] {
+^bb0(%x: !plan.packed<example, [seq, 4], f32>):
+  // expected-error@+1 {{its result does not fit slot 0}}
+  %0 = plan.step "aten" "tanh"(%x) slot 0 with {} : (!plan.packed<example, [seq, 4], f32>) -> !plan.packed<example, [seq, 4], f32>
+  plan.return %0 : !plan.packed<example, [seq, 4], f32>
+}
+
+// -----
+// program_c3
+plan.program @f inputs ["x"] results ["y"] slots [#plan.size<c = 0, e = 0, t = 16, q = 0>] {
+^bb0(%x: !plan.packed<example, [seq, 4], f32>):
+  // expected-error@+1 {{a parameter needs no slot}}
+  %0 = plan.step "aten" "param"() slot 0 with {name = "W"} : () -> !plan.packed<example, [seq, 4], f32>
+  plan.return %0 : !plan.packed<example, [seq, 4], f32>
+}
+
+// -----
+// program_c4
+plan.program @f inputs ["x"] results ["y"] slots [#plan.size<c = 0, e = 0, t = 16, q = 0>, #plan.size<c = 0, e = 0, t = 16, q = 0>] {
+^bb0(%x: !plan.packed<example, [seq, 4], f32>):
+  %0 = plan.step "aten" "tanh"(%x) slot 0 with {} : (!plan.packed<example, [seq, 4], f32>) -> !plan.packed<example, [seq, 4], f32>
+  %1 = plan.step "aten" "tanh"(%x) slot 0 with {} : (!plan.packed<example, [seq, 4], f32>) -> !plan.packed<example, [seq, 4], f32>
+  // expected-error@+1 {{reads a value whose slot was written since}}
+  %2 = plan.step "aten" "add"(%0, %1) slot 1 with {} : (!plan.packed<example, [seq, 4], f32>, !plan.packed<example, [seq, 4], f32>) -> !plan.packed<example, [seq, 4], f32>
+  plan.return %2 : !plan.packed<example, [seq, 4], f32>
+}
+
+// -----
+// program_c5
+plan.program @f inputs ["x"] results ["y"] slots [#plan.size<c = 0, e = 0, t = 16, q = 0>] {
+^bb0(%x: !plan.packed<example, [seq, 4], f32>):
+  %0 = plan.step "aten" "tanh"(%x) slot 0 with {} : (!plan.packed<example, [seq, 4], f32>) -> !plan.packed<example, [seq, 4], f32>
+  // expected-error@+1 {{writes over its operand in slot 0}}
+  %1 = plan.step "aten" "transpose"(%0) slot 0 with {perm = [1, 0]} : (!plan.packed<example, [seq, 4], f32>) -> !plan.packed<example, [seq, 4], f32>
+  plan.return %1 : !plan.packed<example, [seq, 4], f32>
+}
