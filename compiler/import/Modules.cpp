@@ -250,6 +250,8 @@ void Elaborator::addWeight(ModuleNode &node, const ast::WeightStmt &stmt, const 
     std::vector<int64_t> shape;
     for (Dim dim : type.getDims())
       shape.push_back(dim.constant);
+    if (!llvm::is_contained({"F32", "F16", "BF16"}, tensor->dtype)) // what the runtime reads
+      fail(Kind::E0603, stmt.range, {stored, "F32, F16 or BF16", tensor->dtype});
     if (tensor->shape != shape)
       fail(Kind::E0603, stmt.range, {stored, mlir::nn::toString(type), model::toString(tensor->shape)});
   }
@@ -279,11 +281,21 @@ Value Elaborator::callModule(ModuleNode &node, std::vector<Value> args, Range ra
       value = emit<mlir::nn::ExpandDimsOp>(range, {value.value}, {attr("axis", intAttr(0))});
       oneRow = true;
     }
+    if (declaredType.isFloat())
+      value = asFloat(value, range);
+    bool fits = value.type().rank() == declaredType.rank() && value.type().getElement() == declaredType.getElement();
+    for (auto [have, want] : llvm::zip(value.type().getDims(), declaredType.getDims()))
+      fits &= !want.isStatic() || have == want;
+    if (!fits)
+      fail(Kind::E0350, range, {"`" + node.path + "` takes " + mlir::nn::toString(declaredType) + (declaredType.isFloat() ? "" : " of whole numbers") + ", this is " +
+                                mlir::nn::toString(value.type()) + (value.type().isInteger() || declaredType.isFloat() ? "" : " of others")});
     values.push_back(value.value);
     example |= mlir::cast<NNType>(values.back().getType()).getExample();
   }
   auto type = mlir::cast<NNType>(node.resultType).withExample(example);
   // Called with one row where the module says `seq` of them, the result has one row too.
+  if (values.empty())
+    fail(Kind::E0350, range, {"`" + node.path + "` has no input and is not called"});
   auto declared = mlir::cast<NNType>(node.op.getForward().getArgument(0).getType());
   auto given = mlir::cast<NNType>(values.front().getType());
   llvm::SmallVector<Dim> dims(type.getDims());

@@ -51,7 +51,7 @@ Surroundings surroundings() {
 /// A first word that is neither an option nor a file nor looks like one.
 bool meantAsCommand(const std::string &word) {
   std::error_code error;
-  return !word.empty() && word[0] != '-' && word.find_first_of("./") == std::string::npos && !std::filesystem::exists(word, error);
+  return !word.empty() && word[0] != '-' && word.find_first_of("./") == std::string::npos && std::filesystem::symlink_status(word, error).type() == std::filesystem::file_type::not_found;
 }
 
 int run(const std::vector<std::string> &words) {
