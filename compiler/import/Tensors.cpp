@@ -286,7 +286,16 @@ Value Elaborator::index(const ast::IndexExpr &expr, const EnvPtr &env) {
 
 Tensor Elaborator::byMode(const Value &train, const Value &infer, Range range) {
   Tensor a = toTensor(train, f32(), range), b = toTensor(infer, f32(), range);
-  return emit<mlir::nn::ByModeOp>(range, {a.value, b.value}, {}, a.axes);
+  auto dims = mlir::nn::broadcastDims(a.type().getDims(), b.type().getDims());
+  if (mlir::failed(dims))
+    fail(Kind::E0350, range, {"training has " + mlir::nn::toString(a.type()) + ", other programs have " + mlir::nn::toString(b.type())});
+  const bool example = a.type().getExample() || b.type().getExample();
+  for (Tensor *side : {&a, &b}) { // `if training then z else 0.5`
+    NNType type = NNType::get(context_, example, *dims, side->type().getElement());
+    if (type != side->type())
+      side->value = mlir::nn::BroadcastOp::create(builder_, location(range), type, side->value);
+  }
+  return emit<mlir::nn::ByModeOp>(range, {a.value, b.value}, {}, a.axes.size() == dims->size() ? a.axes : b.axes);
 }
 
 /// FNV-1a of the path and a running number: a sampling place keeps its numbers when something is attached elsewhere.
