@@ -2,8 +2,10 @@
 //
 // The messages end up in front of a user when an elaborated method does not fit its site, so they name both shapes.
 #include "dialects/nn/Nn.h"
+#include "mlir/IR/BuiltinOps.h"
 #include "llvm/ADT/StringSet.h"
 #include <map>
+#include <utility>
 
 using namespace mlir;
 using namespace mlir::nn;
@@ -44,6 +46,16 @@ LogicalResult sameElement(std::optional<Location> location, Value x, Value y) {
     return success();
   return emitOptionalError(location, "operands hold ", typeOf(x).getElement(), " and ", typeOf(y).getElement());
 }
+LogicalResult boolElement(std::optional<Location> location, Value x) {
+  return typeOf(x).isBool() ? success() : emitOptionalError(location, "a condition is true or false, this holds ", typeOf(x).getElement());
+}
+/// Equal but for one axis.
+bool equalBut(NNType a, NNType b, int64_t but) {
+  bool fits = a.rank() == b.rank() && a.getElement() == b.getElement();
+  for (int64_t i = 0; fits && i < a.rank(); ++i)
+    fits = i == but || a.getDims()[i] == b.getDims()[i];
+  return fits;
+}
 } // namespace
 
 #define PEFT_INFER(OP)                                                                                                 \
@@ -74,7 +86,6 @@ PEFT_INFER_UNARY(CosOp)
 PEFT_INFER_UNARY(AbsOp)
 PEFT_INFER_UNARY(SignOp)
 PEFT_INFER_UNARY(FloorOp)
-PEFT_INFER_UNARY(NotOp)
 PEFT_INFER_UNARY(StopGradOp)
 
 #define PEFT_INFER_BINARY(OP)                                                                                          \
@@ -90,8 +101,6 @@ PEFT_INFER_BINARY(DivOp)
 PEFT_INFER_BINARY(PowOp)
 PEFT_INFER_BINARY(MaxOp)
 PEFT_INFER_BINARY(MinOp)
-PEFT_INFER_BINARY(AndOp)
-PEFT_INFER_BINARY(OrOp)
 
 #define PEFT_INFER_COMPARE(OP)                                                                                         \
   PEFT_INFER(OP) {                                                                                                     \
@@ -106,12 +115,25 @@ PEFT_INFER_COMPARE(NeOp)
 PEFT_INFER_COMPARE(GtOp)
 PEFT_INFER_COMPARE(GeOp)
 
+#define PEFT_INFER_LOGIC(OP)                                                                                           \
+  PEFT_INFER(OP) {                                                                                                     \
+    for (Value operand : operands)                                                                                     \
+      if (failed(boolElement(location, operand)))                                                                      \
+        return failure();                                                                                              \
+    return inferElementwise(context, location, operands, boolType(context), types);                                    \
+  }
+PEFT_INFER_LOGIC(AndOp)
+PEFT_INFER_LOGIC(OrOp)
+PEFT_INFER_LOGIC(NotOp)
+
 PEFT_INFER(CastOp) {
+  if (!isa<FloatType>(op.getTo()) && !op.getTo().isInteger(64) && !op.getTo().isInteger(1))
+    return emitOptionalError(location, "there are no tensors of ", op.getTo());
   types.push_back(typeOf(operands[0]).withElement(op.getTo()));
   return success();
 }
 PEFT_INFER(SelectOp) {
-  if (failed(sameElement(location, operands[1], operands[2])))
+  if (failed(boolElement(location, operands[0])) || failed(sameElement(location, operands[1], operands[2])))
     return failure();
   return inferElementwise(context, location, operands, typeOf(operands[1]).getElement(), types);
 }
@@ -155,6 +177,8 @@ PEFT_INFER(ReduceOp) {
     auto actual = axisOf(location, axis, x.rank());
     if (failed(actual))
       return failure();
+    if (reduced[*actual])
+      return emitOptionalError(location, "axis ", axis, " is named twice");
     reduced[*actual] = true;
   }
   SmallVector<Dim> kept;
@@ -170,6 +194,9 @@ PEFT_INFER(ContractOp) {
   StringRef inputs, lhs, rhs, out;
   std::tie(inputs, out) = op.getEquation().split("->");
   std::tie(lhs, rhs) = inputs.split(',');
+  auto twice = [](StringRef letters) { return llvm::any_of(letters, [&](char letter) { return letters.count(letter) > 1; }); };
+  if (twice(lhs) || twice(rhs) || twice(out))
+    return emitOptionalError(location, "`", op.getEquation(), "` names an axis twice");
   std::map<char, Dim> lengths;
   for (auto [letters, value] : {std::pair(lhs, operands[0]), std::pair(rhs, operands[1])}) {
     NNType type = typeOf(value);
@@ -198,9 +225,10 @@ PEFT_INFER(TransposeOp) {
   if (static_cast<int64_t>(op.getPerm().size()) != x.rank())
     return emitOptionalError(location, "a permutation of ", op.getPerm().size(), " axes for ", toString(x));
   SmallVector<Dim> dims;
+  llvm::SmallVector<bool> placed(x.rank());
   for (int64_t axis : op.getPerm()) {
-    if (failed(axisOf(location, axis, x.rank())))
-      return failure();
+    if (axis < 0 || axis >= x.rank() || std::exchange(placed[axis], true))
+      return emitOptionalError(location, "axis ", axis, " is not one of ", toString(x), ", or was placed before");
     dims.push_back(x.getDims()[axis]);
   }
   types.push_back(x.withDims(dims));
@@ -213,7 +241,7 @@ PEFT_INFER(SplitOp) {
     return failure();
   int64_t product = 1;
   for (int64_t size : op.getSizes())
-    product *= size;
+    product = size < 0 ? -1 : product * size;
   if (!x.getDims()[*axis].is(product))
     return emitOptionalError(location, "axis ", *axis, " of ", toString(x), " is not ", product, " long");
   SmallVector<Dim> dims(x.getDims().take_front(*axis));
@@ -228,6 +256,8 @@ PEFT_INFER(MergeOp) {
   auto axis = axisOf(location, op.getAxis(), x.rank());
   if (failed(axis))
     return failure();
+  if (static_cast<int64_t>(op.getCount()) < 1)
+    return emitOptionalError(location, "cannot merge ", op.getCount(), " axes of ", toString(x), " from axis ", *axis);
   Dim merged{1, 0};
   for (int64_t i = *axis; i < *axis + op.getCount(); ++i) {
     if (i >= x.rank())
@@ -291,6 +321,8 @@ PEFT_INFER(SliceOp) {
   return success();
 }
 PEFT_INFER(ConcatOp) {
+  if (operands.empty())
+    return emitOptionalError(location, "there is nothing to join");
   NNType first = typeOf(operands[0]);
   auto axis = axisOf(location, op.getAxis(), first.rank());
   if (failed(axis))
@@ -300,10 +332,7 @@ PEFT_INFER(ConcatOp) {
     NNType type = typeOf(operand);
     if (failed(sameElement(location, operands[0], operand)))
       return failure();
-    bool fits = type.rank() == first.rank();
-    for (int64_t i = 0; fits && i < first.rank(); ++i)
-      fits = i == *axis || type.getDims()[i] == dims[i];
-    if (!fits)
+    if (!equalBut(first, type, *axis))
       return emitOptionalError(location, "cannot join ", toString(first), " and ", toString(type), " along axis ", *axis);
     dims[*axis] = dims[*axis] + type.getDims()[*axis];
   }
@@ -321,7 +350,7 @@ PEFT_INFER(GatherOp) {
 }
 PEFT_INFER(ScatterAddOp) {
   NNType indices = typeOf(operands[0]), updates = typeOf(operands[1]);
-  if (updates.rank() < indices.rank() || !indices.isInteger())
+  if (updates.rank() < indices.rank() || !indices.isInteger() || updates.getDims().take_front(indices.rank()) != indices.getDims())
     return emitOptionalError(location, "cannot add ", toString(updates), " at indices ", toString(indices));
   SmallVector<Dim> dims = {op.getRows().dim()};
   llvm::append_range(dims, updates.getDims().drop_front(indices.rank()));
@@ -333,6 +362,14 @@ PEFT_INFER(ScatterAddOp) {
 
 LogicalResult ParamOp::verify() {
   return getResult().getType().getExample() ? emitOpError("a parameter is not one example's") : success();
+}
+LogicalResult ParamOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  auto parameter = symbols.lookupNearestSymbolFrom<ParameterOp>((*this)->getParentOfType<ModuleOp>(), getNameAttr());
+  if (!parameter)
+    return emitOpError("there is no parameter `") << getName() << "`";
+  if (parameter.getType() != getResult().getType())
+    return emitOpError("`") << getName() << "` is " << toString(cast<NNType>(parameter.getType()));
+  return success();
 }
 LogicalResult ConstantOp::verify() {
   NNType type = getResult().getType();
@@ -372,12 +409,19 @@ LogicalResult ContractOp::verify() {
 LogicalResult BroadcastOp::verify() {
   NNType from = getX().getType(), to = getResult().getType();
   auto both = broadcastDims(from.getDims(), to.getDims());
-  if (failed(both) || ArrayRef<Dim>(*both) != to.getDims() || (from.getExample() && !to.getExample()))
+  if (failed(both) || ArrayRef<Dim>(*both) != to.getDims() || (from.getExample() && !to.getExample()) || from.getElement() != to.getElement())
     return emitOpError("cannot make ") << toString(to) << " of " << toString(from);
   return success();
 }
 LogicalResult PadOp::verify() {
-  return getX().getType().rank() == getResult().getType().rank() ? success() : emitOpError("changes the number of axes");
+  NNType from = getX().getType(), to = getResult().getType();
+  if (from.rank() != to.rank())
+    return emitOpError("changes the number of axes");
+  if (static_cast<int64_t>(getAxis()) < 0 || static_cast<int64_t>(getAxis()) >= from.rank())
+    return emitOpError("axis ") << getAxis() << " of a value with " << from.rank() << " axes";
+  if (!equalBut(from, to, getAxis()) || from.getExample() != to.getExample())
+    return emitOpError("cannot make ") << toString(to) << " of " << toString(from);
+  return success();
 }
 
 #define GET_OP_CLASSES

@@ -32,8 +32,9 @@ def NN_ParameterOp : Op<NN_Dialect, "parameter", [Symbol]> {
 
 // ---- leaves --------------------------------------------------------------------------------------------------------
 
-def NN_ParamOp : NN_Op<"param", [NN_Rate, NN_Movement]> {
+def NN_ParamOp : NN_Op<"param", [NN_Rate, NN_Movement, DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let summary = "a parameter of the model by its name";
+  let description = "The module declares it (`nn.parameter`), with this type.";
   let arguments = (ins StrAttr:$name);
   let results = (outs NN_Tensor:$result);
   let assemblyFormat = "$name attr-dict `:` qualified(type($result))";

@@ -212,3 +212,174 @@ func.func @f(%x: !nn.tensor<example, [seq, 4], f32>, %v3: !nn.tensor<[3], f32>, 
   %0 = nn.exp %x : (!nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<[3], f32>
   return
 }
+
+// -----
+func.func @f(%x: !nn.tensor<example, [seq, 4], f32>, %v3: !nn.tensor<[3], f32>, %w: !nn.tensor<[9, 4], f32>, %i: !nn.tensor<example, [seq], i64>, %ss: !nn.tensor<example, [seq, seq], f32>) {
+  // expected-error@+2 {{a condition is true or false, this holds 'f32'}}
+  // expected-error@+1 {{failed to infer returned types}}
+  %0 = nn.select %x, %x, %x : (!nn.tensor<example, [seq, 4], f32>, !nn.tensor<example, [seq, 4], f32>, !nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [seq, 4], f32>
+  return
+}
+
+// -----
+func.func @f(%x: !nn.tensor<example, [seq, 4], f32>, %v3: !nn.tensor<[3], f32>, %w: !nn.tensor<[9, 4], f32>, %i: !nn.tensor<example, [seq], i64>, %ss: !nn.tensor<example, [seq, seq], f32>, %c: !nn.tensor<[4], i1>) {
+  // expected-error@+2 {{a condition is true or false, this holds 'f32'}}
+  // expected-error@+1 {{failed to infer returned types}}
+  %0 = nn.and %c, %x : (!nn.tensor<[4], i1>, !nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [seq, 4], f32>
+  return
+}
+
+// -----
+func.func @f(%x: !nn.tensor<example, [seq, 4], f32>, %v3: !nn.tensor<[3], f32>, %w: !nn.tensor<[9, 4], f32>, %i: !nn.tensor<example, [seq], i64>, %ss: !nn.tensor<example, [seq, seq], f32>) {
+  // expected-error@+2 {{a condition is true or false, this holds 'i64'}}
+  // expected-error@+1 {{failed to infer returned types}}
+  %0 = nn.not %i : (!nn.tensor<example, [seq], i64>) -> !nn.tensor<example, [seq], i64>
+  return
+}
+
+// -----
+func.func @f(%x: !nn.tensor<example, [seq, 4], f32>, %v3: !nn.tensor<[3], f32>, %w: !nn.tensor<[9, 4], f32>, %i: !nn.tensor<example, [seq], i64>, %ss: !nn.tensor<example, [seq, seq], f32>, %c: !nn.tensor<[4], i1>) {
+  // expected-error@+2 {{operands hold 'f32' and 'i64'}}
+  // expected-error@+1 {{failed to infer returned types}}
+  %0 = nn.select %c, %x, %i : (!nn.tensor<[4], i1>, !nn.tensor<example, [seq, 4], f32>, !nn.tensor<example, [seq], i64>) -> !nn.tensor<example, [seq, 4], f32>
+  return
+}
+
+// -----
+func.func @f(%x: !nn.tensor<example, [seq, 4], f32>, %v3: !nn.tensor<[3], f32>, %w: !nn.tensor<[9, 4], f32>, %i: !nn.tensor<example, [seq], i64>, %ss: !nn.tensor<example, [seq, seq], f32>) {
+  // expected-error@+2 {{there are no tensors of 'i7'}}
+  // expected-error@+1 {{failed to infer returned types}}
+  %0 = nn.cast %x to i7 : (!nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [seq, 4], i7>
+  return
+}
+
+// -----
+func.func @f(%x: !nn.tensor<example, [seq, 4], f32>, %v3: !nn.tensor<[3], f32>, %w: !nn.tensor<[9, 4], f32>, %i: !nn.tensor<example, [seq], i64>, %ss: !nn.tensor<example, [seq, seq], f32>) {
+  // expected-error@+2 {{axis -1 is named twice}}
+  // expected-error@+1 {{failed to infer returned types}}
+  %0 = nn.reduce "sum" %x axes [1, -1] keep false over_examples false : (!nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [seq], f32>
+  return
+}
+
+// -----
+func.func @f(%x: !nn.tensor<example, [seq, 4], f32>, %v3: !nn.tensor<[3], f32>, %w: !nn.tensor<[9, 4], f32>, %i: !nn.tensor<example, [seq], i64>, %ss: !nn.tensor<example, [seq, seq], f32>) {
+  // expected-error@+2 {{axis 2 of a value with 2 axes}}
+  // expected-error@+1 {{failed to infer returned types}}
+  %0 = nn.reduce "sum" %x axes [2] keep false over_examples false : (!nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [seq], f32>
+  return
+}
+
+// -----
+func.func @f(%x: !nn.tensor<example, [seq, 4], f32>, %v3: !nn.tensor<[3], f32>, %w: !nn.tensor<[9, 4], f32>, %i: !nn.tensor<example, [seq], i64>, %ss: !nn.tensor<example, [seq, seq], f32>) {
+  // expected-error@+2 {{`aa,zy->az` names an axis twice}}
+  // expected-error@+1 {{failed to infer returned types}}
+  %0 = nn.contract "aa,zy->az" %ss, %w over_examples false : (!nn.tensor<example, [seq, seq], f32>, !nn.tensor<[9, 4], f32>) -> !nn.tensor<example, [seq, 9], f32>
+  return
+}
+
+// -----
+func.func @f(%x: !nn.tensor<example, [seq, 4], f32>, %v3: !nn.tensor<[3], f32>, %w: !nn.tensor<[9, 4], f32>, %i: !nn.tensor<example, [seq], i64>, %ss: !nn.tensor<example, [seq, seq], f32>) {
+  // expected-error@+2 {{`ay,zy->aza` names an axis twice}}
+  // expected-error@+1 {{failed to infer returned types}}
+  %0 = nn.contract "ay,zy->aza" %x, %w over_examples false : (!nn.tensor<example, [seq, 4], f32>, !nn.tensor<[9, 4], f32>) -> !nn.tensor<example, [seq, 9, seq], f32>
+  return
+}
+
+// -----
+func.func @f(%x: !nn.tensor<example, [seq, 4], f32>, %v3: !nn.tensor<[3], f32>, %w: !nn.tensor<[9, 4], f32>, %i: !nn.tensor<example, [seq], i64>, %ss: !nn.tensor<example, [seq, seq], f32>) {
+  // expected-error@+2 {{axis 1 is not one of example [seq, 4], or was placed before}}
+  // expected-error@+1 {{failed to infer returned types}}
+  %0 = nn.transpose %x [1, 1] : (!nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [4, 4], f32>
+  return
+}
+
+// -----
+func.func @f(%x: !nn.tensor<example, [seq, 4], f32>, %v3: !nn.tensor<[3], f32>, %w: !nn.tensor<[9, 4], f32>, %i: !nn.tensor<example, [seq], i64>, %ss: !nn.tensor<example, [seq, seq], f32>) {
+  // expected-error@+2 {{axis -1 is not one of example [seq, 4], or was placed before}}
+  // expected-error@+1 {{failed to infer returned types}}
+  %0 = nn.transpose %x [-1, 0] : (!nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [4, seq], f32>
+  return
+}
+
+// -----
+func.func @f(%x: !nn.tensor<example, [seq, 4], f32>, %v3: !nn.tensor<[3], f32>, %w: !nn.tensor<[9, 4], f32>, %i: !nn.tensor<example, [seq], i64>, %ss: !nn.tensor<example, [seq, seq], f32>) {
+  // expected-error@+2 {{is not -1 long}}
+  // expected-error@+1 {{failed to infer returned types}}
+  %0 = nn.split %x axis 1 into [-2, -2] : (!nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [seq, 4], f32>
+  return
+}
+
+// -----
+func.func @f(%x: !nn.tensor<example, [seq, 4], f32>, %v3: !nn.tensor<[3], f32>, %w: !nn.tensor<[9, 4], f32>, %i: !nn.tensor<example, [seq], i64>, %ss: !nn.tensor<example, [seq, seq], f32>) {
+  // expected-error@+2 {{cannot merge 0 axes}}
+  // expected-error@+1 {{failed to infer returned types}}
+  %0 = nn.merge %x axis 0 count 0 : (!nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [1, seq, 4], f32>
+  return
+}
+
+// -----
+func.func @f(%x: !nn.tensor<example, [seq, 4], f32>, %v3: !nn.tensor<[3], f32>, %w: !nn.tensor<[9, 4], f32>, %i: !nn.tensor<example, [seq], i64>, %ss: !nn.tensor<example, [seq, seq], f32>) {
+  // expected-error@+2 {{there is nothing to join}}
+  // expected-error@+1 {{failed to infer returned types}}
+  %0 = nn.concat  axis 0 : () -> !nn.tensor<example, [seq, 4], f32>
+  return
+}
+
+// -----
+func.func @f(%x: !nn.tensor<example, [seq, 4], f32>, %v3: !nn.tensor<[3], f32>, %w: !nn.tensor<[9, 4], f32>, %i: !nn.tensor<example, [seq], i64>, %ss: !nn.tensor<example, [seq, seq], f32>) {
+  // expected-error@+2 {{axis 3 of a value with 3 axes}}
+  // expected-error@+1 {{failed to infer returned types}}
+  %0 = nn.expand_dims %x axis 3 : (!nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [seq, 4, 1], f32>
+  return
+}
+
+// -----
+func.func @f(%x: !nn.tensor<example, [seq, 4], f32>, %v3: !nn.tensor<[3], f32>, %w: !nn.tensor<[9, 4], f32>, %i: !nn.tensor<example, [seq], i64>, %ss: !nn.tensor<example, [seq, seq], f32>) {
+  // expected-error@+2 {{cannot add [9, 4] at indices example [seq]}}
+  // expected-error@+1 {{failed to infer returned types}}
+  %0 = nn.scatter_add %i, %w rows <9, 0> over_examples false : (!nn.tensor<example, [seq], i64>, !nn.tensor<[9, 4], f32>) -> !nn.tensor<[9, 4], f32>
+  return
+}
+
+// -----
+func.func @f(%x: !nn.tensor<example, [seq, 4], f32>, %v3: !nn.tensor<[3], f32>, %w: !nn.tensor<[9, 4], f32>, %i: !nn.tensor<example, [seq], i64>, %ss: !nn.tensor<example, [seq, seq], f32>) {
+  // expected-error@+1 {{there is no parameter `V`}}
+  %0 = nn.param "V" : !nn.tensor<[3], f32>
+  return
+}
+
+// -----
+nn.parameter @P "base" trainable false : !nn.tensor<[9, 4], f32>
+func.func @f(%x: !nn.tensor<example, [seq, 4], f32>, %v3: !nn.tensor<[3], f32>, %w: !nn.tensor<[9, 4], f32>, %i: !nn.tensor<example, [seq], i64>, %ss: !nn.tensor<example, [seq, seq], f32>) {
+  // expected-error@+1 {{`P` is [9, 4]}}
+  %0 = nn.param "P" : !nn.tensor<[3], f32>
+  return
+}
+
+// -----
+func.func @f(%x: !nn.tensor<example, [seq, 4], f32>, %v3: !nn.tensor<[3], f32>, %w: !nn.tensor<[9, 4], f32>, %i: !nn.tensor<example, [seq], i64>, %ss: !nn.tensor<example, [seq, seq], f32>) {
+  // expected-error@+1 {{operands of different element types}}
+  %0 = nn.contract "ay,s->as" %x, %i over_examples false : (!nn.tensor<example, [seq, 4], f32>, !nn.tensor<example, [seq], i64>) -> !nn.tensor<example, [seq, 4], f32>
+  return
+}
+
+// -----
+func.func @f(%x: !nn.tensor<example, [seq, 4], f32>, %v3: !nn.tensor<[3], f32>, %w: !nn.tensor<[9, 4], f32>, %i: !nn.tensor<example, [seq], i64>, %ss: !nn.tensor<example, [seq, seq], f32>) {
+  // expected-error@+1 {{cannot make [3] of [3]}}
+  %0 = nn.broadcast %v3 : (!nn.tensor<[3], f32>) -> !nn.tensor<[3], i64>
+  return
+}
+
+// -----
+func.func @f(%x: !nn.tensor<example, [seq, 4], f32>, %v3: !nn.tensor<[3], f32>, %w: !nn.tensor<[9, 4], f32>, %i: !nn.tensor<example, [seq], i64>, %ss: !nn.tensor<example, [seq, seq], f32>) {
+  // expected-error@+1 {{axis 2 of a value with 2 axes}}
+  %0 = nn.pad %x axis 2 at <0, 0> step 1 : (!nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [seq, 4], f32>
+  return
+}
+
+// -----
+func.func @f(%x: !nn.tensor<example, [seq, 4], f32>, %v3: !nn.tensor<[3], f32>, %w: !nn.tensor<[9, 4], f32>, %i: !nn.tensor<example, [seq], i64>, %ss: !nn.tensor<example, [seq, seq], f32>) {
+  // expected-error@+1 {{cannot make [4, 4] of [9, 4]}}
+  %0 = nn.pad %w axis 1 at <0, 0> step 1 : (!nn.tensor<[9, 4], f32>) -> !nn.tensor<[4, 4], f32>
+  return
+}
