@@ -5,7 +5,6 @@
 #include "lang/diag/Render.h"
 #include <cstdio>
 #include <filesystem>
-#include <fstream>
 
 namespace peftc::tool {
 namespace {
@@ -27,9 +26,8 @@ int checkFile(Request request, const CommandLine &line) {
     std::string fixed = diag::applyFixIts(diags, static_cast<int32_t>(file));
     if (fixed == source.text())
       return show(diags, line.get("--diag-format", "text"));
-    std::ofstream out(request.specPath, std::ios::binary | std::ios::trunc);
-    if (!(out << fixed).flush())
-      return refuse(line, diag::Kind::E0701, {request.specPath, "the disk has no room, or it may not be changed"});
+    if (int code = replaceText(line, request.specPath, fixed))
+      return code;
     std::fprintf(stderr, "fixed %s; check it again\n", request.specPath.c_str());
   }
   return diags.hasErrors() ? 1 : 0;

@@ -30,6 +30,8 @@ std::string unreadable(const std::string &path);
 /// Diagnostics on stderr in the format asked for (JSON on stdout); 1 if one is an error, else 0.
 int show(const diag::Engine &diags, const std::string &format);
 OptionSpec diagFormatOption();
+/// Replaces a text as a whole or, with a message, not at all; 0 or 1.
+int replaceText(const CommandLine &line, const std::string &path, const std::string &text);
 /// `--set name=value`s; a mistake in one of them.
 std::optional<UsageError> overridesFrom(const CommandLine &line, std::vector<InputOverride> &overrides);
 /// --runner, PEFT_RUNNER, or the runner beside peftc.

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <unistd.h>
 
 namespace fs = std::filesystem;
 
@@ -42,6 +43,25 @@ std::string unreadable(const std::string &path) {
   if (fs::is_directory(path, error))
     return "it is a folder";
   return std::ifstream(path, std::ios::binary) ? "" : std::strerror(errno);
+}
+
+int replaceText(const CommandLine &line, const std::string &path, const std::string &text) {
+  std::error_code error;
+  const fs::path place = fs::canonical(path, error); // behind links
+  const fs::path beside = place.string() + ".new-" + std::to_string(::getpid());
+  bool written = !error && ::access(place.c_str(), W_OK) == 0;
+  if (written) {
+    std::ofstream out(beside, std::ios::binary | std::ios::trunc);
+    written = static_cast<bool>((out << text).flush());
+  }
+  if (written) {
+    fs::permissions(beside, fs::status(place, error).permissions(), error);
+    fs::rename(beside, place, error);
+  }
+  if (written && !error)
+    return 0;
+  fs::remove(beside, error);
+  return refuse(line, diag::Kind::E0701, {path, "it is as it was"}, "it must be writable, and the disk have room");
 }
 
 int show(const diag::Engine &diags, const std::string &format) {

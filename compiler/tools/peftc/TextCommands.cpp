@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <cctype>
 #include <cstdio>
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 namespace peftc::tool {
@@ -34,8 +33,7 @@ int formatFile(const std::string &path, const CommandLine &line) {
   }
   if (formatted == *text)
     return 0;
-  std::ofstream out(path, std::ios::binary | std::ios::trunc);
-  return (out << formatted).flush() ? 0 : refuse(line, diag::Kind::E0701, {path, "the disk has no room, or it may not be changed"});
+  return replaceText(line, path, formatted);
 }
 
 nlohmann::ordered_json asJson(const MethodEntry &entry) {

@@ -37,7 +37,14 @@ check
   --laws                 check what holds for every method: FILE's methods one by one, or FILE's program as it is, on a small
                          random checkpoint (or --model's); --method NAME, --seed N, --json, --keep DIR (checkpoint and bundle, to look at)
   --model, --set, --stdlib, --diag-format, --runner
+fmt
+  --check                name the files that would change; exit code 1 if there are any
+  -w, --write            change them; without either, the text goes to standard output
+  --diag-format
+methods
+  --json, --stdlib
 
+--help and --version go with every command.
 Exit codes: 0 done, 1 the program or a file is wrong, 2 the command is.
 )";
 

@@ -272,6 +272,13 @@ class Files(CompilerTest):
         self.write("out", b"older")
         small = dict(preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000)))
         self.refused("E0701", ["cannot write `out`", "disk"], *self.compile("-o", "out"), **small)
+        self.write("long.peft", "use peft.methods.{lroa}\nlet a=1\n" + "// words\n" * 100)
+        none = dict(preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (300, 300)))
+        for words in (("fmt", "-w", "long.peft"), ("check", "--fix", "long.peft")):
+            self.refused("E0701", ["cannot write `long.peft`: it is as it was"], *words, **none)
+        os.symlink("long.peft", self.here / "link.peft")
+        self.peftc("fmt", "-w", "link.peft")
+        self.assertTrue((self.here / "link.peft").is_symlink() and "let a = 1" in (self.here / "long.peft").read_text())
         for words in (("methods",), ("--help",), ("explain", "E0401"), ("fmt", "s.peft"), self.compile("--emit=nn"), ("check", "s.peft", "--diag-format=json")):
             with open("/dev/full", "w") as full:
                 done = subprocess.run([PEFTC, *map(str, words)], stdout=full, stderr=subprocess.PIPE, cwd=self.here, text=True)
