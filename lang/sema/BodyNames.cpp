@@ -299,6 +299,8 @@ void BodyNames::name(const NameExpr &expr, Visible &scope) {
 }
 
 void BodyNames::unknown(const std::string &name, Range range, const std::vector<std::string> &known, const Visible &scope) {
+  if (scope.declared().mayHold(name))
+    return;
   auto report = diags.report(Kind::E0356, range, {name});
   std::string module = moduleOf(spec, diags.sources(), name);
   if (!module.empty() && !scope.declared().methods.count(name)) {

@@ -23,6 +23,8 @@ public:
   Resolver(SourceMap &sources, const std::vector<StdlibFile> &stdlib, diag::Engine &diags, const FileLoader &load)
       : sources(sources), stdlib(stdlib), diags(diags), load(load), spec(std::make_unique<Spec>()) {}
 
+  bool readable = false; ///< after `run`: nothing of a text was misread, which would mislead all checks behind it
+
   std::unique_ptr<Spec> run(const std::string &mainPath, const std::vector<InputOverride> &overrides) {
     auto text = load(mainPath);
     if (!text) {
@@ -36,6 +38,7 @@ public:
     userFiles[(mainFolder / std::filesystem::path(mainPath).filename()).lexically_normal()] = spec->mainFile; // a text may `use` itself
     for (size_t i = 0; i < spec->files.size(); ++i) // grows while files are used
       loadUses(i);
+    readable = std::none_of(diags.all().begin(), diags.all().end(), [](const diag::Diagnostic &slip) { return std::string_view(diag::code(slip.kind)).starts_with("E01"); });
     for (size_t i = 0; i < spec->files.size(); ++i)
       fillScope(i);
     collect(overrides);
@@ -119,7 +122,9 @@ private:
 
   void import(const UseStmt &use, Scope &scope) {
     if (use.file) {
-      if (auto it = userFiles.find(pathOf(use)); it != userFiles.end() && it->second)
+      auto it = userFiles.find(pathOf(use));
+      scope.open |= it == userFiles.end();
+      if (it != userFiles.end() && it->second)
         for (const StmtPtr &stmt : spec->files[it->second].statements)
           declareAll(scope, *stmt, false);
       return;
@@ -140,6 +145,8 @@ private:
           if (auto *declared = declaration(*stmt))
             known.push_back(declared->name.text);
     if (known.empty()) {
+      for (const Ident &name : names)
+        scope.missing.insert(name.text);
       reportNoModule(use);
       return;
     }
@@ -154,6 +161,7 @@ private:
             }
       if (found)
         continue;
+      scope.missing.insert(name.text);
       auto report = diags.report(Kind::E0204, name.range, {"peft." + path, name.text});
       if (auto better = diag::suggest(name.text, known)) {
         report.help("there is `" + *better + "`");
@@ -247,8 +255,9 @@ private:
 
 std::unique_ptr<Spec> check(SourceMap &sources, const std::string &mainPath, const std::vector<StdlibFile> &stdlib,
                             const std::vector<InputOverride> &overrides, diag::Engine &diags, const FileLoader &load) {
-  auto spec = Resolver(sources, stdlib, diags, load).run(mainPath, overrides);
-  if (diags.hasErrors()) // a name that was misread misleads everything behind it
+  Resolver resolver(sources, stdlib, diags, load);
+  auto spec = resolver.run(mainPath, overrides);
+  if (!resolver.readable)
     return spec;
   sema::checkNames(*spec, diags);
   sema::checkPoints(*spec, diags);

@@ -7,6 +7,7 @@
 #include "lang/ast/Ast.h"
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,9 @@ struct Scope {
   std::map<std::string, const ast::ScheduleStmt *> schedules;
   std::map<std::string, const ast::TaskStmt *> tasks;
   std::map<std::string, const ast::KindDeclStmt *> kinds;
+  std::set<std::string> missing; ///< names of a `use` that gave nothing: one message was enough
+  bool open = false;             ///< a text that is used could not be read: it may declare anything
+  bool mayHold(const std::string &name) const { return open || missing.count(name); }
 };
 
 /// A value given on the command line: `--set r=16`, as text; it is parsed as an expression.
