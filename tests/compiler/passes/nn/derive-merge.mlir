@@ -57,3 +57,78 @@ module {
     return %y : !nn.tensor<example, [seq, 4], f32>
   }
 }
+
+// -----
+// `W - s B A`: scale and sign reach the weight.
+// CHECK: {possible = true, reason = "", site = "lin"}
+// CHECK: func.func @merge() ->
+// CHECK-DAG: %[[W:.*]] = nn.param "lin.W"
+// CHECK-DAG: %[[A:.*]] = nn.param "A"
+// CHECK-DAG: %[[B:.*]] = nn.param "B"
+// CHECK-DAG: %[[S:.*]] = nn.constant(5.0
+// CHECK: %[[BA:.*]] = nn.contract "{{.*}}" %[[B]], %[[A]]
+// CHECK: %[[SBA:.*]] = nn.mul %[[BA]], %[[S]]
+// CHECK: %[[V:.*]] = nn.sub %[[W]], %[[SBA]]
+// CHECK: return %[[V]]
+module {
+  nn.parameter @lin.W "base" trainable false : !nn.tensor<[4, 6], f32> {checkpoint = "lin.weight"}
+  nn.parameter @A "method" trainable true : !nn.tensor<[2, 6], f32> {attach = 0 : i64}
+  nn.parameter @B "method" trainable true : !nn.tensor<[4, 2], f32> {attach = 0 : i64}
+  func.func @site.lin(%x: !nn.tensor<example, [seq, 6], f32> {nn.name = "x"}) -> (!nn.tensor<example, [seq, 4], f32> {nn.name = "y"}) attributes {nn.site = "lin", nn.weight = "lin.W"} {
+    %w = nn.param "lin.W" : !nn.tensor<[4, 6], f32>
+    %xw = nn.contract "ay,zy->az" %x, %w over_examples false : (!nn.tensor<example, [seq, 6], f32>, !nn.tensor<[4, 6], f32>) -> !nn.tensor<example, [seq, 4], f32>
+    %A = nn.param "A" : !nn.tensor<[2, 6], f32>
+    %B = nn.param "B" : !nn.tensor<[4, 2], f32>
+    %s = nn.constant(5.000000e-01 : f64) : !nn.tensor<[], f32>
+    %xa = nn.contract "ay,zy->az" %x, %A over_examples false : (!nn.tensor<example, [seq, 6], f32>, !nn.tensor<[2, 6], f32>) -> !nn.tensor<example, [seq, 2], f32>
+    %xab = nn.contract "ay,zy->az" %xa, %B over_examples false : (!nn.tensor<example, [seq, 2], f32>, !nn.tensor<[4, 2], f32>) -> !nn.tensor<example, [seq, 4], f32>
+    %sx = nn.mul %s, %xab : (!nn.tensor<[], f32>, !nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [seq, 4], f32>
+    %y = nn.sub %xw, %sx : (!nn.tensor<example, [seq, 4], f32>, !nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [seq, 4], f32>
+    return %y : !nn.tensor<example, [seq, 4], f32>
+  }
+}
+
+// -----
+// CHECK: possible = false, reason = "it multiplies two values that depend on x (nn.mul at spec.peft:3:5)", site = "lin"
+module {
+  nn.parameter @lin.W "base" trainable false : !nn.tensor<[4, 4], f32> {checkpoint = "lin.weight"}
+  func.func @site.lin(%x: !nn.tensor<example, [seq, 4], f32> {nn.name = "x"}) -> (!nn.tensor<example, [seq, 4], f32> {nn.name = "y"}) attributes {nn.site = "lin", nn.weight = "lin.W"} {
+    %w = nn.param "lin.W" : !nn.tensor<[4, 4], f32>
+    %y0 = nn.contract "ay,zy->az" %x, %w over_examples false : (!nn.tensor<example, [seq, 4], f32>, !nn.tensor<[4, 4], f32>) -> !nn.tensor<example, [seq, 4], f32>
+    %y = nn.mul %y0, %x : (!nn.tensor<example, [seq, 4], f32>, !nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [seq, 4], f32> loc("spec.peft":3:5)
+    return %y : !nn.tensor<example, [seq, 4], f32>
+  }
+}
+
+// -----
+// A coefficient that the text changes is none of a weight.
+// CHECK: possible = false, reason = "`mean` differs from one example to the next (nn.mul at spec.peft:4:5)", site = "lin"
+module {
+  nn.parameter @lin.W "base" trainable false : !nn.tensor<[4, 4], f32> {checkpoint = "lin.weight"}
+  func.func @site.lin(%x: !nn.tensor<example, [seq, 4], f32> {nn.name = "x"}, %u: !nn.tensor<example, [4], f32> {nn.name = "mean"}) -> (!nn.tensor<example, [seq, 4], f32> {nn.name = "y"}) attributes {nn.site = "lin", nn.weight = "lin.W"} {
+    %w = nn.param "lin.W" : !nn.tensor<[4, 4], f32>
+    %y0 = nn.contract "ay,zy->az" %x, %w over_examples false : (!nn.tensor<example, [seq, 4], f32>, !nn.tensor<[4, 4], f32>) -> !nn.tensor<example, [seq, 4], f32>
+    %y = nn.mul %y0, %u : (!nn.tensor<example, [seq, 4], f32>, !nn.tensor<example, [4], f32>) -> !nn.tensor<example, [seq, 4], f32> loc("spec.peft":4:5)
+    return %y : !nn.tensor<example, [seq, 4], f32>
+  }
+}
+
+// -----
+// A rewired weight is its own merged value, and so is a weight of the base that was trained.
+// CHECK: {possible = true, reason = "", site = "n"}
+// CHECK: func.func @merge() -> ({{.*}} {nn.name = "n.W"}, {{.*}}{nn.name = "n.b"})
+// CHECK-DAG: %[[W:.*]] = nn.param "n.W"
+// CHECK-DAG: %[[A:.*]] = nn.param "a"
+// CHECK-DAG: %[[NEW:.*]] = nn.mul %[[W]], %[[A]]
+// CHECK-DAG: %[[B:.*]] = nn.param "n.b"
+// CHECK: return %[[NEW]], %[[B]]
+module {
+  nn.parameter @n.W "base" trainable false : !nn.tensor<[4], f32> {checkpoint = "n.weight"}
+  nn.parameter @n.b "base" trainable true : !nn.tensor<[4], f32> {checkpoint = "n.bias"}
+  nn.parameter @a "method" trainable true : !nn.tensor<[4], f32> {attach = 0 : i64}
+  func.func @hook.n.W(%x: !nn.tensor<[4], f32> {nn.name = "W"}) -> (!nn.tensor<[4], f32> {nn.name = "W"}) attributes {nn.site = "n", nn.replaces = "n.W"} {
+    %a = nn.param "a" : !nn.tensor<[4], f32>
+    %y = nn.mul %x, %a : (!nn.tensor<[4], f32>, !nn.tensor<[4], f32>) -> !nn.tensor<[4], f32>
+    return %y : !nn.tensor<[4], f32>
+  }
+}
