@@ -28,4 +28,25 @@ module {
     return %tu, %rs : !nn.tensor<example, [seq, 4], f32>, !nn.tensor<[4], f32>
   }
   nn.parameter @W "base" trainable false : !nn.tensor<[4, 4], f32>
+
+  // -(-x), x / 1 and a broadcast to its own type are x; 1 / x is not.
+  // CHECK-LABEL: func.func @g
+  // CHECK-NOT: nn.neg
+  // CHECK-NOT: nn.broadcast
+  // CHECK: %[[ONE:.*]] = nn.constant(1.0
+  // CHECK: %[[TWO:.*]] = nn.constant(2.0
+  // CHECK: %[[INVERSE:.*]] = nn.div %[[ONE]], %arg0
+  // CHECK: %[[TWICE:.*]] = nn.mul %[[INVERSE]], %[[TWO]]
+  // CHECK: return %[[TWICE]]
+  func.func @g(%x: !nn.tensor<example, [seq, 4], f32> {nn.name = "x"}) -> (!nn.tensor<example, [seq, 4], f32> {nn.name = "y"}) {
+    %one = nn.constant(1.0 : f64) : !nn.tensor<[], f32>
+    %two = nn.constant(2.0 : f64) : !nn.tensor<[], f32>
+    %0 = nn.neg %x : (!nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [seq, 4], f32>
+    %1 = nn.neg %0 : (!nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [seq, 4], f32>
+    %2 = nn.div %1, %one : (!nn.tensor<example, [seq, 4], f32>, !nn.tensor<[], f32>) -> !nn.tensor<example, [seq, 4], f32>
+    %3 = nn.broadcast %2 : (!nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [seq, 4], f32>
+    %4 = nn.div %one, %3 : (!nn.tensor<[], f32>, !nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [seq, 4], f32>
+    %5 = nn.mul %4, %two : (!nn.tensor<example, [seq, 4], f32>, !nn.tensor<[], f32>) -> !nn.tensor<example, [seq, 4], f32>
+    return %5 : !nn.tensor<example, [seq, 4], f32>
+  }
 }

@@ -28,4 +28,23 @@ module {
     %m = plan.step "aten" "mul"(%t, %y) with {} : (!plan.packed<example, [seq, 4], f32>, !plan.packed<example, [seq, 4], f32>) -> !plan.packed<example, [seq, 4], f32>
     plan.return %m : !plan.packed<example, [seq, 4], f32>
   }
+
+  // A value lives as long as an alias of it; a result to the end; a slot that is too small is not taken.
+  // CHECK: plan.program @alias {{.*}} slots [#plan.size<c = 16, e = 0, t = 0, q = 0>, #plan.size<c = 4, e = 0, t = 0, q = 0>, #plan.size<c = 0, e = 0, t = 16, q = 0>, #plan.size<c = 0, e = 0, t = 16, q = 0>] {
+  // CHECK: "exp"({{.*}}) slot 0
+  // CHECK: "reduce"({{.*}}) slot 1
+  // CHECK: "tanh"({{.*}}) slot 2
+  // CHECK: "exp"({{.*}}) slot 3
+  // CHECK: "add"({{.*}}) slot {{[23]}}
+  plan.program @alias inputs ["x", "v"] results ["y", "s"] {
+  ^bb0(%x: !plan.packed<example, [seq, 4], f32>, %v: !plan.packed<[4], f32>):
+    %small = plan.step "aten" "exp"(%v) with {} : (!plan.packed<[4], f32>) -> !plan.packed<[4], f32>
+    %done = plan.step "aten" "reduce"(%small) with {axes = [0], keep = true, kind = "sum", over_examples = false} : (!plan.packed<[4], f32>) -> !plan.packed<[1], f32>
+    %t = plan.step "aten" "tanh"(%x) with {} : (!plan.packed<example, [seq, 4], f32>) -> !plan.packed<example, [seq, 4], f32>
+    %h = plan.alias "split" %t : (!plan.packed<example, [seq, 4], f32>) -> !plan.packed<example, [seq, 2, 2], f32>
+    %e = plan.step "aten" "exp"(%x) with {} : (!plan.packed<example, [seq, 4], f32>) -> !plan.packed<example, [seq, 4], f32>
+    %g = plan.alias "split" %e : (!plan.packed<example, [seq, 4], f32>) -> !plan.packed<example, [seq, 2, 2], f32>
+    %y = plan.step "aten" "add"(%h, %g) with {} : (!plan.packed<example, [seq, 2, 2], f32>, !plan.packed<example, [seq, 2, 2], f32>) -> !plan.packed<example, [seq, 2, 2], f32>
+    plan.return %y, %done : !plan.packed<example, [seq, 2, 2], f32>, !plan.packed<[1], f32>
+  }
 }

@@ -20,4 +20,25 @@ module {
     %r = nn.random "uniform" site 1 per "pass" -> !nn.tensor<[4], f32>
     return %s, %r : !nn.tensor<example, [2, seq, seq], f32>, !nn.tensor<[4], f32>
   }
+
+  // The gradient of a weight is one product, too; a slice from the end starts at a length; what the type says is no attribute.
+  // CHECK: plan.program @g inputs ["x", "ids"] results ["grad", "tail", "last", "n", "t"] {
+  // CHECK: plan.step "gemm" "contract"({{.*}}) with {equation = "az,ay->zy", over_examples = true}
+  // CHECK: plan.step "aten" "slice"({{.*}}) with {axis = 0 : i64, start = #plan.dim<1, 0>, step = 1 : i64} : {{.*}} -> !plan.packed<example, [seq-1, 4], f32>
+  // CHECK: %[[ONE:.*]] = plan.step "aten" "slice"({{.*}}) with {axis = 0 : i64, start = #plan.dim<-1, 1>, step = 1 : i64}
+  // CHECK: plan.alias "squeeze" %[[ONE]] :
+  // CHECK: %[[F:.*]] = plan.step "aten" "cast"({{.*}}) with {} :
+  // CHECK: plan.alias "expand_dims" %[[F]] :
+  // Rows become columns: other bytes, so no alias.
+  // CHECK: plan.step "aten" "transpose"
+  func.func @g(%x: !nn.tensor<example, [seq, 4], f32> {nn.name = "x"}, %ids: !nn.tensor<example, [seq], i64> {nn.name = "ids"}) -> (!nn.tensor<[4, 4], f32> {nn.name = "grad"}, !nn.tensor<example, [seq-1, 4], f32> {nn.name = "tail"}, !nn.tensor<example, [4], f32> {nn.name = "last"}, !nn.tensor<example, [1, seq], f32> {nn.name = "n"}, !nn.tensor<example, [4, seq], f32> {nn.name = "t"}) {
+    %grad = nn.contract "az,ay->zy" %x, %x over_examples true : (!nn.tensor<example, [seq, 4], f32>, !nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<[4, 4], f32>
+    %tail = nn.slice %x axis 0 from <1, 0> step 1 : (!nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [seq-1, 4], f32>
+    %one = nn.slice %x axis 0 from <-1, 0> to <0, 1> step 1 : (!nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [1, 4], f32>
+    %last = nn.squeeze %one axis 0 : (!nn.tensor<example, [1, 4], f32>) -> !nn.tensor<example, [4], f32>
+    %f = nn.cast %ids to f32 : (!nn.tensor<example, [seq], i64>) -> !nn.tensor<example, [seq], f32>
+    %n = nn.expand_dims %f axis 0 : (!nn.tensor<example, [seq], f32>) -> !nn.tensor<example, [1, seq], f32>
+    %t = nn.transpose %x [1, 0] : (!nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [4, seq], f32>
+    return %grad, %tail, %last, %n, %t : !nn.tensor<[4, 4], f32>, !nn.tensor<example, [seq-1, 4], f32>, !nn.tensor<example, [4], f32>, !nn.tensor<example, [1, seq], f32>, !nn.tensor<example, [4, seq], f32>
+  }
 }
