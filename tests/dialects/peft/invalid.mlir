@@ -75,3 +75,62 @@ func.func @f(%x: !nn.tensor<example, [seq, 4], f32>) {
   peft.loss %x : !nn.tensor<example, [seq, 4], f32>
   return
 }
+
+// -----
+// base_c1
+peft.module @m kinds [] inputs ["a", "b"] dims {} {
+^bb0(%x: !nn.tensor<example, [seq, 4], f32>, %y: !nn.tensor<example, [seq, 4], f32>):
+  %0 = peft.point "a" %x : !nn.tensor<example, [seq, 4], f32>
+  peft.yield %0 : !nn.tensor<example, [seq, 4], f32>
+}
+peft.instance @m attach 0 "m" {
+  %0 = peft.read @m "a" : !nn.tensor<example, [seq, 4], f32>
+  // expected-error@+1 {{`m` has 2 inputs, given are 1}}
+  %1 = peft.base @m(%0) : (!nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [seq, 4], f32>
+}
+
+// -----
+// base_c1
+peft.module @m kinds [] inputs ["a"] dims {} {
+^bb0(%x: !nn.tensor<example, [seq, 4], f32>):
+  %0 = peft.point "a" %x : !nn.tensor<example, [seq, 4], f32>
+  peft.yield %0 : !nn.tensor<example, [seq, 4], f32>
+}
+peft.instance @m attach 0 "m" {
+  %0 = peft.read @m "a" : !nn.tensor<example, [seq, 4], f32>
+  // expected-error@+1 {{there is no module `n`}}
+  %1 = peft.base @n(%0) : (!nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [seq, 4], f32>
+}
+
+// -----
+// read_c1
+peft.module @m kinds [] inputs ["a"] dims {} {
+^bb0(%x: !nn.tensor<example, [seq, 4], f32>):
+  peft.yield %x : !nn.tensor<example, [seq, 4], f32>
+}
+peft.instance @m attach 0 "m" {
+  // expected-error@+1 {{there is no module `n`}}
+  %0 = peft.read @n "a" : !nn.tensor<example, [seq, 4], f32>
+}
+
+// -----
+// parent
+func.func @f(%x: !nn.tensor<example, [seq, 4], f32>) {
+  // expected-error@+1 {{expects parent op 'peft.module'}}
+  %0 = peft.point "a" %x : !nn.tensor<example, [seq, 4], f32>
+  return
+}
+
+// -----
+// An instance sees only what it reads.
+peft.module @m kinds [] inputs ["a"] dims {} {
+^bb0(%x: !nn.tensor<example, [seq, 4], f32>):
+  peft.yield %x : !nn.tensor<example, [seq, 4], f32>
+}
+func.func @f(%x: !nn.tensor<example, [seq, 4], f32>) {
+  peft.instance @m attach 0 "m" {
+    // expected-error@+1 {{use of undeclared SSA value name}}
+    %0 = nn.neg %x : (!nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [seq, 4], f32>
+  }
+  return
+}

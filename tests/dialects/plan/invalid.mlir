@@ -116,3 +116,66 @@ plan.program @f inputs ["x"] results ["y"] slots [#plan.size<c = 0, e = 0, t = 1
   %1 = plan.step "aten" "transpose"(%0) slot 0 with {perm = [1, 0]} : (!plan.packed<example, [seq, 4], f32>) -> !plan.packed<example, [seq, 4], f32>
   plan.return %1 : !plan.packed<example, [seq, 4], f32>
 }
+
+// -----
+// program_c2
+// expected-error@+1 {{does not end in plan.return}}
+plan.program @f inputs ["x"] results [] {
+^bb0(%x: !plan.packed<example, [seq, 4], f32>):
+  %0 = plan.alias "split" %x : (!plan.packed<example, [seq, 4], f32>) -> !plan.packed<example, [seq, 2, 2], f32>
+}
+
+// -----
+// step_c2
+plan.program @f inputs ["x"] results ["y"] {
+^bb0(%x: !plan.packed<example, [seq, 4], f32>):
+  // expected-error@+1 {{`tanh` is not done by a step of kind `random`}}
+  %0 = plan.step "random" "tanh"(%x) with {} : (!plan.packed<example, [seq, 4], f32>) -> !plan.packed<example, [seq, 4], f32>
+  plan.return %0 : !plan.packed<example, [seq, 4], f32>
+}
+
+// -----
+// alias_c1: as many bytes, but other numbers
+plan.program @f inputs ["x"] results ["y"] {
+^bb0(%x: !plan.packed<[4], f32>):
+  // expected-error-re@+1 {{cannot see {{.*}} as}}
+  %0 = plan.alias "cast" %x : (!plan.packed<[4], f32>) -> !plan.packed<[2], i64>
+  plan.return %0 : !plan.packed<[2], i64>
+}
+
+// -----
+// alias_c1: one of the run is none of each example
+plan.program @f inputs ["x"] results ["y"] {
+^bb0(%x: !plan.packed<[4], f32>):
+  // expected-error-re@+1 {{cannot see {{.*}} as}}
+  %0 = plan.alias "broadcast" %x : (!plan.packed<[4], f32>) -> !plan.packed<example, [4], f32>
+  plan.return %0 : !plan.packed<example, [4], f32>
+}
+
+// -----
+// program_c4 sees through an alias.
+plan.program @f inputs ["x"] results ["y"] slots [#plan.size<c = 0, e = 0, t = 16, q = 0>, #plan.size<c = 0, e = 0, t = 16, q = 0>] {
+^bb0(%x: !plan.packed<example, [seq, 4], f32>):
+  %0 = plan.step "aten" "tanh"(%x) slot 0 with {} : (!plan.packed<example, [seq, 4], f32>) -> !plan.packed<example, [seq, 4], f32>
+  %1 = plan.alias "split" %0 : (!plan.packed<example, [seq, 4], f32>) -> !plan.packed<example, [seq, 2, 2], f32>
+  %2 = plan.step "aten" "exp"(%x) slot 0 with {} : (!plan.packed<example, [seq, 4], f32>) -> !plan.packed<example, [seq, 4], f32>
+  // expected-error@+1 {{reads a value whose slot was written since}}
+  plan.return %1 : !plan.packed<example, [seq, 2, 2], f32>
+}
+
+// -----
+// program_c5: elementwise, yet of another type
+plan.program @f inputs ["x"] results ["y"] slots [#plan.size<c = 0, e = 0, t = 16, q = 0>] {
+^bb0(%x: !plan.packed<example, [seq, 1], f32>):
+  %0 = plan.step "aten" "tanh"(%x) slot 0 with {} : (!plan.packed<example, [seq, 1], f32>) -> !plan.packed<example, [seq, 1], f32>
+  // expected-error@+1 {{writes over its operand in slot 0}}
+  %1 = plan.step "aten" "cast"(%0) slot 0 with {} : (!plan.packed<example, [seq, 1], f32>) -> !plan.packed<example, [seq, 1], i64>
+  plan.return %1 : !plan.packed<example, [seq, 1], i64>
+}
+
+// -----
+// parent
+func.func @f() {
+  // expected-error@+1 {{expects parent op 'plan.program'}}
+  plan.return
+}
