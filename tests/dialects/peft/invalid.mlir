@@ -128,8 +128,9 @@ peft.module @m kinds [] inputs ["a"] dims {} {
   peft.yield %x : !nn.tensor<example, [seq, 4], f32>
 }
 func.func @f(%x: !nn.tensor<example, [seq, 4], f32>) {
+  // expected-note@+1 {{required by region isolation constraints}}
   peft.instance @m attach 0 "m" {
-    // expected-error@+1 {{use of undeclared SSA value name}}
+    // expected-error@+1 {{using value defined outside the region}}
     %0 = nn.neg %x : (!nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [seq, 4], f32>
   }
   return
