@@ -5,6 +5,8 @@ module {
   nn.parameter @A "method" trainable true : !nn.tensor<[4, 48], f32>
   nn.parameter @B "method" trainable true : !nn.tensor<[64, 4], f32>
   nn.parameter @m "method" trainable true : !nn.tensor<[64], f32>
+  nn.parameter @c "method" trainable true : !nn.tensor<[48], f32>
+  nn.parameter @Q "method" trainable true : !nn.tensor<[48, 48], f32>
 
   // CHECK-LABEL: func.func @sum_of_weights
   // CHECK-NOT: -> !nn.tensor<[64, 48], f32>
@@ -54,6 +56,46 @@ module {
   func.func @stays(%x: !nn.tensor<example, [seq, 48], f32> {nn.name = "x"}) -> (!nn.tensor<example, [seq, 64], f32> {nn.name = "y"}) attributes {nn.mode = "train"} {
     %w = nn.param "W" : !nn.tensor<[64, 48], f32>
     %E = nn.mul %w, %w : (!nn.tensor<[64, 48], f32>, !nn.tensor<[64, 48], f32>) -> !nn.tensor<[64, 48], f32>
+    %y = nn.contract "ay,zy->az" %x, %E over_examples false : (!nn.tensor<example, [seq, 48], f32>, !nn.tensor<[64, 48], f32>) -> !nn.tensor<example, [seq, 64], f32>
+    return %y : !nn.tensor<example, [seq, 64], f32>
+  }
+
+  // (W - 2 B A) with scaled columns: the columns' factor goes to x, which both products read; sign and scale stay with the thin one.
+  // CHECK-LABEL: func.func @column
+  // CHECK-DAG: %[[W:.*]] = nn.param "W"
+  // CHECK-DAG: %[[A:.*]] = nn.param "A"
+  // CHECK-DAG: %[[B:.*]] = nn.param "B"
+  // CHECK-DAG: %[[C:.*]] = nn.param "c"
+  // CHECK-DAG: %[[S:.*]] = nn.constant(2.0
+  // CHECK-DAG: %[[XC:.*]] = nn.mul %arg0, %[[C]]
+  // CHECK-DAG: %[[XA:.*]] = nn.contract "{{.*}}" %[[XC]], %[[A]]
+  // CHECK-DAG: %[[XAB:.*]] = nn.contract "{{.*}}" %[[XA]], %[[B]]
+  // CHECK-DAG: %[[THIN:.*]] = nn.mul %[[XAB]], %[[S]]
+  // CHECK-DAG: %[[DENSE:.*]] = nn.contract "{{.*}}" %[[XC]], %[[W]]
+  // CHECK: %[[Y:.*]] = nn.sub %[[DENSE]], %[[THIN]]
+  // CHECK: return %[[Y]]
+  func.func @column(%x: !nn.tensor<example, [seq, 48], f32> {nn.name = "x"}) -> (!nn.tensor<example, [seq, 64], f32> {nn.name = "y"}) attributes {nn.mode = "train"} {
+    %w = nn.param "W" : !nn.tensor<[64, 48], f32>
+    %A = nn.param "A" : !nn.tensor<[4, 48], f32>
+    %B = nn.param "B" : !nn.tensor<[64, 4], f32>
+    %c = nn.param "c" : !nn.tensor<[48], f32>
+    %s = nn.constant(2.0 : f64) : !nn.tensor<[], f32>
+    %BA = nn.contract "or,ri->oi" %B, %A over_examples false : (!nn.tensor<[64, 4], f32>, !nn.tensor<[4, 48], f32>) -> !nn.tensor<[64, 48], f32>
+    %sBA = nn.mul %s, %BA : (!nn.tensor<[], f32>, !nn.tensor<[64, 48], f32>) -> !nn.tensor<[64, 48], f32>
+    %V = nn.sub %w, %sBA : (!nn.tensor<[64, 48], f32>, !nn.tensor<[64, 48], f32>) -> !nn.tensor<[64, 48], f32>
+    %E = nn.mul %V, %c : (!nn.tensor<[64, 48], f32>, !nn.tensor<[48], f32>) -> !nn.tensor<[64, 48], f32>
+    %y = nn.contract "ay,zy->az" %x, %E over_examples false : (!nn.tensor<example, [seq, 48], f32>, !nn.tensor<[64, 48], f32>) -> !nn.tensor<example, [seq, 64], f32>
+    return %y : !nn.tensor<example, [seq, 64], f32>
+  }
+
+  // A product with a square matrix is not thin: it is formed once, not per token.
+  // CHECK-LABEL: func.func @full
+  // CHECK: %[[E:.*]] = nn.contract {{.*}} -> !nn.tensor<[64, 48], f32>
+  // CHECK: nn.contract {{.*}} %arg0, %[[E]]
+  func.func @full(%x: !nn.tensor<example, [seq, 48], f32> {nn.name = "x"}) -> (!nn.tensor<example, [seq, 64], f32> {nn.name = "y"}) attributes {nn.mode = "train"} {
+    %w = nn.param "W" : !nn.tensor<[64, 48], f32>
+    %Q = nn.param "Q" : !nn.tensor<[48, 48], f32>
+    %E = nn.contract "or,ri->oi" %w, %Q over_examples false : (!nn.tensor<[64, 48], f32>, !nn.tensor<[48, 48], f32>) -> !nn.tensor<[64, 48], f32>
     %y = nn.contract "ay,zy->az" %x, %E over_examples false : (!nn.tensor<example, [seq, 48], f32>, !nn.tensor<[64, 48], f32>) -> !nn.tensor<example, [seq, 64], f32>
     return %y : !nn.tensor<example, [seq, 64], f32>
   }
