@@ -49,9 +49,9 @@ module {
   // CHECK: %[[COLUMN:.*]] = nn.expand_dims %[[SCALE]]
   // CHECK: %[[ROW:.*]] = nn.squeeze %[[COLUMN]]
   // CHECK-DAG: %[[XA:.*]] = nn.contract "aY,ZY->aZ" %arg0, %[[A]]
-  // CHECK-DAG: %[[THIN:.*]] = nn.contract "aY,ZY->aZ" %[[XA]], %[[B]]
+  // CHECK-DAG: %[[LOW:.*]] = nn.contract "aY,ZY->aZ" %[[XA]], %[[B]]
   // CHECK-DAG: %[[DENSE:.*]] = nn.contract "aY,ZY->aZ" %arg0, %[[W]]
-  // CHECK: %[[XV:.*]] = nn.add %[[DENSE]], %[[THIN]]
+  // CHECK: %[[XV:.*]] = nn.add %[[DENSE]], %[[LOW]]
   // CHECK: %[[Y:.*]] = nn.mul %[[XV]], %[[ROW]]
   // CHECK: return %[[Y]]
   func.func @magnitude(%x: !nn.tensor<example, [seq, 48], f32> {nn.name = "x"}) -> (!nn.tensor<example, [seq, 64], f32> {nn.name = "y"}) attributes {nn.mode = "train"} {
@@ -93,9 +93,9 @@ module {
   // CHECK-DAG: %[[XC:.*]] = nn.mul %arg0, %[[C]]
   // CHECK-DAG: %[[XA:.*]] = nn.contract "{{.*}}" %[[XC]], %[[A]]
   // CHECK-DAG: %[[XAB:.*]] = nn.contract "{{.*}}" %[[XA]], %[[B]]
-  // CHECK-DAG: %[[THIN:.*]] = nn.mul %[[XAB]], %[[S]]
+  // CHECK-DAG: %[[LOW:.*]] = nn.mul %[[XAB]], %[[S]]
   // CHECK-DAG: %[[DENSE:.*]] = nn.contract "{{.*}}" %[[XC]], %[[W]]
-  // CHECK: %[[Y:.*]] = nn.sub %[[DENSE]], %[[THIN]]
+  // CHECK: %[[Y:.*]] = nn.sub %[[DENSE]], %[[LOW]]
   // CHECK: return %[[Y]]
   func.func @column(%x: !nn.tensor<example, [seq, 48], f32> {nn.name = "x"}) -> (!nn.tensor<example, [seq, 64], f32> {nn.name = "y"}) attributes {nn.mode = "train"} {
     %w = nn.param "W" : !nn.tensor<[64, 48], f32>
