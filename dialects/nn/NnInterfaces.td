@@ -26,6 +26,18 @@ def NN_AffineIn : OpInterface<"AffineIn"> {
   ];
 }
 
+def NN_Structured : OpInterface<"Structured"> {
+  let cppNamespace = "::mlir::nn";
+  let description = "A matrix [out, in] of the run that may be cheaper to apply than to form (Structure.h). The others are asked only where the first one holds.";
+  let methods = [
+    InterfaceMethod<"Whether the matrix holds a part that is cheaper applied.", "bool", "cheaperApplied">,
+    InterfaceMethod<"`x Eᵀ`, or `x E` where `transposed`.", "::mlir::Value", "applyTo",
+                    (ins "::mlir::nn::StructureContext &":$context, "::mlir::Value":$x, "bool":$transposed)>,
+    InterfaceMethod<"Appends what the matrix is a sum of, times `scale`; false where it is no such sum.", "bool", "addends",
+                    (ins "::mlir::nn::StructureContext &":$context, "const ::mlir::nn::Addend &":$scale, "::llvm::SmallVectorImpl<::mlir::nn::Addend> &":$list)>
+  ];
+}
+
 def NN_Rated : OpInterface<"Rated"> {
   let cppNamespace = "::mlir::nn";
   let description = "How often an op's result changes by itself. An op without it changes as often as its operands do.";

@@ -15,6 +15,7 @@ class NN_InferredOp<string mnemonic, list<Trait> traits = []>
 defvar NN_Diff = DeclareOpInterfaceMethods<NN_Differentiable>;
 defvar NN_Rate = DeclareOpInterfaceMethods<NN_Rated>;
 defvar NN_Affine = DeclareOpInterfaceMethods<NN_AffineIn>;
+defvar NN_Structure = DeclareOpInterfaceMethods<NN_Structured>;
 
 // ---- declarations --------------------------------------------------------------------------------------------------
 
@@ -94,7 +95,7 @@ class NN_Binary<string mnemonic, list<Trait> traits = [NN_Diff]> : NN_InferredOp
 }
 class NN_Compare<string mnemonic> : NN_Binary<mnemonic, []>;
 
-def NN_NegOp : NN_Unary<"neg", [NN_Affine]>;
+def NN_NegOp : NN_Unary<"neg", [NN_Affine, NN_Structure]>;
 def NN_ExpOp : NN_Unary<"exp">;
 def NN_LogOp : NN_Unary<"log">;
 def NN_SqrtOp : NN_Unary<"sqrt">;
@@ -115,10 +116,10 @@ def NN_CastOp : NN_InferredOp<"cast", [NN_Diff]> {
   let arguments = (ins NN_Tensor:$x, TypeAttr:$to);
   let assemblyFormat = "$x `to` $to attr-dict `:` functional-type(operands, results)";
 }
-def NN_AddOp : NN_Binary<"add", [NN_Diff, NN_Affine]>;
-def NN_SubOp : NN_Binary<"sub", [NN_Diff, NN_Affine]>;
-def NN_MulOp : NN_Binary<"mul", [NN_Diff, NN_Affine]>;
-def NN_DivOp : NN_Binary<"div", [NN_Diff, NN_Affine]>;
+def NN_AddOp : NN_Binary<"add", [NN_Diff, NN_Affine, NN_Structure]>;
+def NN_SubOp : NN_Binary<"sub", [NN_Diff, NN_Affine, NN_Structure]>;
+def NN_MulOp : NN_Binary<"mul", [NN_Diff, NN_Affine, NN_Structure]>;
+def NN_DivOp : NN_Binary<"div", [NN_Diff, NN_Affine, NN_Structure]>;
 def NN_PowOp : NN_Binary<"pow">;
 def NN_MaxOp : NN_Binary<"max">;
 def NN_MinOp : NN_Binary<"min">;
@@ -152,7 +153,7 @@ def NN_ArgmaxOp : NN_InferredOp<"argmax"> {
   let arguments = (ins NN_Tensor:$x, I64Attr:$axis);
   let assemblyFormat = "$x `axis` $axis attr-dict `:` functional-type(operands, results)";
 }
-def NN_ContractOp : NN_InferredOp<"contract", [NN_Diff, NN_Affine]> {
+def NN_ContractOp : NN_InferredOp<"contract", [NN_Diff, NN_Affine, NN_Structure]> {
   let summary = "a product summed over the letters that the result lacks";
   let description = [{
     `equation` is `"ab,cb->ac"`: one letter an axis, none twice in one operand. Letters in both operands and the result are batch
@@ -165,7 +166,7 @@ def NN_ContractOp : NN_InferredOp<"contract", [NN_Diff, NN_Affine]> {
 
 // ---- shapes --------------------------------------------------------------------------------------------------------
 
-def NN_TransposeOp : NN_InferredOp<"transpose", [NN_Diff, NN_Movement]> {
+def NN_TransposeOp : NN_InferredOp<"transpose", [NN_Diff, NN_Movement, NN_Structure]> {
   let arguments = (ins NN_Tensor:$x, DenseI64ArrayAttr:$perm);
   let assemblyFormat = "$x $perm attr-dict `:` functional-type(operands, results)";
 }
