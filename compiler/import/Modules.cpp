@@ -409,6 +409,11 @@ void Elaborator::importModel() {
     execModuleStmt(*root_, *stmt, env);
     randomScope_ = before;
   }
+  for (const char *point : {"logits", "loss"})
+    if (!root_->points.count(point))
+      fail(Kind::E0357, task.name.range, {task.name.text, point}, "every task computes `logits` and `loss`");
+  if (root_->points.at("loss").type.rank() != 0)
+    fail(Kind::E0350, task.name.range, {"a loss is one number, this is " + mlir::nn::toString(root_->points.at("loss").type)});
   closeModule(*root_);
 }
 

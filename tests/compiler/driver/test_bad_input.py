@@ -100,6 +100,11 @@ class Programs(CompilerTest):
         self.write("s.peft", "model base = bert\n")
         self.refused("E0207", "the program has no `task`", "s.peft", "-m", self.model, "-o", "out")
 
+    def test_a_task_without_a_loss(self):
+        for loss, code, text in (("", "E0357", "`t` has no `loss`"), ("  loss = pooled\n", "E0350", "a loss is one number, this is [24]")):
+            self.write("s.peft", 'task t on model {\n  row ids: tokens("text")\n  logits = pooled\n' + loss + "}\nmodel base = bert\ntask t\n")
+            self.refused(code, [text, " --> s.peft:1:6"], "s.peft", "-m", self.model, "-o", "out")
+
     def test_wrong_places_are_the_user_s(self):
         """What fails in the library was asked for by a line of the program."""
         for text, line in (("model base = bert\ntask classify(labels = 0)\n", "2:6"),
