@@ -158,9 +158,7 @@ void Elaborator::instantiate() {
   if (failed)
     throw Failed{};
   // Close @init.
-  mlir::OpBuilder::InsertionGuard guard(builder_);
-  builder_.setInsertionPointToEnd(&init_.getBody().front());
-  mlir::func::ReturnOp::create(builder_, builder_.getUnknownLoc(), initResults_);
+  init_.getBody().front().getTerminator()->setOperands(initResults_);
   llvm::SmallVector<mlir::Type> types;
   for (mlir::Value value : initResults_)
     types.push_back(value.getType());

@@ -375,7 +375,9 @@ void Elaborator::importModel() {
   mlir::OpBuilder::InsertionGuard guard(builder_);
   builder_.setInsertionPointToEnd(module_.getBody());
   init_ = mlir::func::FuncOp::create(builder_, builder_.getUnknownLoc(), "init", builder_.getFunctionType({}, {}));
-  init_.addEntryBlock();
+  builder_.setInsertionPointToStart(init_.addEntryBlock());
+  mlir::func::ReturnOp::create(builder_, builder_.getUnknownLoc()); // of nothing as yet
+  builder_.setInsertionPointToEnd(module_.getBody());
 
   root_ = std::make_unique<ModuleNode>();
   root_->hasCheckpoint = true;

@@ -63,7 +63,7 @@ Tensor Elaborator::parameter(const std::string &name, std::vector<std::string> a
 /// Appends the value with which a parameter starts to @init.
 void Elaborator::initialize(const std::string &name, NNType type, const ast::Expr *init, const EnvPtr &env, Range range) {
   mlir::OpBuilder::InsertionGuard guard(builder_);
-  builder_.setInsertionPointToEnd(&init_.getBody().front());
+  builder_.setInsertionPoint(init_.getBody().front().getTerminator());
   bool outer = std::exchange(inInit_, true);
   std::string scope = std::exchange(randomScope_, "init:" + name);
   llvm::scope_exit restore([&] {

@@ -147,7 +147,13 @@ void Elaborator::keepWhere(const ast::Expr &where, const EnvPtr &env, std::vecto
         }
       for (const auto &[name, decl] : spec_.scopeOf(where.range).kinds)
         scope->values.insert({name, name});
-      keep |= evalBool(where, scope);
+      // A site that is in no list meets no condition on its index.
+      struct NoIndex {};
+      scope->outside = [](const std::string &name, Range) { return name == "index" ? throw NoIndex{} : std::optional<Value>(); };
+      try {
+        keep |= evalBool(where, scope);
+      } catch (const NoIndex &) {
+      }
     }
     if (keep)
       kept.push_back(match);

@@ -239,14 +239,16 @@ PEFT_INFER(SplitOp) {
   auto axis = axisOf(location, op.getAxis(), x.rank());
   if (failed(axis))
     return failure();
-  int64_t product = 1;
+  int64_t product = 1, open = 0;
   for (int64_t size : op.getSizes())
-    product = size < 0 ? -1 : product * size;
-  if (!x.getDims()[*axis].is(product))
-    return emitOptionalError(location, "axis ", *axis, " of ", toString(x), " is not ", product, " long");
+    size == -1 ? ++open : product *= std::max<int64_t>(size, 0);
+  const Dim whole = x.getDims()[*axis];
+  const bool divides = product > 0 && whole.constant % product == 0 && whole.scale % product == 0;
+  if (open > 1 || (open == 1 && !divides) || (open == 0 && !whole.is(product)))
+    return emitOptionalError(location, "axis ", *axis, " of ", toString(x), " is not ", product, open ? " times a whole number" : "", " long");
   SmallVector<Dim> dims(x.getDims().take_front(*axis));
   for (int64_t size : op.getSizes())
-    dims.push_back({size, 0});
+    dims.push_back(size == -1 ? Dim{whole.constant / product, whole.scale / product} : Dim{size, 0});
   llvm::append_range(dims, x.getDims().drop_front(*axis + 1));
   types.push_back(x.withDims(dims));
   return success();

@@ -172,6 +172,7 @@ def NN_TransposeOp : NN_InferredOp<"transpose", [NN_Diff, NN_Movement, NN_Struct
 }
 def NN_SplitOp : NN_InferredOp<"split", [NN_Diff, NN_Movement]> {
   let summary = "one axis becomes several";
+  let description = "One of the sizes may be -1: what is left of the length.";
   let arguments = (ins NN_Tensor:$x, I64Attr:$axis, DenseI64ArrayAttr:$sizes);
   let assemblyFormat = "$x `axis` $axis `into` $sizes attr-dict `:` functional-type(operands, results)";
 }

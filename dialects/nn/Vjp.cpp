@@ -155,15 +155,17 @@ PEFT_VJP(TransposeOp) {
     inverse[axis] = i;
   out.push_back(TransposeOp::create(b, getLoc(), ct, b.getDenseI64ArrayAttr(inverse)));
 }
-PEFT_VJP(SplitOp) { out.push_back(MergeOp::create(b, getLoc(), ct, getAxisAttr(), b.getI64IntegerAttr(getSizes().size()))); }
+static int64_t fromFront(int64_t axis, Value x) { return axis < 0 ? axis + typeOf(x).rank() : axis; }
+PEFT_VJP(SplitOp) {
+  const int64_t axis = fromFront(getAxis(), getX());
+  out.push_back(MergeOp::create(b, getLoc(), ct, b.getI64IntegerAttr(axis), b.getI64IntegerAttr(getSizes().size())));
+}
 PEFT_VJP(MergeOp) {
+  const int64_t axis = fromFront(getAxis(), getX());
   SmallVector<int64_t> sizes;
-  for (Dim dim : getX().getType().getDims().slice(getAxis(), getCount())) {
-    if (!dim.isStatic())
-      llvm::report_fatal_error("nn.merge of an axis that depends on the text's length has no reverse mode yet");
-    sizes.push_back(dim.constant);
-  }
-  out.push_back(SplitOp::create(b, getLoc(), ct, getAxisAttr(), b.getDenseI64ArrayAttr(sizes)));
+  for (Dim dim : getX().getType().getDims().slice(axis, getCount()))
+    sizes.push_back(dim.isStatic() ? dim.constant : -1); // at most one depends on the text's length
+  out.push_back(SplitOp::create(b, getLoc(), ct, b.getI64IntegerAttr(axis), b.getDenseI64ArrayAttr(sizes)));
 }
 PEFT_VJP(ExpandDimsOp) { out.push_back(SqueezeOp::create(b, getLoc(), ct, getAxisAttr())); }
 PEFT_VJP(SqueezeOp) { out.push_back(ExpandDimsOp::create(b, getLoc(), ct, getAxisAttr())); }
