@@ -53,7 +53,7 @@ void Elaborator::checkBudget(const ast::BudgetStmt &budget, const Trainables &co
   auto spell = [&](double count) { return share ? percent(count / base, digits) : std::to_string(static_cast<int64_t>(count)); };
   while (digits < 15 && spell(static_cast<double>(counts.all)) == spell(most))
     ++digits;
-  auto report = diags_.report(Kind::E0501, budget.range, {spell(static_cast<double>(counts.all)), spell(most)});
+  auto report = diags_.report(Kind::E0501, budget.range, {spell(static_cast<double>(counts.all)) + (share ? " of the base model" : ""), spell(most)});
   auto taken = [&](int64_t index) {
     auto it = counts.byAttach.find(index);
     return static_cast<double>(it == counts.byAttach.end() ? 0 : it->second);

@@ -1,4 +1,5 @@
-# Writes OUT: explainPage(code) over the pages lang/diag/explain/CODE.md.   cmake -DFOLDER=… -DOUT=… -P EmbedExplain.cmake
+# Writes OUT: explainPage(code) over the pages lang/diag/explain/CODE.md, and over the rows `| R0101 | meaning |` of TABLE, the trainers' codes.
+#   cmake -DFOLDER=… -DTABLE=… -DOUT=… -P EmbedExplain.cmake
 file(GLOB pages ${FOLDER}/*.md)
 list(SORT pages)
 set(text "// Generated from lang/diag/explain by EmbedExplain.cmake.\n#include \"lang/diag/Render.h\"\n\nnamespace peftc::diag {\nconst char *explainPage(std::string_view code) {\n")
@@ -9,6 +10,13 @@ foreach(page ${pages})
   endif()
   file(READ ${page} content)
   string(APPEND text "  if (code == \"${code}\")\n    return R\"PAGE(${content})PAGE\";\n")
+endforeach()
+file(READ ${TABLE} table)
+string(REGEX MATCHALL "\\| R[0-9]+ \\| [^\n;]* \\|" rows "${table}")
+foreach(row ${rows})
+  string(REGEX REPLACE "^\\| (R[0-9]+) \\| (.*) \\|$" "\\1" code "${row}")
+  string(REGEX REPLACE "^\\| (R[0-9]+) \\| (.*) \\|$" "\\2" meaning "${row}")
+  string(APPEND text "  if (code == \"${code}\")\n    return R\"PAGE(# ${code}: ${meaning}\n\nSaid by a trainer, not about a program. The message names the file, row or option; its `help:` line says what to do.\n`./trainer MODE --help` lists what a mode takes.\n)PAGE\";\n")
 endforeach()
 string(APPEND text "  return nullptr;\n}\n} // namespace peftc::diag\n")
 file(WRITE ${OUT} "${text}")

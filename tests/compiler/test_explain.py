@@ -97,6 +97,10 @@ def main():
         missing = sorted(k for k in kinds - covered if k >= "E0200")
         if missing:
             failures.append("no test triggers " + ", ".join(missing))
+        for code in re.findall(r"\| (R\d{4}) \|", (ROOT / "runtime/modes/README.md").read_text()):
+            told = subprocess.run([PEFTC, "explain", code], capture_output=True, text=True)
+            if told.returncode or not told.stdout.startswith(f"# {code}: "):
+                failures.append(f"explain {code}: {told.stdout}{told.stderr}")
         without = sorted(k for k in kinds if not (ROOT / f"lang/diag/explain/{k}.md").exists())
         if without:
             failures.append("no explain page for " + ", ".join(without))

@@ -303,7 +303,7 @@ func.func @f(%x: !nn.tensor<example, [seq, 4], f32>, %v3: !nn.tensor<[3], f32>, 
 
 // -----
 func.func @f(%x: !nn.tensor<example, [seq, 4], f32>, %v3: !nn.tensor<[3], f32>, %w: !nn.tensor<[9, 4], f32>, %i: !nn.tensor<example, [seq], i64>, %ss: !nn.tensor<example, [seq, seq], f32>) {
-  // expected-error@+2 {{is not -1 long}}
+  // expected-error@+2 {{is not 0 long}}
   // expected-error@+1 {{failed to infer returned types}}
   %0 = nn.split %x axis 1 into [-2, -2] : (!nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [seq, 4], f32>
   return
@@ -381,5 +381,21 @@ func.func @f(%x: !nn.tensor<example, [seq, 4], f32>, %v3: !nn.tensor<[3], f32>, 
 func.func @f(%x: !nn.tensor<example, [seq, 4], f32>, %v3: !nn.tensor<[3], f32>, %w: !nn.tensor<[9, 4], f32>, %i: !nn.tensor<example, [seq], i64>, %ss: !nn.tensor<example, [seq, seq], f32>) {
   // expected-error@+1 {{cannot make [4, 4] of [9, 4]}}
   %0 = nn.pad %w axis 1 at <0, 0> step 1 : (!nn.tensor<[9, 4], f32>) -> !nn.tensor<[4, 4], f32>
+  return
+}
+
+// -----
+func.func @f(%x: !nn.tensor<example, [seq, 4], f32>, %v3: !nn.tensor<[3], f32>, %w: !nn.tensor<[9, 4], f32>, %i: !nn.tensor<example, [seq], i64>, %ss: !nn.tensor<example, [seq, seq], f32>) {
+  // expected-error@+2 {{is not 3 times a whole number long}}
+  // expected-error@+1 {{failed to infer returned types}}
+  %0 = nn.split %x axis 1 into [-1, 3] : (!nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [seq, 2, 2], f32>
+  return
+}
+
+// -----
+func.func @f(%x: !nn.tensor<example, [seq, 4], f32>, %v3: !nn.tensor<[3], f32>, %w: !nn.tensor<[9, 4], f32>, %i: !nn.tensor<example, [seq], i64>, %ss: !nn.tensor<example, [seq, seq], f32>) {
+  // expected-error@+2 {{is not 1 times a whole number long}}
+  // expected-error@+1 {{failed to infer returned types}}
+  %0 = nn.split %x axis 1 into [-1, -1] : (!nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [seq, 2, 2], f32>
   return
 }

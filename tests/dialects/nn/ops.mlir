@@ -88,6 +88,9 @@ module {
     %5 = nn.split %x axis 1 into [2, 2] : (!nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [seq, 2, 2], f32>
     // CHECK: nn.merge %{{.*}} axis 1 count 2
     %6 = nn.merge %5 axis 1 count 2 : (!nn.tensor<example, [seq, 2, 2], f32>) -> !nn.tensor<example, [seq, 4], f32>
+    // CHECK: nn.split %{{.*}} axis 0 into [-1, 4] {{.*}} -> !nn.tensor<example, [seq, 4], f32>
+    %flat = nn.merge %x axis 0 count 2 : (!nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [4*seq], f32>
+    %back = nn.split %flat axis 0 into [-1, 4] : (!nn.tensor<example, [4*seq], f32>) -> !nn.tensor<example, [seq, 4], f32>
     // CHECK: nn.expand_dims %{{.*}} axis 0
     %7 = nn.expand_dims %x axis 0 : (!nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [1, seq, 4], f32>
     // CHECK: nn.squeeze %{{.*}} axis 0
