@@ -12,7 +12,7 @@ import subprocess
 import sys
 import unittest
 
-sys.path.insert(0, str(pathlib.Path(__file__).parent))
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 from compiles import GOOD, HEAD, PEFTC, CompilerTest  # noqa: E402
 
 END = "\noptimize adamw(lr = 1e-3)\n"

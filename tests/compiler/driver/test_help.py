@@ -5,7 +5,7 @@ import subprocess
 import sys
 import unittest
 
-sys.path.insert(0, str(pathlib.Path(__file__).parent))
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 from compiles import GOOD, PEFTC, ROOT, CompilerTest  # noqa: E402
 sys.path.insert(0, str(ROOT / "tests/runtime/modes"))
 import compiled  # noqa: E402

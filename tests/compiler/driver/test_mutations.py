@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 
-sys.path.insert(0, str(pathlib.Path(__file__).parent))
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 from compiles import CRASHES, PEFTC, ROOT, tiny_bert  # noqa: E402
 
 TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*"|\w+|\s+|<-|<=|\*\*|\.\.|.', re.S)

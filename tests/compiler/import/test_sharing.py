@@ -1,17 +1,13 @@
 """Who shares a parameter: each site its own, `shared` one for the attach, `shared per layer`, one that the program declares."""
 import json
-import os
 import pathlib
 import subprocess
 import sys
-import tempfile
 import unittest
 
-ROOT = pathlib.Path(__file__).resolve().parents[3]
-sys.path.insert(0, str(ROOT / "tests/compiler"))
-import tiny_bert  # noqa: E402
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+from compiles import CompilerTest  # noqa: E402
 
-PEFTC = pathlib.Path(os.environ["PEFT_BUILD"]) / "bin/peftc"
 PROGRAM = """%s
 model base = bert
 task classify(labels = 3)
@@ -20,30 +16,19 @@ optimize adamw(lr = 1e-3)
 """
 
 
-class Sharing(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.scratch = tempfile.TemporaryDirectory()
-        cls.model = cls.scratch.name + "/model"
-        tiny_bert.make(cls.model)
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.scratch.cleanup()
-
-    def compile(self, declarations, attaches):
-        spec = pathlib.Path(self.scratch.name) / "spec.peft"
-        spec.write_text(PROGRAM % (declarations, attaches))
-        return spec, subprocess.run([PEFTC, spec, "--model", self.model, "-o", self.scratch.name + "/trainer"], capture_output=True, text=True)
-
+class Sharing(CompilerTest):
     def parameters(self, declarations, attaches="attach m to layers[*].attention.{q, k}"):
         """Names of what is trained besides the head, with shapes, after all laws held."""
-        spec, done = self.compile(declarations, attaches)
-        self.assertEqual((done.returncode, done.stderr), (0, ""))
-        told = subprocess.run([self.scratch.name + "/trainer", "info", "--json"], capture_output=True, text=True, check=True).stdout
-        laws = subprocess.run([self.scratch.name + "/trainer", "laws"], capture_output=True, text=True)
+        self.write("spec.peft", PROGRAM % (declarations, attaches))
+        self.peftc("spec.peft", "--model", self.model, "-o", "trainer")
+        told = subprocess.run([self.here / "trainer", "info", "--json"], capture_output=True, text=True, check=True).stdout
+        laws = subprocess.run([self.here / "trainer", "laws"], capture_output=True, text=True)
         self.assertEqual(laws.returncode, 0, laws.stdout + laws.stderr)
         return {p["name"]: p["shape"] for p in json.loads(told)["parameters"] if p["trainable"] and not p["name"].startswith("head.")}
+
+    def refuses(self, error, texts, declarations, attaches):
+        self.write("spec.peft", PROGRAM % (declarations, attaches))
+        self.refused(error, texts, "spec.peft", "--model", self.model, "-o", "trainer")
 
     def test_each_site_its_own(self):
         self.assertEqual(self.parameters("method m on linear { param a: [out] = ones; y <- y * a }"),
@@ -62,15 +47,12 @@ class Sharing(unittest.TestCase):
         own = {f"layers.{i}.ffn.{w}.m.B": [n, 2] for i in range(2) for w, n in (("up", 36), ("down", 24))}
         self.assertEqual(self.parameters("method m on linear { shared param A: [2, max(in)] = normal(0, 1); param B: [out, 2] = zeros\n"
                                          "  y <- y + x @ A[:, :in].T @ B.T }", everywhere), {"m.A": [2, 36], **own})
-        _, done = self.compile("method m on linear { shared param A: [2, in] = normal(0, 1); param B: [out, 2] = zeros; y <- y + x @ A.T @ B.T }", everywhere)
-        self.assertEqual(done.returncode, 1)
-        for text in ("error[E0350]: `m.A` is shared and has shape [2, 24], at `layers.0.ffn.down` it would be [2, 36]", ":1:38", "max(in)"):
-            self.assertIn(text, done.stderr)
+        self.refuses("E0350", ["`m.A` is shared and has shape [2, 24], at `layers.0.ffn.down` it would be [2, 36]", ":1:38", "max(in)"],
+                     "method m on linear { shared param A: [2, in] = normal(0, 1); param B: [out, 2] = zeros; y <- y + x @ A.T @ B.T }", everywhere)
 
     def test_no_such_owner(self):
-        _, done = self.compile("method m on norm { shared per attention param a: [d] = ones; y <- y * a }", "attach m to layers[*].ffn.norm")
-        self.assertEqual(done.returncode, 1)
-        self.assertIn("error[E0403]: `layers.0.ffn.norm` has no `attention`", done.stderr)
+        self.refuses("E0403", "`layers.0.ffn.norm` has no `attention`", "method m on norm { shared per attention param a: [d] = ones; y <- y * a }",
+                     "attach m to layers[*].ffn.norm")
 
     def test_declared_by_the_program(self):
         self.assertEqual(self.parameters("param A: [2, d] = normal(0, 0.02)\nmethod m(p) on linear { param B: [out, 2] = zeros; y <- y + x @ p.T @ B.T }",

@@ -5,13 +5,12 @@ import os
 import pathlib
 import shutil
 import subprocess
-import sys
 import tempfile
 import unittest
 
-ROOT = pathlib.Path(__file__).resolve().parents[3]
-sys.path.insert(0, str(ROOT / "tests/compiler"))
-import tiny_bert  # noqa: E402
+import tiny_bert
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 PEFTC = os.path.join(os.environ["PEFT_BUILD"], "bin/peftc")
 HEAD = "use peft.methods.{lora, prefix, serial_adapter, prompt}\nmodel base = bert\ntask classify(labels = 2)\n"
