@@ -48,6 +48,14 @@ PROGRAMS = {
                                                                   "attach parallel_adapter(k = 8, act = silu) to layers[*].attention where kind == sublayer\ntrain head"),
     "prompt and prefix": ("prompt, prefix", "task classify(labels = 3)\nattach prompt(n = 2) to model\nattach prefix(n = 2) to layers[1].attention where kind == attention\ntrain head"),
     "norms": ("bitfit", "task classify(labels = 3)\nattach bitfit to layers[0].** where kind == linear\ntrain layers[*].**.norm.{weight, bias}\ntrain head"),
+    "the site again": ("lora", "method again on linear { shared param s: [max(in)] = ones; param t: [out] = zeros; y <- base(x * s[:in]) + t * y }\n"
+                               "task classify(labels = 3)\nattach lora(r = 2) to layers[*].ffn.up\nattach again to layers[*].ffn.{up, down}\ntrain head"),
+    "noise of a step": ("ia3", "method noisy on linear {\n  at_init changes(\"half of it is dropped\")\n  param a: [out] = ones\n  buffer n: [out] = constant(2)\n"
+                               "  sample z ~ bernoulli(0.5, [out]) per step\n  y <- y * (a + 0.1 * n) * (if training then z else 0.5)\n"
+                               "  loss += 0.01 * sum(rearrange(y * a, \"s o -> (s o)\") ** 2)\n}\n"
+                               "task classify(labels = 3)\nattach noisy to layers[0].attention.q\nattach ia3 to layers[*].attention.k"),
+    "one for the program": ("lora", "param P: [2, d] = normal(0, 0.3)\nmethod m(p) on linear { shared per layer param c: [2] = ones; param B: [out, 2] = zeros; y <- y + (c * (x @ p.T)) @ B.T }\n"
+                                    "task classify(labels = 3)\nattach m(P) to layers[*].attention.{q, v}\nattach m(P) to layers[0].attention.k as other"),
     "everything": ("lora", "task classify(labels = 3)\ntrain layers[*]\ntrain embeddings\ntrain head"),
 }
 OPTIMIZE = ["adamw(lr = 1e-2)", "sgd(lr = 1e-2, momentum = 0.9, weight_decay = 0.1) {\n  schedule cosine(warmup = 20%)\n}",
