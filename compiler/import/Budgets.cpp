@@ -2,6 +2,7 @@
 //
 // Errs   E0501 budget exceeded, with what each attach takes; E0502 nothing is trained
 #include "compiler/import/Elaborator.h"
+#include <cmath>
 
 namespace peftc::import {
 using diag::Kind;
@@ -16,6 +17,33 @@ std::string percent(double share, int digits) {
   snprintf(buffer, sizeof buffer, "%.*g%%", digits, 100 * share);
   return buffer;
 }
+/// How often a rank is a dim of each `param` in a method's text.
+void countDims(const ast::Block &body, const std::string &rank, std::map<std::string, int> &dims) {
+  for (const ast::StmtPtr &stmt : body) {
+    if (auto *on = stmt->as<ast::OnStmt>())
+      countDims(on->body, rank, dims);
+    auto *param = stmt->as<ast::ParamStmt>();
+    if (!param)
+      continue;
+    for (const ast::ExprPtr &dim : param->type->dims)
+      if (auto *name = dim->as<ast::NameExpr>(); name && name->name == rank)
+        ++dims[param->name.text];
+  }
+}
+/// The rank that an attach says as a number: `lora(r = 8)`.
+const ast::NumberExpr *rankOf(const ast::AttachStmt &attach, const ast::MethodStmt &method, std::string &name) {
+  auto *call = attach.method->as<ast::CallExpr>();
+  for (size_t i = 0; call && i < method.params.size(); ++i) {
+    const ast::Parameter &param = method.params[i];
+    if (!param.type || param.type->name != "rank")
+      continue;
+    name = param.name.text;
+    for (size_t at = 0; at < call->args.size(); ++at)
+      if (call->args[at].name ? call->args[at].name->text == name : at == i)
+        return call->args[at].value->as<ast::NumberExpr>();
+  }
+  return nullptr;
+}
 std::string sites(size_t count) { return std::to_string(count) + (count == 1 ? " site" : " sites"); }
 } // namespace
 
@@ -29,6 +57,28 @@ Elaborator::Trainables Elaborator::countTrainables() const {
       counts.byAttach[op.getAttach()] += elements(op), counts.all += elements(op);
   }
   return counts;
+}
+
+/// A smaller rank of one attach that keeps the budget, and what would be trained then.
+std::optional<std::pair<std::string, double>> Elaborator::smallerRank(const Trainables &counts, double most) const {
+  for (const Attach &attach : attaches_) {
+    std::string name;
+    auto *number = rankOf(*attach.stmt, *attach.method.method, name);
+    if (!number)
+      continue;
+    std::map<std::string, int> dims;
+    countDims(attach.method.method->body, name, dims);
+    for (auto rank = static_cast<int64_t>(number->value) - 1; rank >= 1; --rank) {
+      double all = static_cast<double>(counts.all);
+      for (const auto &[parameter, declared] : parameters_)
+        if (mlir::nn::ParameterOp op = declared; op.getTrainable() && static_cast<int64_t>(op.getAttach()) == attach.index)
+          if (auto it = dims.find(parameter.substr(parameter.rfind('.') + 1)); it != dims.end() && llvm::StringRef(parameter).ends_with(attach.name + "." + it->first))
+            all -= static_cast<double>(elements(op)) * (1 - std::pow(static_cast<double>(rank) / number->value, it->second));
+      if (all <= most)
+        return std::pair(name + " = " + std::to_string(rank), all);
+    }
+  }
+  return std::nullopt;
 }
 
 void Elaborator::checkBudgets() {
@@ -64,6 +114,8 @@ void Elaborator::checkBudget(const ast::BudgetStmt &budget, const Trainables &co
   for (const auto &[stmt, matches] : trained_)
     if (auto *train = stmt->as<ast::TrainStmt>(); taken(-1) > 0 && !train->freeze)
       report.label(train->range, trained_.size() == 1 ? spell(taken(-1)) + " from here" : "part of the " + spell(taken(-1)) + " of the model itself");
+  if (auto smaller = smallerRank(counts, most))
+    report.help("`" + smaller->first + "` would use " + spell(smaller->second));
   throw Failed{};
 }
 

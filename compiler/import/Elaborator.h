@@ -164,6 +164,7 @@ private:
     std::map<int64_t, int64_t> byAttach; ///< -1: of the model itself
   };
   Trainables countTrainables() const;
+  std::optional<std::pair<std::string, double>> smallerRank(const Trainables &counts, double most) const;
   void checkBudget(const ast::BudgetStmt &budget, const Trainables &counts);
 
   // ---- methods at a site (Methods.cpp)

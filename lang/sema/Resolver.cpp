@@ -73,8 +73,17 @@ private:
           diags.report(Kind::E0201, use->range, {*use->file, "there is no text at `" + path + "`"});
         }
       }
-    for (const auto &[path, text] : found)
+    for (const auto &[path, text] : found) {
       userFiles[path] = parseInto(path, text);
+      for (const StmtPtr &stmt : spec->files[userFiles[path]].statements)
+        if (!declaration(*stmt) && !stmt->as<UseStmt>())
+          reportNoDeclaration(*stmt);
+    }
+  }
+  /// What a program does is said by itself: a text that it uses only declares.
+  void reportNoDeclaration(const Stmt &stmt) {
+    const std::string_view text = sources.text(stmt.range);
+    diags.report(Kind::E0199, stmt.range, {std::string(text.substr(0, text.find(' '))) + " in a text that is used"}).help("the program itself may say it");
   }
   std::string pathOf(const UseStmt &use) const { return (mainFolder / *use.file).lexically_normal(); }
 

@@ -46,6 +46,7 @@ PROGRAMS = [
     ("method m on linear { attach k to self }\nmethod k on linear { attach m to self }\nattach m to pooler", "E0350", "", ["more than 100 deep"]),
     ("method m on linear { for i in 0 .. 10000000000 { y <- y * 2 } }\nattach m to pooler", "E0353", "4:31", ["at most 100000 long"]),
     ("attach lora(r = 8) to layers[*].ffn.up\nbudget params <= 1%", "E0501", "5:1", ["the budget is 1%", "6.18% from here, at 2 sites"]),
+    ("attach lora(r = 8) to layers[*].ffn.up\nbudget params <= 4%", "E0501", "5:1", ["help: `r = 4` would use 3.41%"]),
     ("attach lora(r = 8) to layers[*].ffn.up\nbudget params <= 10", "E0501", "5:1", ["1010", "960 from here"]),
 ]
 CONFIGS = [
@@ -158,6 +159,9 @@ class Programs(CompilerTest):
         (self.here / "below").mkdir()
         self.write("below/s.peft", 'use "../c.peft"\n' + GOOD)
         self.refused("E0356", " --> c.peft:1:32", "below/s.peft", "-m", self.model, "-o", "new")
+        self.write("d.peft", "use peft.methods.{ia3}\nattach ia3 to layers[0].attention.q\n")
+        self.write("e.peft", 'use "d.peft"\n' + GOOD)
+        self.refused("E0199", ["`attach in a text that is used`", " --> d.peft:2:1"], "e.peft", "-m", self.model, "-o", "new")
 
 
 class Files(CompilerTest):
