@@ -4,6 +4,7 @@
 // Errs  R0102 a section lacks something or has it in another form
 #pragma once
 #include <cstdint>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -13,10 +14,13 @@ namespace peftrt {
 constexpr uint32_t kFormatVersion = 1;
 constexpr char kTrailerMagic[] = "PEFTBNDL";
 constexpr uint64_t kTrailerSize = 32;
+/// Kernels of the CPU c are the section kernels/c.so.
+constexpr char kKernelFolder[] = "kernels", kKernelSuffix[] = ".so";
 
 struct Bundle {
   nlohmann::json manifest, programs, plan;
   std::string spec;
+  std::map<std::string, std::string> kernels{}; ///< name of a CPU (compiler/target/Targets.def) → bytes of a shared object; empty where no step is generated code
 };
 
 /// A length: c + k·s, s the example's tokens.
@@ -74,7 +78,7 @@ struct PlanProgram {
   Program body;
   std::vector<SlotSize> slots;
   std::vector<Place> places;     ///< one per value
-  std::vector<std::string> kinds; ///< one per op: aten | gemm
+  std::vector<std::string> kinds; ///< one per op: aten | gemm | random | kernel
 };
 
 std::vector<Program> programsOf(const nlohmann::json &section);

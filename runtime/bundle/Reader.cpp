@@ -6,6 +6,7 @@
 #include <fstream>
 #include <functional>
 #include <sstream>
+#include <vector>
 
 namespace peftrt {
 namespace {
@@ -68,6 +69,13 @@ public:
     fail("the section " + name);
   }
 
+  std::vector<std::string> names() const {
+    std::vector<std::string> names;
+    for (const json &entry : table_)
+      names.push_back(entry.at("name"));
+    return names;
+  }
+
   [[noreturn]] void fail(const std::string &what) const { throw RuntimeError("R0103", "`" + path_ + "` is damaged: " + what + " is missing or has other bytes than were written", kCopyHelp); }
 
 private:
@@ -98,7 +106,23 @@ private:
   json table_;
 };
 
-Bundle assemble(const std::string &path, const std::function<std::string(const std::string &)> &section) {
+/// The names of the sections that hold kernels: the part between folder and suffix is the CPU's.
+constexpr size_t kFolderLength = sizeof kKernelFolder, kSuffixLength = sizeof kKernelSuffix - 1; // the folder's with its slash
+
+bool holdsKernels(const std::string &name) {
+  return name.size() > kFolderLength + kSuffixLength && name.rfind(std::string(kKernelFolder) + "/", 0) == 0 &&
+         name.compare(name.size() - kSuffixLength, kSuffixLength, kKernelSuffix) == 0;
+}
+
+std::vector<std::string> filesOf(const std::filesystem::path &folder) {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (std::filesystem::directory_iterator entry(folder / kKernelFolder, error), end; !error && entry != end; entry.increment(error))
+    names.push_back(std::string(kKernelFolder) + "/" + entry->path().filename().string());
+  return names;
+}
+
+Bundle assemble(const std::string &path, const std::vector<std::string> &names, const std::function<std::string(const std::string &)> &section) {
   const auto parse = [&](const std::string &name) {
     json value = json::parse(section(name), nullptr, false);
     if (!value.is_object())
@@ -106,6 +130,9 @@ Bundle assemble(const std::string &path, const std::function<std::string(const s
     return value;
   };
   Bundle bundle{parse("manifest.json"), parse("programs.json"), parse("plan.json"), section("spec.peft")};
+  for (const std::string &name : names)
+    if (holdsKernels(name))
+      bundle.kernels[name.substr(kFolderLength, name.size() - kFolderLength - kSuffixLength)] = section(name);
   const int64_t version = bundle.manifest.value("format", int64_t{0});
   if (version > kFormatVersion)
     throw RuntimeError("R0101", "`" + path + "` is of bundle format " + std::to_string(version) + ", this runtime reads up to " + std::to_string(kFormatVersion),
@@ -117,9 +144,9 @@ Bundle assemble(const std::string &path, const std::function<std::string(const s
 
 Bundle readBundle(const std::string &path) {
   if (std::filesystem::is_directory(path))
-    return assemble(path, [&](const std::string &name) { return readFile(std::filesystem::path(path) / name); });
+    return assemble(path, filesOf(path), [&](const std::string &name) { return readFile(std::filesystem::path(path) / name); });
   Archive archive(path);
-  return assemble(path, [&](const std::string &name) { return archive.section(name); });
+  return assemble(path, archive.names(), [&](const std::string &name) { return archive.section(name); });
 }
 
 } // namespace peftrt

@@ -15,7 +15,11 @@ using nlohmann::json;
 namespace fs = std::filesystem;
 
 std::vector<std::pair<std::string, std::string>> sectionsOf(const Bundle &bundle, int indent) {
-  return {{"manifest.json", bundle.manifest.dump(indent)}, {"programs.json", bundle.programs.dump()}, {"plan.json", bundle.plan.dump()}, {"spec.peft", bundle.spec}};
+  std::vector<std::pair<std::string, std::string>> sections = {
+      {"manifest.json", bundle.manifest.dump(indent)}, {"programs.json", bundle.programs.dump()}, {"plan.json", bundle.plan.dump()}, {"spec.peft", bundle.spec}};
+  for (const auto &[target, bytes] : bundle.kernels)
+    sections.emplace_back(std::string(kKernelFolder) + "/" + target + kKernelSuffix, bytes);
+  return sections;
 }
 
 [[noreturn]] void failWrite(const std::string &path) { throw RuntimeError("R0117", "cannot write `" + path + "`", "the folder must exist and be writable, and the disk have room"); }
@@ -82,13 +86,27 @@ std::string runnerBytes(const std::string &path) {
   return bytes;
 }
 
+/// Kernels that an earlier bundle left in the folder: they would be read as this one's.
+void removeStaleKernels(const Bundle &bundle, const std::string &folder) {
+  std::error_code error;
+  std::vector<fs::path> stale;
+  for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error))
+    if (entry->path().extension() == kKernelSuffix && !bundle.kernels.count(entry->path().stem().string()))
+      stale.push_back(entry->path());
+  for (const fs::path &path : stale)
+    if (!fs::remove(path, error))
+      failWrite(path.string());
+}
+
 } // namespace
 
 void writeDirectory(const Bundle &bundle, const std::string &folder) {
+  const std::string kernels = folder + "/" + kKernelFolder;
   std::error_code error;
-  fs::create_directories(folder, error);
+  fs::create_directories(bundle.kernels.empty() ? folder : kernels, error);
   if (error)
     failWrite(folder);
+  removeStaleKernels(bundle, kernels);
   for (const auto &[name, content] : sectionsOf(bundle, 2))
     writeWhole(folder + "/" + name, content, false);
 }

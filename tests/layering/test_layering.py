@@ -31,6 +31,7 @@ MAY = {
 # What comes from outside -> the folders that may include it.
 OUTSIDE = {
     r"(mlir|llvm|llvm-c)/": ["dialects", "compiler"],
+    r"lld/": ["compiler/target"],
     r"antlr4": ["lang/syntax"],
     r"(ATen|torch|c10)/": ["runtime"],
     r"cuda": ["runtime/cuda"],

@@ -1,0 +1,30 @@
+// Cpu: a module of kernels becomes the bytes of a shared object for one CPU.
+//
+// In   `llvm.func`s whose bodies mix ops of scf, arith, math, vector, cf, index and llvm; vectors have one axis.
+// Out  an ELF shared object that needs no other library; every `llvm.func` of external linkage can be looked up by its name.
+// Errs through emitError on the module: an op that cannot be lowered, an undefined symbol, a folder for temporary files that cannot be written.
+// Numerics  f32. A product and a sum may become one fused multiply-add; a `vector.reduction` of sums is made as a tree. README.md has the errors
+//           of the elementary functions. Equal modules give equal bytes.
+#pragma once
+#include "mlir/IR/BuiltinOps.h"
+#include <string>
+
+namespace peftc::target {
+
+/// A row of Targets.def.
+struct CpuTarget {
+  llvm::StringRef name, cpu, features;
+  unsigned lanes;      ///< f32 elements that a row kernel takes at a time
+  unsigned vectorBits; ///< of a register
+};
+
+/// Worse before better.
+llvm::ArrayRef<CpuTarget> cpuTargets();
+
+/// What a caller needs before it builds kernels: llvm, scf, arith, math, vector, cf, index, ub and their translation to LLVM IR.
+void loadKernelDialects(mlir::MLIRContext &context);
+
+/// Consumes the module. Any number of threads, each with a context of its own. `unwritten`: a temporary file, where that is why it failed.
+mlir::FailureOr<std::string> compileShared(mlir::ModuleOp module, const CpuTarget &target, std::string &unwritten);
+
+} // namespace peftc::target
