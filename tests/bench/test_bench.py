@@ -1,0 +1,121 @@
+"""The benchmark of training works: a tiny run has a table and a JSON file with every field, and its losses are the other side's.
+
+A first loss that differs is found, said, and ends in exit code 1. Speeds are not looked at."""
+import argparse
+import contextlib
+import copy
+import io
+import json
+import math
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.dont_write_bytecode = True
+sys.path[:0] = [str(HERE), str(HERE.parent / "compiler")]
+import tiny_bert  # noqa: E402
+
+SHAPE, ROUNDS, STEPS, WARM = "4x8", 2, 3, 3
+
+
+def load(name):
+    """A command of this folder as a module."""
+    loader = SourceFileLoader(name, str(HERE / name))
+    module = module_from_spec(spec_from_loader(name, loader))
+    loader.exec_module(module)
+    return module
+
+
+class Bench(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.scratch = tempfile.TemporaryDirectory()
+        cls.here = pathlib.Path(cls.scratch.name)
+        tiny_bert.make(cls.here / "model")
+        cls.done = cls.cpu("--methods", "lora,frozen", "--shapes", f"{SHAPE},real", "--dropout", "0", "--data", str(cls.here), "--json", str(cls.here / "all.json"))
+        cls.found = json.loads((cls.here / "all.json").read_text()) if (cls.here / "all.json").exists() else None
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.scratch.cleanup()
+
+    @classmethod
+    def cpu(cls, *words):
+        command = [sys.executable, "-B", str(HERE / "cpu"), "--quick", "--threads", "1", "--model", str(cls.here / "model"), *words]
+        return subprocess.run(command, capture_output=True, text=True, timeout=120, env=dict(os.environ, PYTHONDONTWRITEBYTECODE="1"))
+
+    def test_ends_well(self):
+        self.assertEqual(self.done.returncode, 0, self.done.stdout + self.done.stderr)
+
+    def test_table(self):
+        header = load("cpu").HEADER
+        lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in self.done.stdout.splitlines() if line.startswith("|")]
+        self.assertEqual(lines[0], header)
+        self.assertEqual(len(lines), 3, self.done.stdout)
+        row = dict(zip(header, lines[2]))
+        self.assertEqual([row[name] for name in ("method", "shape", "dropout", "precision", "against")], ["lora", SHAPE, "0", "fp32", "fp32"])
+        for name in ("ours tokens/s", "its tokens/s", "ours / its", "limit tokens/s", "ours / limit"):
+            self.assertRegex(row[name], r"^[\d.]+ \([\d.]+–[\d.]+\)$", name)
+        self.assertRegex(row["first losses apart"], "✓$")
+        self.assertEqual(row["last losses"], row["its"])
+
+    def test_what_is_said(self):
+        for text in ("Machine: ", "avx2", "amx_tile", "torch ", "1 threads", "frozen: not yet", "real: skipped"):
+            self.assertIn(text, self.done.stdout)
+
+    def test_json(self):
+        self.assertEqual(set(self.found), {"machine", "versions", "settings", "results", "notes", "disagree"})
+        self.assertEqual(set(self.found["machine"]["features"]), {"avx2", "avx512f", "avx512_bf16", "amx_tile", "amx_bf16"})
+        result, = self.found["results"]
+        self.assertEqual(set(result["sides"]), {"ours", "fp32", "limit"})
+        for name, side in result["sides"].items():
+            self.assertEqual(len(side["turns"]), ROUNDS, name)
+            self.assertLessEqual(side["rate"]["q1"], side["rate"]["median"], name)
+            self.assertTrue(all(turn["seconds"] > 0 and math.isclose(turn["rate"], side["rate"]["all"][i]) for i, turn in enumerate(side["turns"])), name)
+        for name in ("ours", "fp32"):
+            self.assertGreater(result["sides"][name]["peak_mib"], 10)
+            self.assertEqual(len(result["sides"][name]["losses"]), ROUNDS * (WARM + STEPS))
+
+    def test_losses_agree(self):
+        result, = self.found["results"]
+        mine, its = (result["sides"][name]["losses"] for name in ("ours", "fp32"))
+        for step, (a, b) in enumerate(zip(mine, its)):
+            self.assertLess(abs(a - b), 1e-3 * abs(b), f"step {step}")
+        self.assertGreater(max(its) - min(its), 1e-2, "nothing was learned: the comparison says little")
+
+    def test_disagreement_is_said(self):
+        command, results = load("cpu"), copy.deepcopy(self.found["results"])
+        for factor, code in ((1, 0), (1.0015, 1)):
+            results[0]["sides"]["ours"]["first_loss"] *= factor
+            results[0]["comparisons"] = command.compare(results[0])
+            with contextlib.redirect_stdout(io.StringIO()) as said:
+                self.assertEqual(command.report(argparse.Namespace(rounds=ROUNDS, steps=STEPS, threads=1, json=None), self.found["machine"], results, []), code)
+            self.assertEqual("DISAGREE lora" in said.getvalue(), bool(code))
+
+    def test_disagreement_is_found(self):
+        command = load("cpu")
+        sides = {name: {"rate": {"all": [1.0]}, "first_loss": loss, "losses": [loss]} for name, loss in (("ours", 2.0), ("fp32", 2.003), ("limit", 1.0))}
+        line, = command.compare({"precision": "fp32", "dropout": 0, "sides": sides})
+        self.assertTrue(line["must_agree"] and not line["agrees"])
+        line, = command.compare({"precision": "fp32", "dropout": 0.1, "sides": sides})
+        self.assertFalse(line["must_agree"])
+
+    def test_clock(self):
+        """From the first line at or after the warm-up's end to the last one."""
+        clocked, tokens = load("cpu").subject.clocked, {step: 10 * step for step in range(1, 9)}
+        self.assertEqual(clocked([(1, 0.0), (3, 5.0), (5, 6.0), (8, 8.5)], tokens, 2), (3.5, 40 + 50 + 60 + 70 + 80, 5))
+        self.assertIsNone(clocked([(1, 0.0), (8, 8.5)], tokens, 2))
+
+    def test_usage(self):
+        for words in (["--methods", "lore"], ["--shapes", "32"], ["--dropout", "1"], ["--precision", "fp8"], ["--rounds", "-1"]):
+            self.assertEqual(self.cpu(*words).returncode, 2, words)
+
+
+if __name__ == "__main__":
+    unittest.main()
