@@ -4,11 +4,14 @@
 // Out    an Outcome: the bundle, or the text of the phase after which to stop
 // Errs   a user's: in `diags`, phases parse to sites; ours: Outcome::internalError
 #include "compiler/driver/Compile.h"
+#include "compiler/conversion/Kernels.h"
+#include "compiler/driver/KernelObjects.h"
 #include "compiler/driver/Phases.h"
 #include "compiler/emit/Emit.h"
 #include "compiler/import/Import.h"
 #include "compiler/model/Checkpoint.h"
 #include "compiler/passes/plan/Passes.h"
+#include "compiler/target/Cpu.h"
 #include "dialects/nn/Nn.h"
 #include "dialects/peft/Peft.h"
 #include "dialects/plan/Plan.h"
@@ -45,6 +48,43 @@ std::string print(mlir::ModuleOp module) {
   llvm::raw_string_ostream stream(text);
   module.print(stream);
   return text + "\n";
+}
+
+void loadDialects(mlir::MLIRContext &context) {
+  context.loadDialect<mlir::func::FuncDialect, mlir::nn::NNDialect, mlir::peft::PEFTDialect, mlir::plan::PlanDialect>();
+  target::loadKernelDialects(context);
+}
+
+EmitInfo infoOf(const Spec &spec, const SourceMap &sources, const model::Checkpoint &checkpoint) {
+  EmitInfo info;
+  info.specText = sources.file(spec.files[spec.mainFile].source).text(); // a pipe is read once
+  info.modelPath = checkpoint.directory;
+  info.configFnv64 = checkpoint.configFnv64;
+  info.config = checkpoint.config;
+  return info;
+}
+
+/// The last phases: kernels and bundle.
+void finish(mlir::ModuleOp module, const EmitInfo &info, const Request &request, Watch &watch, Outcome &outcome) {
+  if (request.explainMemory)
+    outcome.memory = mlir::plan::memoryReport(module, info.run.value("batch", 32), info.run.value("max_length", 128));
+  watch.start();
+  if (request.stopAfter == Stop::Kernels) {
+    outcome.text = print(*conversion::kernelModule(module, target::cpuTargets().front().lanes)); // compiler/conversion
+    return;
+  }
+  KernelObjects kernels = compileKernels(module, request.cacheFolder); // compiler/target
+  watch.lap("kernels");
+  outcome.internalError = kernels.internalError;
+  outcome.unwritten = kernels.unwritten;
+  if (!kernels.internalError.empty() || !kernels.unwritten.empty())
+    return;
+  outcome.bundle = emit::emit(module, info); // compiler/emit
+  watch.lap("bundle");
+  if (outcome.bundle)
+    outcome.bundle->kernels = std::move(kernels.objects);
+  else
+    outcome.internalError = "phase `bundle` failed";
 }
 
 } // namespace
@@ -90,13 +130,9 @@ Outcome compile(const Request &request, SourceMap &sources, diag::Engine &diags)
   if (!checkpoint)
     return outcome;
   mlir::MLIRContext context(mlir::MLIRContext::Threading::DISABLED);
-  context.loadDialect<mlir::func::FuncDialect, mlir::nn::NNDialect, mlir::peft::PEFTDialect, mlir::plan::PlanDialect>();
+  loadDialects(context);
   mlir::OwningOpRef<mlir::ModuleOp> module(mlir::ModuleOp::create(mlir::UnknownLoc::get(&context)));
-  EmitInfo info;
-  info.specText = sources.file(spec->files[spec->mainFile].source).text(); // a pipe is read once
-  info.modelPath = checkpoint->directory;
-  info.configFnv64 = checkpoint->configFnv64;
-  info.config = checkpoint->config;
+  EmitInfo info = infoOf(*spec, sources, *checkpoint);
   auto printed = [&] { return print(*module); };
 
   import::Importer importer(*spec, *checkpoint, diags, *module, info); // compiler/import
@@ -117,13 +153,7 @@ Outcome compile(const Request &request, SourceMap &sources, diag::Engine &diags)
     if (stopAt(phase.stop, printed))
       return outcome;
   }
-  if (request.explainMemory)
-    outcome.memory = mlir::plan::memoryReport(*module, info.run.value("batch", 32), info.run.value("max_length", 128));
-  watch.start();
-  outcome.bundle = emit::emit(*module, info); // compiler/emit
-  watch.lap("bundle");
-  if (!outcome.bundle)
-    outcome.internalError = "phase `bundle` failed";
+  finish(*module, info, request, watch, outcome);
   return outcome;
 }
 

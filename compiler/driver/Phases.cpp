@@ -93,7 +93,12 @@ llvm::ArrayRef<Phase> phases() {
       {"plan", Stop::Plan,
        "programs of steps on planned memory",
        {
-           {"plan-lower-programs", "each function becomes a program of steps", plan::lowerPrograms},
+           {"plan-open-programs", "each function gets a program beside it", plan::openPrograms},
+           {"plan-form-products", "contracts that are one matrix product of the batch, and sums that they make", plan::formProducts},
+           // After products, which are what no kernel holds.
+           {"plan-form-kernels", "what stands between products becomes kernels", plan::formKernels},
+           {"plan-lower-programs", "what is left becomes steps on packed arrays", plan::lowerPrograms},
+           {"plan-name-kernels", "kernels that do the same share one function", plan::nameKernels},
            // Last, because whatever fuses or removes steps frees slots.
            {"plan-assign-buffers", "where each step's result lies", plan::assignBuffers},
        },

@@ -9,7 +9,7 @@
 namespace peftc {
 
 /// Phases by the words that a person uses, in order.
-enum class Stop { Parse, Check, Import, Sites, Nn, Plan, Bundle };
+enum class Stop { Parse, Check, Import, Sites, Nn, Plan, Kernels, Bundle };
 
 struct Request {
   std::string specPath;
@@ -21,6 +21,7 @@ struct Request {
   std::string appended;                 ///< text read as if it stood at the program's end (`check --laws` attaches there)
   bool budgets = true;                  ///< hold them; not on an architecture's example, where no share means anything
   std::string reproducerFolder = ".";
+  std::string cacheFolder;              ///< of compiled kernels; empty: none
 };
 
 struct Outcome {
@@ -28,6 +29,7 @@ struct Outcome {
   std::string text;                     ///< what the last phase made, as text (not for Bundle)
   std::string memory;                   ///< --explain memory
   std::string timing;                   ///< a line a phase and pass
+  std::string unwritten;                ///< a temporary file for which there was no room
   std::string internalError;            ///< our bug: the pass and the reproducer
 };
 

@@ -1,5 +1,6 @@
 // Plan: plan.json, from the programs with their slots.
 #include "compiler/emit/Emit.h"
+#include "compiler/conversion/Kernels.h"
 #include "compiler/emit/Spelling.h"
 #include "dialects/plan/Plan.h"
 #include "llvm/ADT/DenseMap.h"
@@ -35,6 +36,10 @@ public:
         written["steps"].push_back({{"kind", "aten"}, {"op", alias.getOp().str()}, {"in", {source}}, {"out", {result}}, {"attrs", json::object()}, {"loc", spell(alias.getLoc())}});
         continue;
       }
+      if (auto kernel = dyn_cast<plan::KernelOp>(op)) {
+        written["steps"].push_back(writeKernel(kernel));
+        continue;
+      }
       json step = writeStep(cast<plan::StepOp>(op));
       if (step.is_null())
         return nullptr;
@@ -50,8 +55,7 @@ private:
     auto [it, inserted] = numbers.insert({value, static_cast<int64_t>(values.size())});
     if (inserted) {
       values.push_back(spellType(value.getType()));
-      auto step = value.getDefiningOp<plan::StepOp>();
-      values.back()["slot"] = step && step.getSlot() ? static_cast<int64_t>(*step.getSlot()) : -1;
+      values.back()["slot"] = plan::slotOf(value).value_or(-1);
     }
     return it->second;
   }
@@ -60,6 +64,14 @@ private:
     for (auto [name, value] : llvm::zip_equal(names, listed))
       list.push_back({{"name", cast<StringAttr>(name).getValue().str()}, {"value", number(value)}});
     return list;
+  }
+  json writeKernel(plan::KernelOp kernel) {
+    json in = json::array(), out = json::array();
+    for (Value operand : kernel.getInputs())
+      in.push_back(number(operand));
+    for (Value result : kernel.getResults())
+      out.push_back(number(result));
+    return {{"kind", "kernel"}, {"op", "kernel"}, {"in", in}, {"out", out}, {"attrs", conversion::callOf(kernel)}, {"loc", spell(kernel.getLoc())}};
   }
   json writeStep(plan::StepOp step) {
     auto attributes = spell(step.getHow());

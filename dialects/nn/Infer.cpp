@@ -393,6 +393,8 @@ LogicalResult RandomOp::verify() {
   if (!rates.contains(getRate()))
     return emitOpError("no such rate: `") << getRate() << "`";
   NNType type = getResult().getType();
+  if (!getLike() && (*this)->getParentOp() && !(*this)->getParentOp()->hasTrait<OpTrait::AutomaticAllocationScope>())
+    return success(); // in a kernel's body the type alone says the shape
   if (getLike() ? !type.sameShape(getLike().getType()) || type.getExample() != getLike().getType().getExample()
                 : type.getExample() || !type.isStatic())
     return emitOpError("result is ") << toString(type);

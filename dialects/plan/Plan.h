@@ -38,4 +38,8 @@ bool isOp(StringRef word);
 bool isElementwise(StringRef op);
 /// The value whose bytes `value` is a view of: itself, or what the chain of aliases starts from.
 Value rootOf(Value value);
+/// Where the step or kernel that makes `value` puts it; nothing for what lies elsewhere (a parameter, an input) or has no place yet.
+std::optional<int64_t> slotOf(Value value);
+/// Whether a step may write `step`'s result over its operand `index`: it reads each element before it writes it.
+bool mayOverwrite(StepOp step, unsigned index);
 } // namespace mlir::plan

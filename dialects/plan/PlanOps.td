@@ -17,7 +17,7 @@ def Plan_ProgramOp : Plan_Op<"program", [SingleBlock, IsolatedFromAbove]> {
     - program_c2: one name a result
     - program_c3: with `slots`, a step has a slot unless it reads a parameter; the slot exists and holds the step's result
     - program_c4: with `slots`, no value is read after another one was written to its slot
-    - program_c5: a step writes the slot of its own operand only if it is elementwise and their types are equal
+    - program_c5: a step writes the slot of its own operand only if their types are equal and it is elementwise, or a gemm that adds to it
   }];
   let arguments = (ins SymbolNameAttr:$name, StrArrayAttr:$input_names, StrArrayAttr:$result_names, OptionalAttr<ArrayAttr>:$slots);
   let regions = (region SizedRegion<1>:$body);
@@ -30,13 +30,43 @@ def Plan_StepOp : Plan_Op<"step"> {
   let description = [{
     `kind` says who does it, `op` what (a name of Vocabulary.def), `how` its attributes.
     - step_c1: `kind` and `op` are in Vocabulary.def
-    - step_c2: a `gemm` is a contract, a `random` step a random op
+    - step_c2: a `gemm` is a contract, of two operands and one that the product is added to; a `random` step a random op
   }];
   let arguments = (ins StrAttr:$kind, StrAttr:$op, Variadic<Plan_Packed>:$inputs, OptionalAttr<I64Attr>:$slot,
                        DictionaryAttr:$how);
   let results = (outs Plan_Packed:$result);
   let assemblyFormat = "$kind $op `(` $inputs `)` (`slot` $slot^)? `with` $how attr-dict `:` functional-type($inputs, $result)";
   let hasVerifier = 1;
+}
+def Plan_ProductOp : Plan_Op<"product", [Pure]> {
+  let summary = "a contract that is one matrix product on the packed batch, added to a third operand if there is one";
+  let description = [{
+    `nn` values; plan-lower-programs makes it a `gemm` step. The third operand has the result's type; its bytes become the result's if nobody else reads them.
+  }];
+  let arguments = (ins AnyType:$x, AnyType:$y, Optional<AnyType>:$sum, StrAttr:$equation, BoolAttr:$over_examples);
+  let results = (outs AnyType:$result);
+  let assemblyFormat = "$equation $x `,` $y (`plus` $sum^)? `over_examples` $over_examples attr-dict `:` functional-type(operands, results)";
+}
+def Plan_KernelOp : Plan_Op<"kernel", [SingleBlock, IsolatedFromAbove, Pure]> {
+  let summary = "a row program: generated code that computes its results a row (or a tile of rows) at a time";
+  let description = [{
+    The body says what, as ops on one example's values; `space` says over what: `rows` (all values are rows of the same count), `tiles` (matrices [rows, keys]
+    an example and head, with the products that make and read them) or `flat` (vectors of a flat program). Nothing inside has a place in memory. In the body a `random` op's `site` is an index into
+    `sites`, so that the layers of a network share one function. `symbol` names it.
+    - kernel_c1: the body takes what the op takes and yields what it gives
+    - kernel_c2: with `slots`, one a result
+  }];
+  let arguments = (ins Variadic<AnyType>:$inputs, StrAttr:$space, DenseI64ArrayAttr:$sites, OptionalAttr<StrAttr>:$symbol,
+                       OptionalAttr<DenseI64ArrayAttr>:$slots);
+  let results = (outs Variadic<AnyType>:$results);
+  let regions = (region SizedRegion<1>:$body);
+  let assemblyFormat = "$space ($symbol^)? `(` $inputs `)` `sites` $sites (`slots` $slots^)? attr-dict-with-keyword $body `:` functional-type($inputs, $results)";
+  let hasVerifier = 1;
+}
+def Plan_YieldOp : Plan_Op<"yield", [Terminator, ReturnLike, HasParent<"KernelOp">, Pure]> {
+  let summary = "the results of a kernel";
+  let arguments = (ins Variadic<AnyType>:$values);
+  let assemblyFormat = "$values attr-dict `:` type($values)";
 }
 def Plan_AliasOp : Plan_Op<"alias"> {
   let summary = "the same bytes in another shape";
@@ -50,7 +80,7 @@ def Plan_AliasOp : Plan_Op<"alias"> {
 }
 def Plan_ReturnOp : Plan_Op<"return", [Terminator, ReturnLike, HasParent<"ProgramOp">]> {
   let summary = "the results of a program";
-  let arguments = (ins Variadic<Plan_Packed>:$values);
+  let arguments = (ins Variadic<AnyType>:$values);
   let assemblyFormat = "($values^ `:` type($values))? attr-dict";
 }
 #endif

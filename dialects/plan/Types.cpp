@@ -56,6 +56,26 @@ Value mlir::plan::rootOf(Value value) {
   return value;
 }
 
+std::optional<int64_t> mlir::plan::slotOf(Value value) {
+  if (auto step = value.getDefiningOp<StepOp>())
+    return step.getSlot() ? std::optional<int64_t>(*step.getSlot()) : std::nullopt;
+  auto kernel = value.getDefiningOp<KernelOp>();
+  if (!kernel || !kernel.getSlots())
+    return std::nullopt;
+  return (*kernel.getSlots())[cast<OpResult>(value).getResultNumber()];
+}
+
+bool mlir::plan::mayOverwrite(StepOp step, unsigned index) {
+  Value operand = step.getInputs()[index];
+  if (operand.getType() != step.getResult().getType())
+    return false;
+  auto sees = [&](unsigned other) { return rootOf(step.getInputs()[other]) == rootOf(operand); };
+  for (unsigned other = 0; other < step.getInputs().size(); ++other)
+    if (other != index && sees(other) && (!isElementwise(step.getOp()) || step.getInputs()[other].getType() != operand.getType()))
+      return false; // another operand sees the same bytes in another order
+  return isElementwise(step.getOp()) || (step.getKind() == "gemm" && index == 2);
+}
+
 FailureOr<SizeAttr> mlir::plan::sizeOf(PackedType type) {
   int64_t width = std::max<int64_t>(1, type.getElement().getIntOrFloatBitWidth() / 8);
   SmallVector<int64_t> poly = {width}; // by power of seq

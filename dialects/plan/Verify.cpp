@@ -13,7 +13,7 @@ LogicalResult StepOp::verify() {
   if (!isOp(getOp()))
     return emitOpError("no op is called `") << getOp() << "`";
   // step_c2
-  if (getKind() == "gemm" && getOp() != "contract")
+  if (getKind() == "gemm" && (getOp() != "contract" || getInputs().size() > 3))
     return emitOpError("a gemm is a contract, not `") << getOp() << "`";
   if ((getKind() == "random") != (getOp() == "random"))
     return emitOpError("`") << getOp() << "` is not done by a step of kind `" << getKind() << "`";
@@ -43,18 +43,44 @@ LogicalResult ProgramOp::verify() {
   return success();
 }
 
+LogicalResult KernelOp::verify() {
+  // kernel_c1
+  Block &body = getBody().front();
+  auto yield = dyn_cast<YieldOp>(body.back());
+  if (!yield || yield.getValues().size() != getResults().size() || body.getNumArguments() != getInputs().size())
+    return emitOpError("its body takes or yields another number of values");
+  // kernel_c2
+  if (getSlots() && getSlots()->size() != getResults().size())
+    return emitOpError("has ") << getSlots()->size() << " slots for " << getResults().size() << " results";
+  return success();
+}
+
 // program_c3
-static LogicalResult verifySlot(StepOp step, ArrayAttr slots) {
-  if (step.getOp() == "param")
-    return step.getSlot() ? step.emitOpError("a parameter needs no slot") : success();
-  if (!step.getSlot())
-    return step.emitOpError("has no slot");
-  if (*step.getSlot() >= slots.size())
-    return step.emitOpError("there is no slot ") << *step.getSlot();
-  auto size = sizeOf(step.getResult().getType());
-  auto slot = dyn_cast<SizeAttr>(slots[*step.getSlot()]);
+static LogicalResult verifySlot(Operation &op, Value result, ArrayAttr slots) {
+  auto step = dyn_cast<StepOp>(op);
+  auto place = slotOf(result);
+  if (step && step.getOp() == "param")
+    return place ? op.emitOpError("a parameter needs no slot") : success();
+  if (!place)
+    return op.emitOpError("has no slot");
+  if (*place >= static_cast<int64_t>(slots.size()))
+    return op.emitOpError("there is no slot ") << *place;
+  auto size = sizeOf(cast<PackedType>(result.getType()));
+  auto slot = dyn_cast<SizeAttr>(slots[*place]);
   if (failed(size) || !slot || !slot.holds(*size))
-    return step.emitOpError("its result does not fit slot ") << *step.getSlot();
+    return op.emitOpError("its result does not fit slot ") << *place;
+  return success();
+}
+
+// program_c5
+static LogicalResult verifyOverwriting(Operation &op) {
+  for (Value result : op.getResults())
+    for (auto [index, operand] : llvm::enumerate(op.getOperands())) {
+      auto made = slotOf(rootOf(operand));
+      auto step = dyn_cast<StepOp>(op);
+      if (made && made == slotOf(result) && !(step && mayOverwrite(step, index)))
+        return op.emitOpError("writes over its operand in slot ") << *made;
+    }
   return success();
 }
 
@@ -62,28 +88,25 @@ LogicalResult ProgramOp::verifyRegions() {
   if (!getSlots())
     return success();
   llvm::DenseMap<int64_t, Value> owner; // what lies in a slot now
-  auto lost = [&](Value value) {
-    auto step = rootOf(value).getDefiningOp<StepOp>();
-    return step && step.getSlot() && owner.lookup(*step.getSlot()) != step.getResult();
-  };
   for (Operation &op : getBody().front()) {
-    for (Value operand : op.getOperands()) // program_c4
-      if (lost(operand))
+    for (Value operand : op.getOperands()) { // program_c4
+      Value root = rootOf(operand);
+      if (auto slot = slotOf(root); slot && owner.lookup(*slot) != root)
         return op.emitOpError("reads a value whose slot was written since");
-    auto step = dyn_cast<StepOp>(op);
-    if (!step)
-      continue;
-    if (failed(verifySlot(step, *getSlots())))
-      return failure();
-    if (!step.getSlot())
-      continue;
-    for (Value operand : step.getInputs()) { // program_c5
-      auto made = rootOf(operand).getDefiningOp<StepOp>();
-      if (made && made.getSlot() == step.getSlot() &&
-          !(isElementwise(step.getOp()) && operand.getType() == step.getResult().getType()))
-        return step.emitOpError("writes over its operand in slot ") << *step.getSlot();
     }
-    owner[*step.getSlot()] = step.getResult();
+    if (!isa<StepOp, KernelOp>(op))
+      continue;
+    for (Value result : op.getResults())
+      if (failed(verifySlot(op, result, *getSlots())))
+        return failure();
+    if (failed(verifyOverwriting(op)))
+      return failure();
+    for (Value result : op.getResults())
+      if (auto slot = slotOf(result)) {
+        if (Value other = owner.lookup(*slot); other && other.getDefiningOp() == &op)
+          return op.emitOpError("has two results in slot ") << *slot;
+        owner[*slot] = result;
+      }
   }
   return success();
 }

@@ -81,10 +81,12 @@ void verify(const Program &program) {
   for (const Op &op : program.ops) {
     for (const int64_t value : op.in)
       check(value, true, op.op);
-    if (op.out.size() != 1)
+    if (op.out.empty() || (op.out.size() != 1 && op.op != "kernel"))
       failBundle("`" + program.name + "`: " + op.op + " has " + std::to_string(op.out.size()) + " results");
-    check(op.out[0], false, op.op);
-    made[op.out[0]] = true;
+    for (const int64_t value : op.out) {
+      check(value, false, op.op);
+      made[value] = true;
+    }
   }
   for (const NamedValue &result : program.results)
     check(result.value, true, "result " + result.name);

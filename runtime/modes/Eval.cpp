@@ -15,6 +15,7 @@ int eval(Bundle bundle, const Arguments &arguments, const Surroundings &surround
   reportTruncation(dataset, session->options.maxLength);
   reportUntrained(options);
   const Evaluation evaluation = evaluate(*session, dataset);
+  reportProfile(*session->executor);
   if (arguments.has("json")) {
     nlohmann::json report = {{"rows", evaluation.rows}, {"tokens", evaluation.tokens}, {"truncated", evaluation.truncated}, {"seconds", evaluation.seconds}};
     for (const auto &[name, value] : evaluation.values)

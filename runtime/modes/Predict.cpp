@@ -89,6 +89,7 @@ int predict(Bundle bundle, const Arguments &arguments, const Surroundings &surro
   }
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   writeLines(out, lines);
+  reportProfile(executor ? *executor : *session->executor);
   if (arguments.has("json"))
     printJson({{"rows", dataset.size()}, {"tokens", dataset.tokens()}, {"truncated", dataset.truncated}, {"merged", merged}, {"seconds", seconds}, {"out", out}});
   else

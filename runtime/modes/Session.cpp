@@ -163,7 +163,7 @@ bool Session::hasProgram(const std::string &name) const {
 }
 
 std::unique_ptr<Executor> Session::makeExecutor(const ParameterStore &store) const {
-  return reference ? makeReferenceExecutor(bundle, store, referenceFp32 ? at::kFloat : at::kDouble) : makePlanExecutor(bundle, store);
+  return reference ? makeReferenceExecutor(bundle, store, referenceFp32 ? at::kFloat : at::kDouble) : makePlanExecutor(bundle, store, plan);
 }
 
 Dataset Session::read(const std::string &path, bool targets) {
@@ -216,6 +216,7 @@ std::unique_ptr<Session> openSession(Bundle bundle, const SessionOptions &option
   session->tokenizer = options.tokenizer;
   session->reference = options.reference;
   session->referenceFp32 = options.referenceFp32;
+  session->plan = options.plan;
   const json &manifest = session->manifest();
   session->modelPath = options.model.empty() ? manifest.at("model").at("path").get<std::string>() : options.model;
   auto overrides = options.overrides;
@@ -245,7 +246,8 @@ std::unique_ptr<Session> openSession(Bundle bundle, const SessionOptions &option
 std::vector<OptionSpec> sessionOptions() {
   return {{"model", "DIR", "the checkpoint's folder, if it is not where the trainer was compiled"},
           {"reference", "[=fp32]", "run the reference interpreter (fp64) instead of the plan: slow, for comparison"},
-          {"threads", "N", "CPU threads"}};
+          {"threads", "N", "CPU threads"},
+          {"profile", "", "print where the time went, by step of the plan"}};
 }
 
 SessionOptions sessionOptionsOf(const Arguments &arguments, const Surroundings &surroundings) {
@@ -259,10 +261,13 @@ SessionOptions sessionOptionsOf(const Arguments &arguments, const Surroundings &
     options.reference = true;
     options.referenceFp32 = dtype == "fp32";
   }
+  options.plan = {surroundings.cpuTarget, arguments.has("profile")};
   if (arguments.has("threads"))
     at::set_num_threads(static_cast<int>(arguments.integer("threads", 1, 1, kMostThreads)));
   return options;
 }
+
+void reportProfile(const Executor &executor) { std::fputs(executor.profile().c_str(), stderr); }
 
 void reportUntrained(const SessionOptions &options) {
   if (options.run.empty() && options.adapter.empty())

@@ -17,6 +17,7 @@ namespace peftrt {
 /// What main() found out about the machine.
 struct Surroundings {
   std::string python, cacheFolder;
+  std::string cpuTarget; ///< the variant of the generated code that is asked for, or empty
 };
 
 struct SessionOptions {
@@ -27,6 +28,7 @@ struct SessionOptions {
   bool reference = false, referenceFp32 = false;
   bool sameWeights = false; ///< refuse an adapter of other base weights, rather than say so
   TokenizerOptions tokenizer;
+  PlanOptions plan;
 };
 
 struct Session {
@@ -39,6 +41,7 @@ struct Session {
   Labels labels;
   TokenizerOptions tokenizer;
   bool reference = false, referenceFp32 = false;
+  PlanOptions plan;
   std::string weights;   ///< fingerprint of the checkpoint's tensors
   uint64_t initSeed = 0; ///< from which `init` made the parameters; frozen ones can be made again only from it
 
@@ -58,6 +61,8 @@ std::unique_ptr<Session> openSession(Bundle bundle, const SessionOptions &option
 /// --model, --init, --reference, --threads: what the modes share.
 std::vector<OptionSpec> sessionOptions();
 SessionOptions sessionOptionsOf(const Arguments &arguments, const Surroundings &surroundings);
+/// --profile's table on stderr.
+void reportProfile(const Executor &executor);
 /// Says on stderr that the parameters are not trained, if neither RUN nor --init was given.
 void reportUntrained(const SessionOptions &options);
 /// For modes that read what was trained: RUN's adapter, or --init FILE, or the initial parameters; with --set.

@@ -333,7 +333,9 @@ int train(Bundle bundle, const Arguments &arguments, const Surroundings &surroun
                    {"model", std::filesystem::absolute(session->modelPath).string()}, {"labels", session->labels.toJson()}, {"options", session->options.toJson()},
                    {"train", describe(data)}, {"valid", valid ? describe(*valid) : json()}, {"init", request.init.empty() ? json() : json(std::filesystem::absolute(request.init).string())}});
   }
-  return Trainer(*session, folder, data, valid ? &*valid : nullptr, request).run();
+  const int status = Trainer(*session, folder, data, valid ? &*valid : nullptr, request).run();
+  reportProfile(*session->executor);
+  return status;
 }
 
 } // namespace

@@ -92,7 +92,8 @@ bool multiplyElements(at::Tensor &out, const Equation &equation, const at::Tenso
   return true;
 }
 
-void contractDense(at::Tensor out, Equation equation, at::Tensor x, at::Tensor y) {
+/// `sum`, if defined, is added to a product that is one matrix product; it may be `out`.
+void contractDense(at::Tensor out, Equation equation, at::Tensor x, at::Tensor y, const at::Tensor &sum = {}) {
   x = withoutLonely(x, equation.x, equation.y, equation.out);
   y = withoutLonely(y, equation.y, equation.x, equation.out);
   const auto &[a, b, o] = equation;
@@ -105,8 +106,10 @@ void contractDense(at::Tensor out, Equation equation, at::Tensor x, at::Tensor y
   const at::Tensor right = ordered(y, b, groups.batch + groups.sum + groups.right).reshape({batch, depth, columns});
   const bool straight = o == groups.batch + groups.left + groups.right, turned = o == groups.batch + groups.right + groups.left;
   if (batch == 1 && (straight || turned)) {
-    at::Tensor view = out.view(straight ? std::vector<int64_t>{rows, columns} : std::vector<int64_t>{columns, rows});
-    straight ? at::mm_out(view, left[0], right[0]) : at::mm_out(view, right[0].t(), left[0].t());
+    const std::vector<int64_t> shape = straight ? std::vector<int64_t>{rows, columns} : std::vector<int64_t>{columns, rows};
+    at::Tensor view = out.view(shape);
+    const at::Tensor a = straight ? left[0] : right[0].t(), b = straight ? right[0] : left[0].t();
+    sum.defined() ? at::addmm_out(view, sum.view(shape), a, b) : at::mm_out(view, a, b);
   } else if (straight || turned) {
     at::Tensor view = out.view(straight ? std::vector<int64_t>{batch, rows, columns} : std::vector<int64_t>{batch, columns, rows});
     straight ? at::bmm_out(view, left, right) : at::bmm_out(view, right.transpose(1, 2), left.transpose(1, 2));
@@ -143,7 +146,7 @@ bool isOneMatrix(const Step &step, const Equation &equation) {
 void contract(Step &step) {
   Equation equation = equationOf(step);
   const auto isDense = [](const Packed &packed) { return packed.layout == Layout::run || packed.layout == Layout::example; };
-  const at::Tensor &x = step.in[0].tensor, &y = step.in[1].tensor;
+  const at::Tensor &x = step.in[0].tensor, &y = step.in[1].tensor, sum = step.in.size() > 2 ? step.in[2].tensor : at::Tensor();
   if (isDense(step.in[0]) && isDense(step.in[1])) {
     const auto name = [](std::string &axes, const Packed &packed) {
       if (packed.layout == Layout::example)
@@ -152,9 +155,9 @@ void contract(Step &step) {
     name(equation.x, step.in[0]);
     name(equation.y, step.in[1]);
     name(equation.out, step.out);
-    contractDense(step.out.tensor, equation, x, y);
+    contractDense(step.out.tensor, equation, x, y, sum);
   } else if (isOneMatrix(step, equation)) {
-    contractDense(step.out.tensor, equation, x, y);
+    contractDense(step.out.tensor, equation, x, y, sum);
   } else if (step.overExamples()) {
     sumOverExamples(step, [&](const std::vector<at::Tensor> &in, int64_t) {
       at::Tensor part = at::empty_like(step.out.tensor);

@@ -42,6 +42,7 @@ public:
       : parameters_(parameters), inner_(std::move(inner)), makers_(std::move(makers)) {}
 
   int64_t arenaBytes() const override { return inner_->arenaBytes(); }
+  std::string profile() const override { return inner_->profile(); }
 
   Results run(const std::string &program, const Batch &batch, const std::map<std::string, at::Tensor> &tensors, const RandomState &random) override {
     const auto found = makers_.find(program);

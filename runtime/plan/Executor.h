@@ -57,9 +57,15 @@ public:
                       const RandomState &random) = 0;
   /// Bytes of planned buffers in use at the largest batch so far (0 for the reference).
   virtual int64_t arenaBytes() const { return 0; }
+  /// Where the time went, as a table; empty unless asked for when it was made.
+  virtual std::string profile() const { return ""; }
 };
 
-std::unique_ptr<Executor> makePlanExecutor(const Bundle &bundle, const ParameterStore &parameters);
+struct PlanOptions {
+  std::string cpuTarget; ///< the variant of the generated code (PEFT_CPU_TARGET); empty: the best that this CPU runs
+  bool profile = false;  ///< keep the time of every step
+};
+std::unique_ptr<Executor> makePlanExecutor(const Bundle &bundle, const ParameterStore &parameters, const PlanOptions &options = {});
 /// `dtype` float64 (default oracle) or float32. `pins`: values of `stop_grad` that outlive a run, for finite differences.
 std::unique_ptr<Executor> makeReferenceExecutor(const Bundle &bundle, const ParameterStore &parameters, at::ScalarType dtype, Pins *pins = nullptr);
 

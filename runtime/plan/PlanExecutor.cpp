@@ -6,7 +6,9 @@
 // Why an arena  nothing is allocated for a planned value; it grows only when a batch is larger than all before
 #include "runtime/plan/DerivedValues.h"
 #include "runtime/bundle/Errors.h"
+#include "runtime/plan/KernelSteps.h"
 #include "runtime/plan/Packed.h"
+#include "runtime/plan/Profile.h"
 #include <ATen/ATen.h>
 #include <algorithm>
 #include <c10/core/InferenceMode.h>
@@ -33,13 +35,20 @@ at::ScalarType dtypeOf(ValueType type) { return type == ValueType::f32 ? at::kFl
 /// A plan's program, with what does not depend on the batch looked up once.
 struct Prepared {
   PlanProgram plan;
-  std::vector<Handler> handlers; ///< one per step; null where there is nothing to do
+  std::vector<Handler> handlers;              ///< one per step; null where there is nothing to do or a kernel does it
+  std::vector<std::optional<KernelStep>> kernels; ///< one per step
 };
 
-Prepared prepare(PlanProgram plan) {
-  Prepared prepared{std::move(plan), {}};
+Prepared prepare(PlanProgram plan, const KernelLibrary &library) {
+  Prepared prepared{std::move(plan), {}, {}};
   const Program &body = prepared.plan.body;
   for (const Op &op : body.ops) {
+    prepared.kernels.emplace_back();
+    if (op.op == "kernel") {
+      prepared.kernels.back() = kernelStepOf(op, library);
+      prepared.handlers.push_back(nullptr);
+      continue;
+    }
     const Place &place = prepared.plan.places[op.out[0]];
     const auto found = allHandlers().find(op.op);
     if (op.op != "param" && found == allHandlers().end())
@@ -53,14 +62,16 @@ Prepared prepare(PlanProgram plan) {
 
 class PlanExecutor final : public Executor {
 public:
-  PlanExecutor(const Bundle &bundle, const ParameterStore &parameters) : parameters_(parameters) {
+  PlanExecutor(const Bundle &bundle, const ParameterStore &parameters, const PlanOptions &options) : parameters_(parameters), options_(options), library_(bundle, options.cpuTarget) {
     for (PlanProgram &program : planOf(bundle.plan)) {
       const std::string name = program.body.name;
-      programs_.emplace(name, prepare(std::move(program)));
+      programs_.emplace(name, prepare(std::move(program), library_));
     }
   }
 
-  int64_t arenaBytes() const override { return arena_.defined() ? arena_.numel() : 0; }
+  int64_t arenaBytes() const override { return (arena_.defined() ? arena_.numel() : 0) + kernels_.scratchBytes(); }
+
+  std::string profile() const override { return profile_.table(); }
 
   Results run(const std::string &name, const Batch &batch, const std::map<std::string, at::Tensor> &tensors, const RandomState &random) override {
     const c10::InferenceMode noAutograd;
@@ -75,11 +86,18 @@ public:
     std::vector<Packed> values(program.values.size());
     for (const NamedValue &input : program.inputs)
       values[input.value] = pack(program.values[input.value], inputOf(program, input, batch, tensors, size), size);
+    kernels_.begin(size, random);
+    profile_.start();
     for (size_t index = 0; index < program.ops.size(); ++index) {
       const Op &op = program.ops[index];
-      values[op.out[0]] = place(prepared.plan, op, values, offsets, size);
-      if (prepared.handlers[index])
+      for (const int64_t result : op.out)
+        values[result] = place(prepared.plan, op, result, values, offsets, size);
+      if (prepared.kernels[index])
+        runKernel(*prepared.kernels[index], op, values);
+      else if (prepared.handlers[index])
         apply(prepared.handlers[index], op, values, context);
+      if (options_.profile)
+        profile_.add(program, op);
     }
     Results results;
     for (const NamedValue &result : program.results)
@@ -135,8 +153,15 @@ private:
     return shape;
   }
 
-  Packed place(const PlanProgram &plan, const Op &op, const std::vector<Packed> &values, const std::vector<int64_t> &offsets, const BatchSize &size) const {
-    const int64_t index = op.out[0];
+  void runKernel(const KernelStep &step, const Op &op, const std::vector<Packed> &values) {
+    std::vector<void *> data;
+    for (const std::vector<int64_t> *list : {&op.in, &op.out})
+      for (const int64_t value : *list)
+        data.push_back(values[value].tensor.data_ptr());
+    kernels_.run(step, data.data());
+  }
+
+  Packed place(const PlanProgram &plan, const Op &op, int64_t index, const std::vector<Packed> &values, const std::vector<int64_t> &offsets, const BatchSize &size) const {
     const Value &value = plan.body.values[index];
     const Place &place = plan.places[index];
     if (op.op == "param") {
@@ -175,14 +200,18 @@ private:
   }
 
   const ParameterStore &parameters_;
+  PlanOptions options_;
+  Profile profile_;
+  KernelLibrary library_;
+  KernelRunner kernels_;
   std::map<std::string, Prepared> programs_;
   at::Tensor arena_; ///< bytes
 };
 
 } // namespace
 
-std::unique_ptr<Executor> makePlanExecutor(const Bundle &bundle, const ParameterStore &parameters) {
-  return withDerivedValues(bundle, parameters, std::make_unique<PlanExecutor>(bundle, parameters));
+std::unique_ptr<Executor> makePlanExecutor(const Bundle &bundle, const ParameterStore &parameters, const PlanOptions &options) {
+  return withDerivedValues(bundle, parameters, std::make_unique<PlanExecutor>(bundle, parameters, options));
 }
 
 } // namespace peftrt

@@ -5,7 +5,7 @@
 // Errs   internal only: a value that grows faster than seq²
 // Why here  last: whatever removes or fuses steps frees slots
 //
-// Greedy, in order: a step takes over the slot of an operand that dies there if it is elementwise and their types are equal; else
+// Greedy, in order: a step takes over the slot of an operand that dies there if it may write over it (mayOverwrite); else
 // the free slot that fits best, growing it if its size is comparable; else a new one. "Best" is judged at a nominal batch.
 #include "compiler/passes/plan/Passes.h"
 #include "dialects/plan/Plan.h"
@@ -29,47 +29,64 @@ public:
       for (Value operand : op.getOperands())
         lastUse[rootOf(operand)] = at;
     for (auto [at, op] : llvm::enumerate(block)) {
-      auto step = dyn_cast<StepOp>(op);
-      if (step && step.getOp() != "param" && failed(place(step, at)))
+      if (auto step = dyn_cast<StepOp>(op); step && step.getOp() != "param" && failed(place(step, at)))
+        return failure();
+      if (auto kernel = dyn_cast<KernelOp>(op); kernel && failed(place(kernel)))
         return failure();
       release(op, at);
-      if (step && step.getSlot() && !lastUse.count(step.getResult()))
-        free.push_back(*step.getSlot()); // nobody reads it
+      for (Value result : op.getResults())
+        if (auto slot = slotOf(result); slot && !lastUse.count(result))
+          free.push_back(*slot); // nobody reads it
     }
     program.setSlotsAttr(ArrayAttr::get(program.getContext(), SmallVector<Attribute>(slots.begin(), slots.end())));
     return success();
   }
 
 private:
-  LogicalResult place(StepOp step, size_t at) {
-    auto size = sizeOf(step.getResult().getType());
+  /// A slot that is free or new.
+  FailureOr<int64_t> slotFor(Value result) {
+    auto size = sizeOf(cast<PackedType>(result.getType()));
     if (failed(size))
-      return step.emitError("a value of type ") << step.getResult().getType() << " has no size that a plan can say";
-    int64_t slot = overwritten(step, at);
-    if (slot < 0)
-      slot = bestFree(*size);
+      return result.getDefiningOp()->emitError("a value of type ") << result.getType() << " has no size that a plan can say", failure();
+    int64_t slot = bestFree(*size);
     if (slot < 0) {
       slot = slots.size();
       slots.push_back(*size);
     }
-    step.setSlot(slot);
+    return slot;
+  }
+
+  LogicalResult place(StepOp step, size_t at) {
+    FailureOr<int64_t> slot = overwritten(step, at);
+    if (*slot < 0)
+      slot = slotFor(step.getResult());
+    if (failed(slot))
+      return failure();
+    step.setSlot(*slot);
     return success();
   }
 
-  /// The slot of an operand that this elementwise step may write over, or -1.
+  LogicalResult place(KernelOp kernel) {
+    SmallVector<int64_t> places;
+    for (Value result : kernel.getResults()) {
+      auto slot = slotFor(result);
+      if (failed(slot))
+        return failure();
+      places.push_back(*slot);
+    }
+    kernel.setSlots(places);
+    return success();
+  }
+
+  /// The slot of an operand that this step may write over, or -1.
   int64_t overwritten(StepOp step, size_t at) {
-    if (!isElementwise(step.getOp()))
-      return -1;
-    for (Value operand : step.getInputs()) {
+    for (auto [index, operand] : llvm::enumerate(step.getInputs())) {
       Value root = rootOf(operand);
-      auto made = root.getDefiningOp<StepOp>();
-      if (!made || !made.getSlot() || lastUse.at(root) != at || operand.getType() != step.getResult().getType())
+      auto slot = slotOf(root);
+      if (!slot || lastUse.at(root) != at || !mayOverwrite(step, index))
         continue;
-      // Another operand may see the same bytes in another shape.
-      if (llvm::all_of(step.getInputs(), [&](Value other) { return rootOf(other) != root || other.getType() == operand.getType(); })) {
-        taken.insert(root.getAsOpaquePointer());
-        return static_cast<int64_t>(*made.getSlot());
-      }
+      taken.insert(root.getAsOpaquePointer());
+      return *slot;
     }
     return -1;
   }
@@ -100,11 +117,11 @@ private:
     llvm::SmallPtrSet<void *, 4> seen;
     for (Value operand : op.getOperands()) {
       Value root = rootOf(operand);
-      auto made = root.getDefiningOp<StepOp>();
-      if (!made || !made.getSlot() || lastUse.at(root) != at || !seen.insert(root.getAsOpaquePointer()).second)
+      auto slot = slotOf(root);
+      if (!slot || lastUse.at(root) != at || !seen.insert(root.getAsOpaquePointer()).second)
         continue;
       if (!taken.contains(root.getAsOpaquePointer()))
-        free.push_back(*made.getSlot());
+        free.push_back(*slot);
     }
   }
 

@@ -1,17 +1,15 @@
-// LowerPrograms (plan-lower-programs): each function becomes a program of steps.
+// LowerPrograms (plan-lower-programs): a program's values become packed arrays, its ops steps.
 //
-// In     func.func of nn ops; arguments and results named by `nn.name`
-// Out    beside it a plan.program of the same name, a step (or alias) for each op; the function stays (the reference runs it)
-// Errs   internal only: an op that no program may hold, a value without a name
-// Why here  first of the plan phase: everything after it speaks of bytes
-//
-// A contract is a `gemm` where the packed batch is one matrix product (isGemm); what only names the same row-major blocks
-// anew is an alias; all else is done as it stands (`aten`).
+// In     plan.program of nn ops, products and kernels
+// Out    a step for each op: a product is a `gemm`, a kernel stays one (on packed operands), what only names the same row-major blocks anew is an
+//        alias; all else is done as it stands (`aten`)
+// Errs   internal only: an op that no program may hold
+// Why here  everything after it speaks of bytes
 #include "compiler/passes/plan/Passes.h"
+#include "compiler/passes/plan/Space.h"
 #include "compiler/passes/plan/StepAttributes.h"
 #include "dialects/nn/Nn.h"
 #include "dialects/plan/Plan.h"
-#include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/IRMapping.h"
 
 using namespace mlir;
@@ -24,111 +22,71 @@ plan::PackedType packed(nn::NNType type) {
   return plan::PackedType::get(type.getContext(), type.getExample(), dims, type.getElement());
 }
 
-/// `activations` (example, summed letter last) times a matrix of the run.
-bool isProjection(StringRef activations, StringRef matrix, StringRef result) {
-  if (activations.empty() || matrix.size() != 2)
-    return false;
-  char summed = activations.back();
-  if (!matrix.contains(summed))
-    return false;
-  char made = matrix[0] == summed ? matrix[1] : matrix[0];
-  return !activations.contains(made) && result == (activations.drop_back() + Twine(made)).str();
+DictionaryAttr productAttributes(plan::ProductOp op) {
+  Builder builder(op.getContext());
+  return builder.getDictionaryAttr({builder.getNamedAttr("equation", op.getEquationAttr()), builder.getNamedAttr("over_examples", op.getOverExamplesAttr())});
 }
 
-/// Both example, summed over everything but their last axes: a gradient of a weight.
-bool isGradient(StringRef x, StringRef y, StringRef result) {
-  if (x.empty() || y.empty() || x.drop_back() != y.drop_back() || x.back() == y.back() || result.size() != 2)
-    return false;
-  return result.contains(x.back()) && result.contains(y.back());
-}
+class Lowering {
+public:
+  explicit Lowering(plan::ProgramOp program) : program(program) {}
 
-/// Two matrices of the run with one letter in common.
-bool isMatrixProduct(StringRef x, StringRef y, StringRef result) {
-  return x.size() == 2 && y.size() == 2 && result.size() == 2 &&
-         llvm::count_if(x, [&](char letter) { return y.contains(letter); }) == 1 &&
-         llvm::none_of(result, [&](char letter) { return x.contains(letter) && y.contains(letter); });
-}
-
-bool isGemm(nn::ContractOp op) {
-  auto [inputs, result] = op.getEquation().split("->");
-  auto [x, y] = inputs.split(',');
-  auto level = [](Value value) { return cast<nn::NNType>(value.getType()).getExample(); };
-  if (!cast<nn::NNType>(op.getResult().getType()).isFloat())
-    return false;
-  if (op.getOverExamples())
-    return level(op.getX()) && level(op.getY()) && isGradient(x, y, result);
-  if (level(op.getX()) != level(op.getY()))
-    return level(op.getX()) ? isProjection(x, y, result) : isProjection(y, x, result);
-  return !level(op.getX()) && isMatrixProduct(x, y, result);
-}
-
-/// A block's bytes under another shape.
-bool isView(Operation *op) { return isa<nn::SplitOp, nn::MergeOp, nn::ExpandDimsOp, nn::SqueezeOp, nn::StopGradOp>(op); }
-
-StringRef kindOf(Operation *op) {
-  if (isa<nn::RandomOp>(op))
-    return "random";
-  auto contract = dyn_cast<nn::ContractOp>(op);
-  return contract && isGemm(contract) ? "gemm" : "aten";
-}
-
-FailureOr<ArrayAttr> namesOf(func::FuncOp function, bool arguments) {
-  SmallVector<Attribute> names;
-  unsigned count = arguments ? function.getNumArguments() : function.getNumResults();
-  for (unsigned i = 0; i < count; ++i) {
-    auto name = arguments ? function.getArgAttrOfType<StringAttr>(i, "nn.name") : function.getResultAttrOfType<StringAttr>(i, "nn.name");
-    if (!name)
-      return function.emitError("`@") << function.getSymName() << "`: " << (arguments ? "argument " : "result ") << i << " has no name", failure();
-    names.push_back(name);
-  }
-  return ArrayAttr::get(function.getContext(), names);
-}
-
-LogicalResult lowerOp(Operation &op, OpBuilder &builder, IRMapping &mapping) {
-  SmallVector<Value> operands;
-  for (Value operand : op.getOperands())
-    operands.push_back(mapping.lookup(operand));
-  if (isa<func::ReturnOp>(op)) {
-    plan::ReturnOp::create(builder, op.getLoc(), operands);
+  LogicalResult run() {
+    Block &old = program.getBody().front();
+    auto *made = new Block();
+    for (BlockArgument argument : old.getArguments())
+      mapping.map(argument, made->addArgument(packedOf(argument), argument.getLoc()));
+    program.getBody().push_back(made);
+    OpBuilder builder = OpBuilder::atBlockEnd(made);
+    for (Operation &op : old)
+      if (failed(lower(op, builder)))
+        return failure();
+    old.dropAllReferences();
+    for (Operation &op : llvm::make_early_inc_range(llvm::reverse(old)))
+      op.erase();
+    old.erase();
     return success();
   }
-  auto attributes = plan::stepAttributes(&op);
-  if (failed(attributes))
-    return failure();
-  plan::PackedType type = packed(cast<nn::NNType>(op.getResult(0).getType()));
-  StringAttr name = builder.getStringAttr(op.getName().stripDialect());
-  Value made = isView(&op) ? plan::AliasOp::create(builder, op.getLoc(), type, name, operands[0]).getResult()
-                           : plan::StepOp::create(builder, op.getLoc(), type, builder.getStringAttr(kindOf(&op)), name, operands,
-                                                  IntegerAttr(), *attributes)
-                                 .getResult();
-  mapping.map(op.getResult(0), made);
-  return success();
-}
 
-LogicalResult lower(func::FuncOp function) {
-  auto inputs = namesOf(function, true), results = namesOf(function, false);
-  if (failed(inputs) || failed(results))
-    return failure();
-  OpBuilder builder(function->getContext());
-  builder.setInsertionPointToEnd(function->getParentOfType<ModuleOp>().getBody());
-  auto program = plan::ProgramOp::create(builder, function.getLoc(), function.getSymNameAttr(), *inputs, *results, ArrayAttr());
-  Block &block = program.getBody().emplaceBlock();
-  IRMapping mapping;
-  for (BlockArgument argument : function.getArguments())
-    mapping.map(argument, block.addArgument(packed(cast<nn::NNType>(argument.getType())), argument.getLoc()));
-  builder.setInsertionPointToEnd(&block);
-  for (Operation &op : function.front())
-    if (failed(lowerOp(op, builder, mapping)))
+private:
+  static plan::PackedType packedOf(Value value) { return packed(cast<nn::NNType>(value.getType())); }
+
+  LogicalResult lower(Operation &op, OpBuilder &builder) {
+    SmallVector<Value> operands = llvm::map_to_vector(op.getOperands(), [&](Value value) { return mapping.lookup(value); });
+    if (isa<plan::ReturnOp>(op)) {
+      plan::ReturnOp::create(builder, op.getLoc(), operands);
+      return success();
+    }
+    if (auto kernel = dyn_cast<plan::KernelOp>(op)) {
+      SmallVector<Type> types = llvm::map_to_vector(kernel.getResults(), [](Value value) -> Type { return packedOf(value); });
+      auto lowered = plan::KernelOp::create(builder, op.getLoc(), types, operands, kernel.getSpaceAttr(), kernel.getSitesAttr(), kernel.getSymbolAttr(), DenseI64ArrayAttr());
+      lowered.getBody().takeBody(kernel.getBody());
+      mapping.map(kernel.getResults(), lowered.getResults());
+      return success();
+    }
+    plan::PackedType type = packedOf(op.getResult(0));
+    if (plan::isView(&op)) {
+      mapping.map(op.getResult(0), plan::AliasOp::create(builder, op.getLoc(), type, builder.getStringAttr(op.getName().stripDialect()), operands[0]).getResult());
+      return success();
+    }
+    auto product = dyn_cast<plan::ProductOp>(op);
+    FailureOr<DictionaryAttr> attributes = product ? FailureOr<DictionaryAttr>(productAttributes(product)) : plan::stepAttributes(&op);
+    if (failed(attributes))
       return failure();
-  return success();
-}
+    StringRef kind = product ? "gemm" : isa<nn::RandomOp>(op) ? "random" : "aten", name = product ? "contract" : op.getName().stripDialect();
+    auto step = plan::StepOp::create(builder, op.getLoc(), type, builder.getStringAttr(kind), builder.getStringAttr(name), operands, IntegerAttr(), *attributes);
+    mapping.map(op.getResult(0), step.getResult());
+    return success();
+  }
+
+  plan::ProgramOp program;
+  IRMapping mapping;
+};
 } // namespace
 
 LogicalResult mlir::plan::lowerPrograms(ModuleOp module) {
-  module.getContext()->getOrLoadDialect<plan::PlanDialect>();
-  SmallVector<func::FuncOp> functions(module.getOps<func::FuncOp>());
-  for (func::FuncOp function : functions)
-    if (failed(lower(function)))
+  for (plan::ProgramOp program : module.getOps<plan::ProgramOp>())
+    if (failed(Lowering(program).run()))
       return failure();
   return success();
 }

@@ -15,11 +15,14 @@ std::string mlir::plan::memoryReport(ModuleOp module, int64_t examples, int64_t 
       auto size = cast<SizeAttr>(attribute);
       c += size.getC(), e += size.getE(), t += size.getT(), q += size.getQ();
     }
-    for (StepOp step : program.getBody().getOps<StepOp>()) {
+    for (Operation &op : program.getBody().front()) {
+      auto step = dyn_cast<StepOp>(op);
+      if (!isa<StepOp, KernelOp>(op) || (step && step.getOp() == "param"))
+        continue;
       ++steps;
-      auto size = sizeOf(step.getResult().getType());
-      if (succeeded(size) && step.getOp() != "param")
-        unshared += size->at(examples, length);
+      for (Value result : op.getResults())
+        if (auto size = sizeOf(cast<PackedType>(result.getType())); succeeded(size))
+          unshared += size->at(examples, length);
     }
     int64_t bytes = SizeAttr::get(module.getContext(), c, e, t, q).at(examples, length);
     size_t slots = program.getSlots() ? program.getSlots()->size() : 0;

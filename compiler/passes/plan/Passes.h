@@ -5,6 +5,10 @@
 #include <string>
 
 namespace mlir::plan {
+LogicalResult openPrograms(ModuleOp module);  ///< OpenPrograms.cpp
+LogicalResult formProducts(ModuleOp module);  ///< FormProducts.cpp
+LogicalResult formKernels(ModuleOp module);   ///< FormKernels.cpp
+LogicalResult nameKernels(ModuleOp module);   ///< NameKernels.cpp
 LogicalResult lowerPrograms(ModuleOp module); ///< LowerPrograms.cpp
 LogicalResult assignBuffers(ModuleOp module); ///< AssignBuffers.cpp
 

@@ -10,6 +10,7 @@ namespace peftc::tool {
 struct Surroundings {
   std::string folder; ///< where this executable lies
   std::string runner; ///< from PEFT_RUNNER, or ""
+  std::string cacheFolder; ///< of compiled kernels, or ""
 };
 
 int compileCommand(const std::vector<std::string> &words, const Surroundings &surroundings); ///< CompileCommand.cpp

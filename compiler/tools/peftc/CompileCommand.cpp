@@ -15,10 +15,10 @@ using nlohmann::json;
 namespace peftc::tool {
 namespace {
 
-const std::map<std::string, Stop> kStops = {{"ast", Stop::Parse}, {"spec", Stop::Check}, {"peft", Stop::Import}, {"sites", Stop::Sites}, {"nn", Stop::Nn}, {"plan", Stop::Plan}};
+const std::map<std::string, Stop> kStops = {{"ast", Stop::Parse}, {"spec", Stop::Check}, {"peft", Stop::Import}, {"sites", Stop::Sites}, {"nn", Stop::Nn}, {"plan", Stop::Plan}, {"kernels", Stop::Kernels}};
 
 std::vector<OptionSpec> options() {
-  return {{"--model", "-m"}, {"--output", "-o"}, {"--set", ""}, {"--emit", "", true, {"ast", "spec", "peft", "sites", "nn", "plan"}},
+  return {{"--model", "-m"}, {"--output", "-o"}, {"--set", ""}, {"--emit", "", true, {"ast", "spec", "peft", "sites", "nn", "plan", "kernels"}},
           {"--bundle", ""}, diagFormatOption(), {"--explain", "", true, {"merge", "memory", "params"}}, {"--timing", "", false},
           {"--stdlib", ""}, {"--runner", ""}};
 }
@@ -151,6 +151,7 @@ int compileCommand(const std::vector<std::string> &words, const Surroundings &su
   request.modelPath = line.get("--model");
   request.stopAfter = line.has("--emit") ? kStops.at(line.get("--emit")) : Stop::Bundle;
   request.explainMemory = line.has("--explain");
+  request.cacheFolder = surroundings.cacheFolder;
   if (std::string why = unreadable(request.specPath); !why.empty())
     return refuse(line, diag::Kind::E0201, {request.specPath, why});
   if (!libraryFrom(line, request.stdlib))
@@ -166,6 +167,8 @@ int compileCommand(const std::vector<std::string> &words, const Surroundings &su
     return failed("internal error: " + outcome.internalError, "this is a bug of peftc; please report it with the reproducer");
   if (code != 0)
     return code;
+  if (!outcome.unwritten.empty())
+    return refuse(line, diag::Kind::E0701, {outcome.unwritten, "not all of it was written"}, "TMPDIR names a folder for temporary files with room");
   std::fputs(outcome.text.c_str(), stdout);
   if (!outcome.bundle)
     return 0;

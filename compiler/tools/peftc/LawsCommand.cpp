@@ -165,6 +165,7 @@ int checkSubject(const Subject &subject, Request request, const CommandLine &lin
   if (folder.path().empty())
     return failed("cannot make a folder in `" + line.get("--keep", fs::temp_directory_path().string()) + "`");
   request.appended = subject.appended;
+  request.cacheFolder = surroundings.cacheFolder;
   request.budgets = line.has("--model");
   request.modelPath = line.get("--model", folder.path());
   SourceMap sources;
@@ -179,6 +180,8 @@ int checkSubject(const Subject &subject, Request request, const CommandLine &lin
   } else {
     return show(diags, line.get("--diag-format", "text"));
   }
+  if (!outcome.unwritten.empty())
+    return refuse(line, diag::Kind::E0701, {outcome.unwritten, "not all of it was written"}, "TMPDIR names a folder for temporary files with room");
   if (!outcome.internalError.empty())
     return failed("internal error: " + outcome.internalError, "this is a bug of peftc; please report it with the reproducer");
   peftrt::writeDirectory(*outcome.bundle, folder.path() + "/bundle");

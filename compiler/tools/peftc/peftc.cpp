@@ -26,7 +26,7 @@ compile
   -o, --output FILE      the trainer
   --set NAME=VALUE       a value for an `input` of the program (again for more)
   --bundle DIR           write what the trainer holds as files
-  --emit=PHASE           print what a phase makes and stop: ast, spec, peft, sites, nn, plan
+  --emit=PHASE           print what a phase makes and stop: ast, spec, peft, sites, nn, plan, kernels
   --explain WHAT         merge, memory or params
   --diag-format=FORMAT   text, short or json
   --timing               seconds of each pass
@@ -52,7 +52,13 @@ Surroundings surroundings() {
   std::error_code error;
   auto self = std::filesystem::read_symlink("/proc/self/exe", error);
   const char *runner = std::getenv("PEFT_RUNNER");
-  return {self.parent_path().string(), runner ? runner : ""};
+  auto variable = [](const char *name) { const char *value = std::getenv(name); return std::string(value ? value : ""); };
+  std::string cache = variable("PEFT_CACHE"), home = variable("HOME");
+  if (cache.empty() && !variable("XDG_CACHE_HOME").empty())
+    cache = variable("XDG_CACHE_HOME") + "/peftc";
+  if (cache.empty() && !home.empty())
+    cache = home + "/.cache/peftc";
+  return {self.parent_path().string(), runner ? runner : "", cache.empty() ? "" : cache + "/kernels"};
 }
 
 /// A first word that is neither an option nor a file nor looks like one.

@@ -279,8 +279,11 @@ class Files(CompilerTest):
     def test_disk_full(self):
         """A file size limit fails a write as a full disk does; an older trainer stays."""
         self.write("out", b"older")
-        small = dict(preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000)))
+        small = dict(preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000)))
         self.refused("E0701", ["cannot write `out`", "disk"], *self.compile("-o", "out"), **small)
+        cold = dict(preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (3_000, 3_000)), env={**os.environ, "PEFT_CACHE": str(self.here / "cache")})
+        self.refused("E0701", ["kernels.", "not all of it was written", "TMPDIR"], *self.compile("-o", "out"), **cold)
+        self.assertFalse(list((self.here / "cache").rglob("*.so*")), "a part of an entry stays")
         self.write("long.peft", "use peft.methods.{lroa}\nlet a=1\n" + "// words\n" * 100)
         none = dict(preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (300, 300)))
         for words in (("fmt", "-w", "long.peft"), ("check", "--fix", "long.peft")):

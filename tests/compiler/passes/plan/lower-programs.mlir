@@ -1,4 +1,4 @@
-// RUN: peft-opt --plan-lower-programs %s | FileCheck %s
+// RUN: peft-opt --plan-open-programs --plan-form-products --plan-lower-programs %s | FileCheck %s
 // A step for each op: products that are one matrix product are `gemm`s, what only names the same blocks anew an alias.
 module {
   nn.parameter @W "base" trainable false : !nn.tensor<[4, 4], f32>

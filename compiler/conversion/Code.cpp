@@ -1,0 +1,131 @@
+// Code: see the header.
+#include "compiler/conversion/Code.h"
+
+using namespace mlir;
+
+namespace peftc::conversion {
+namespace {
+constexpr unsigned kAlignment = 4;
+}
+
+Value Code::integer(int64_t value) { return arith::ConstantOp::create(b, loc, b.getI64IntegerAttr(value)); }
+Value Code::number(double value) { return arith::ConstantOp::create(b, loc, b.getF32FloatAttr(static_cast<float>(value))); }
+Value Code::add(Value x, Value y) { return arith::AddIOp::create(b, loc, x, y); }
+Value Code::sub(Value x, Value y) { return arith::SubIOp::create(b, loc, x, y); }
+Value Code::mul(Value x, Value y) { return arith::MulIOp::create(b, loc, x, y); }
+Value Code::mul(Value x, int64_t y) { return y == 1 ? x : mul(x, integer(y)); }
+Value Code::least(Value x, Value y) { return arith::MinSIOp::create(b, loc, x, y); }
+Value Code::less(Value x, Value y) { return arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt, x, y); }
+
+Value Code::roundUp(Value x, int64_t multiple) {
+  Value blocks = arith::DivUIOp::create(b, loc, add(x, integer(multiple - 1)), integer(multiple));
+  return mul(blocks, multiple);
+}
+
+Value Code::at(Value base, Type element, Value index) { return LLVM::GEPOp::create(b, loc, pointer(), element, base, llvm::ArrayRef<LLVM::GEPArg>{index}); }
+Value Code::load(Value address, Type type) { return LLVM::LoadOp::create(b, loc, type, address, type.isInteger(64) || isa<LLVM::LLVMPointerType>(type) ? 8 : kAlignment); }
+void Code::store(Value value, Value address) { LLVM::StoreOp::create(b, loc, value, address, kAlignment); }
+
+Value Code::splat(Value scalar) { return vector::BroadcastOp::create(b, loc, vectorOf(scalar.getType()), scalar); }
+
+Value Code::loadVector(Value address, Value mask) {
+  VectorType type = vectorOf(f32());
+  if (!mask)
+    return LLVM::LoadOp::create(b, loc, type, address, kAlignment);
+  Value zeros = splat(number(0));
+  return LLVM::MaskedLoadOp::create(b, loc, type, address, mask, zeros, b.getI32IntegerAttr(kAlignment));
+}
+
+void Code::storeVector(Value vector, Value address, Value mask) {
+  if (mask)
+    LLVM::MaskedStoreOp::create(b, loc, vector, address, mask, b.getI32IntegerAttr(kAlignment));
+  else
+    LLVM::StoreOp::create(b, loc, vector, address, kAlignment);
+}
+
+Value Code::loadBools(Value address, Value mask) {
+  VectorType type = vectorOf(b.getI8Type());
+  Value zeros = arith::ConstantOp::create(b, loc, type, DenseElementsAttr::get(type, b.getI8IntegerAttr(0)));
+  Value bytes = mask ? LLVM::MaskedLoadOp::create(b, loc, type, address, mask, zeros, b.getI32IntegerAttr(1)).getResult()
+                     : LLVM::LoadOp::create(b, loc, type, address, 1).getResult();
+  return arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ne, bytes, zeros);
+}
+
+void Code::storeBools(Value vector, Value address, Value mask) {
+  Value bytes = arith::ExtUIOp::create(b, loc, vectorOf(b.getI8Type()), vector);
+  if (mask)
+    LLVM::MaskedStoreOp::create(b, loc, bytes, address, mask, b.getI32IntegerAttr(1));
+  else
+    LLVM::StoreOp::create(b, loc, bytes, address, 1);
+}
+
+Value Code::firstLanes(Value count) {
+  VectorType type = vectorOf(b.getI32Type());
+  SmallVector<int32_t> numbers;
+  for (unsigned lane = 0; lane < lanes; ++lane)
+    numbers.push_back(lane);
+  Value lane = arith::ConstantOp::create(b, loc, type, DenseElementsAttr::get(type, ArrayRef<int32_t>(numbers)));
+  Value bound = arith::TruncIOp::create(b, loc, b.getI32Type(), least(count, integer(lanes)));
+  return arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt, lane, splat(bound));
+}
+
+Value Code::firstLanes(int64_t count) {
+  VectorType type = vectorOf(b.getI1Type());
+  SmallVector<bool> set;
+  for (unsigned lane = 0; lane < lanes; ++lane)
+    set.push_back(lane < count);
+  return arith::ConstantOp::create(b, loc, type, DenseElementsAttr::get(type, ArrayRef<bool>(set)));
+}
+
+Value Code::reduce(Value vector, const std::function<Value(Value, Value)> &combine) {
+  for (unsigned width = lanes; width > 1; width /= 2) {
+    SmallVector<int64_t> low, high;
+    for (unsigned lane = 0; lane < width / 2; ++lane) {
+      low.push_back(lane);
+      high.push_back(lane + width / 2);
+    }
+    Value first = vector::ShuffleOp::create(b, loc, vector, vector, low), second = vector::ShuffleOp::create(b, loc, vector, vector, high);
+    vector = combine(first, second);
+  }
+  return vector::ExtractOp::create(b, loc, vector, llvm::ArrayRef<int64_t>{0});
+}
+
+SmallVector<Value> Code::loop(Value begin, Value end, int64_t step, ArrayRef<Value> carried, const std::function<SmallVector<Value>(Value, ValueRange)> &body) {
+  auto made = scf::ForOp::create(b, loc, begin, end, integer(step), carried);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(made.getBody());
+  SmallVector<Value> next = body(made.getInductionVar(), made.getRegionIterArgs());
+  if (!carried.empty())
+    scf::YieldOp::create(b, loc, next);
+  return SmallVector<Value>(made.getResults());
+}
+
+void Code::loop(Value begin, Value end, int64_t step, const std::function<void(Value)> &body) {
+  loop(begin, end, step, {}, [&](Value index, ValueRange) {
+    body(index);
+    return SmallVector<Value>{};
+  });
+}
+
+void Code::when(Value condition, const std::function<void()> &body) {
+  auto made = scf::IfOp::create(b, loc, condition, /*withElseRegion=*/false);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(made.thenBlock());
+  body();
+}
+
+LLVM::LLVMStructType Code::callType() {
+  Type p = pointer(), n = i64(), w = b.getI32Type();
+  return LLVM::LLVMStructType::getLiteral(b.getContext(), {p, p, p, p, p, n, n, w, w, w, w});
+}
+
+Value Code::field(Value call, CallField field) {
+  LLVM::LLVMStructType type = callType();
+  auto index = static_cast<int32_t>(field);
+  Value address = LLVM::GEPOp::create(b, loc, pointer(), type, call, ArrayRef<LLVM::GEPArg>{0, index});
+  return load(address, type.getBody()[index]);
+}
+
+Value Code::dataPointer(Value call, int64_t index) { return load(at(field(call, CallField::data), pointer(), integer(index)), pointer()); }
+
+} // namespace peftc::conversion

@@ -1,0 +1,73 @@
+// Code: a few words for writing loops over memory in MLIR (llvm pointers; scf, arith, math and vector on them).
+//
+// Numbers are i64, f32 and vectors of f32, i32, i1 of the target's lanes. Every f32 access is aligned to 4 bytes only.
+#pragma once
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "mlir/IR/Builders.h"
+#include <functional>
+
+namespace peftc::conversion {
+
+/// Fields of the struct that a kernel is called with (runtime/cpu/Kernels.h has the same in C).
+enum class CallField : int32_t { data, offsets, squares, sites, scratch, examples, elements, key0, key1, step, pass };
+
+class Code {
+public:
+  Code(mlir::OpBuilder &builder, mlir::Location loc, unsigned lanes) : b(builder), loc(loc), lanes(lanes) {}
+
+  using Value = mlir::Value;
+  mlir::Type f32() const { return b.getF32Type(); }
+  mlir::Type i64() const { return b.getI64Type(); }
+  mlir::Type pointer() const { return mlir::LLVM::LLVMPointerType::get(b.getContext()); }
+  mlir::VectorType vectorOf(mlir::Type element) const { return mlir::VectorType::get({lanes}, element); }
+
+  Value integer(int64_t value);
+  Value number(double value); ///< f32
+  Value add(Value x, Value y);
+  Value sub(Value x, Value y);
+  Value mul(Value x, Value y);
+  Value mul(Value x, int64_t y);
+  Value least(Value x, Value y); ///< of two i64
+  Value roundUp(Value x, int64_t multiple);
+  Value less(Value x, Value y);
+
+  /// `pointer + index` elements.
+  Value at(Value pointer, mlir::Type element, Value index);
+  Value at(Value pointer, Value index) { return at(pointer, f32(), index); }
+  Value load(Value pointer, mlir::Type type);
+  void store(Value value, Value pointer);
+  /// A vector of f32; lanes outside `mask` (if there is one) are not touched in memory and are 0.
+  Value loadVector(Value pointer, Value mask = {});
+  void storeVector(Value vector, Value pointer, Value mask = {});
+  /// The same for bools in bytes, as i1.
+  Value loadBools(Value pointer, Value mask = {});
+  void storeBools(Value vector, Value pointer, Value mask = {});
+  Value splat(Value scalar);
+  /// Lanes 0 … count - 1.
+  Value firstLanes(Value count);
+  Value firstLanes(int64_t count);
+  /// Combines the lanes as a tree.
+  Value reduce(Value vector, const std::function<Value(Value, Value)> &combine);
+
+  /// for i = begin; i < end; i += step. `body` gets i and the carried values and returns them anew.
+  llvm::SmallVector<Value> loop(Value begin, Value end, int64_t step, llvm::ArrayRef<Value> carried,
+                                const std::function<llvm::SmallVector<Value>(Value, mlir::ValueRange)> &body);
+  void loop(Value begin, Value end, int64_t step, const std::function<void(Value)> &body);
+  void when(Value condition, const std::function<void()> &body);
+
+  Value field(Value call, CallField field);
+  /// The pointer of operand or result `index`.
+  Value dataPointer(Value call, int64_t index);
+
+  mlir::OpBuilder &b;
+  mlir::Location loc;
+  unsigned lanes;
+
+private:
+  mlir::LLVM::LLVMStructType callType();
+};
+
+} // namespace peftc::conversion

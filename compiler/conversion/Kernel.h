@@ -1,0 +1,38 @@
+// Kernel: what the schedulers of all spaces share: a plan.kernel, its function, and its values by form.
+#pragma once
+#include "compiler/conversion/Random.h"
+#include "compiler/conversion/RowCode.h"
+#include "compiler/passes/plan/Space.h"
+#include "dialects/plan/Plan.h"
+
+namespace peftc::conversion {
+
+struct Kernel {
+  mlir::plan::KernelOp op;
+  Code &code;
+  mlir::Value call, begin, end;
+  mlir::plan::Space space; ///< of the whole kernel
+
+  mlir::Block &body() const { return const_cast<mlir::plan::KernelOp &>(op).getBody().front(); } // ops are handles
+  mlir::ValueRange yielded() const { return body().getTerminator()->getOperands(); }
+  /// The pointer of the argument or yielded value.
+  mlir::Value argumentPointer(unsigned index) const { return code.dataPointer(call, index); }
+  mlir::Value resultPointer(unsigned index) const { return code.dataPointer(call, body().getNumArguments() + index); }
+};
+
+/// The space that holds all ops of the kernel.
+mlir::plan::Space spaceOf(mlir::plan::KernelOp op);
+/// Bytes of scratch that a thread needs with a longest example of `seq` tokens: c + k·seq.
+struct ScratchSize {
+  int64_t c = 0, k = 0;
+};
+ScratchSize scratchOf(mlir::plan::KernelOp op, unsigned lanes);
+
+void emitRows(Kernel &kernel);  ///< Rows.cpp
+void emitFlat(Kernel &kernel);  ///< Rows.cpp
+void emitTiles(Kernel &kernel); ///< Tiles.cpp
+ScratchSize tilesScratch(mlir::plan::KernelOp op, unsigned lanes);
+/// Buffers of one row that a rows kernel may need, an upper bound.
+int64_t rowBuffers(mlir::plan::KernelOp op);
+
+} // namespace peftc::conversion

@@ -1,0 +1,77 @@
+// Kernels: see the header.
+#include "compiler/conversion/Kernels.h"
+#include "compiler/conversion/Kernel.h"
+#include "llvm/ADT/StringSet.h"
+
+using namespace mlir;
+
+namespace peftc::conversion {
+namespace {
+
+constexpr unsigned kWidestLanes = 64; ///< no target takes more at a time; scratch is planned for it
+
+void emitKernel(plan::KernelOp op, OpBuilder &builder, unsigned lanes) {
+  MLIRContext *context = builder.getContext();
+  Type pointer = LLVM::LLVMPointerType::get(context), number = builder.getI64Type();
+  auto type = LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(context), {pointer, number, number});
+  auto function = LLVM::LLVMFuncOp::create(builder, op.getLoc(), *op.getSymbol(), type);
+  Block *entry = function.addEntryBlock(builder);
+  OpBuilder inside = OpBuilder::atBlockEnd(entry);
+  Code code(inside, op.getLoc(), lanes);
+  Kernel kernel{op, code, entry->getArgument(0), entry->getArgument(1), entry->getArgument(2), spaceOf(op)};
+  switch (kernel.space.kind) {
+  case plan::Space::rows:
+    emitRows(kernel);
+    break;
+  case plan::Space::flat:
+    emitFlat(kernel);
+    break;
+  case plan::Space::tiles:
+    emitTiles(kernel);
+    break;
+  }
+  LLVM::ReturnOp::create(inside, op.getLoc(), ValueRange{});
+}
+
+} // namespace
+
+plan::Space spaceOf(plan::KernelOp op) {
+  std::optional<plan::Space> space;
+  for (Operation &made : op.getBody().front()) {
+    if (isa<plan::YieldOp, nn::ConstantOp>(made) || plan::isView(&made))
+      continue;
+    if (isa<nn::RandomOp>(made)) // its shape is its users'
+      continue;
+    auto own = plan::fusableIn(&made, op.getSpace() == "flat").space;
+    assert(own && "an op that no kernel can hold");
+    space = space ? plan::unite(*space, *own) : own;
+  }
+  assert(space && "a kernel without ops");
+  return *space;
+}
+
+nlohmann::json callOf(plan::KernelOp op) {
+  plan::Space space = spaceOf(op);
+  ScratchSize scratch = scratchOf(op, kWidestLanes);
+  nn::Dim rows = space.kind == plan::Space::tiles ? nn::Dim{space.heads, 0} : space.rowCount; // tasks of an example, or of the run
+  return {{"symbol", op.getSymbol()->str()},
+          {"space", op.getSpace().str()},
+          {"example", space.example},
+          {"tasks", {{"c", rows.constant}, {"k", rows.scale}, {"s", "seq"}}},
+          {"columns", space.columns},
+          {"sites", op.getSites().vec()},
+          {"scratch", {{"c", scratch.c}, {"k", scratch.k}}}};
+}
+
+OwningOpRef<ModuleOp> kernelModule(ModuleOp plan, unsigned lanes) {
+  OwningOpRef<ModuleOp> made(ModuleOp::create(plan.getLoc()));
+  OpBuilder builder = OpBuilder::atBlockEnd(made->getBody());
+  llvm::StringSet<> emitted;
+  plan.walk([&](plan::KernelOp op) {
+    if (emitted.insert(*op.getSymbol()).second)
+      emitKernel(op, builder, lanes);
+  });
+  return made;
+}
+
+} // namespace peftc::conversion

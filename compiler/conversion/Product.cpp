@@ -1,0 +1,65 @@
+// Product: see the header.
+#include "compiler/conversion/Product.h"
+#include "llvm/Support/MathExtras.h"
+
+using namespace mlir;
+
+namespace peftc::conversion {
+namespace {
+
+constexpr int64_t kBlockRows = 4; // times two registers of columns: eight sums in flight hide an fma's latency
+
+class Block {
+public:
+  Block(Code &code, const Matrix &c, const Matrix &a, const Matrix &b, Value depth, Value column, Value mask, bool accumulate)
+      : code(code), c(c), a(a), b(b), depth(depth), column(column), mask(mask), accumulate(accumulate) {}
+
+  void emit(Value row, int64_t rows) {
+    SmallVector<Value> targets, starts, sums;
+    for (int64_t r = 0; r < rows; ++r) {
+      Value line = r ? code.add(row, code.integer(r)) : row;
+      targets.push_back(code.at(c.pointer, code.add(code.mul(line, c.rowStride), column)));
+      starts.push_back(code.at(a.pointer, code.mul(line, a.rowStride)));
+      sums.push_back(accumulate ? code.loadVector(targets.back(), mask) : code.splat(code.number(0)));
+    }
+    Value first = code.at(b.pointer, column);
+    sums = code.loop(code.integer(0), depth, 1, sums, [&](Value place, ValueRange carried) {
+      Value vector = code.loadVector(code.at(first, code.mul(place, b.rowStride)), mask);
+      Value along = a.columnStride ? code.mul(place, a.columnStride) : place;
+      SmallVector<Value> next;
+      for (auto [start, sum] : llvm::zip_equal(starts, carried))
+        next.push_back(vector::FMAOp::create(code.b, code.loc, code.splat(code.load(code.at(start, along), code.f32())), vector, sum));
+      return next;
+    });
+    for (auto [target, sum] : llvm::zip_equal(targets, sums))
+      code.storeVector(sum, target, mask);
+  }
+
+private:
+  Code &code;
+  const Matrix &c, &a, &b;
+  Value depth, column, mask;
+  bool accumulate;
+};
+
+} // namespace
+
+void emitProduct(Code &outer, const Matrix &c, const Matrix &a, const Matrix &b, const ProductShape &shape, bool accumulate) {
+  unsigned lanes = shape.knownColumns ? std::min<unsigned>(outer.lanes, llvm::PowerOf2Ceil(std::max<int64_t>(8, *shape.knownColumns))) : outer.lanes;
+  Code code(outer.b, outer.loc, lanes);
+  auto rowsOf = [&](Value column, Value mask) {
+    Block block(code, c, a, b, shape.depth, column, mask, accumulate);
+    Value whole = code.mul(arith::DivUIOp::create(code.b, code.loc, shape.rows, code.integer(kBlockRows)), kBlockRows);
+    code.loop(code.integer(0), whole, kBlockRows, [&](Value row) { block.emit(row, kBlockRows); });
+    code.loop(whole, shape.rows, 1, [&](Value row) { block.emit(row, 1); });
+  };
+  if (!shape.knownColumns)
+    return code.loop(code.integer(0), shape.columns, lanes, [&](Value column) { rowsOf(column, {}); });
+  int64_t whole = *shape.knownColumns / lanes * lanes, rest = *shape.knownColumns - whole;
+  if (whole)
+    code.loop(code.integer(0), code.integer(whole), lanes, [&](Value column) { rowsOf(column, {}); });
+  if (rest)
+    rowsOf(code.integer(whole), code.firstLanes(rest));
+}
+
+} // namespace peftc::conversion

@@ -1,0 +1,221 @@
+// RowCode: see the header.
+#include "compiler/conversion/RowCode.h"
+#include "compiler/conversion/Elementwise.h"
+#include "compiler/passes/plan/Space.h"
+
+using namespace mlir;
+
+namespace peftc::conversion {
+namespace {
+constexpr int kCheapOps = 4;
+
+bool isCostly(Operation *op) { return isa<nn::ExpOp, nn::LogOp, nn::TanhOp, nn::ErfOp, nn::SqrtOp, nn::RsqrtOp>(op); }
+/// Ops whose value is their operand's, seen by rows and columns (a reduction only where its operand is a number).
+bool passesThrough(Operation *op) { return plan::isView(op) || isa<nn::BroadcastOp, nn::ReduceOp>(op); }
+} // namespace
+
+void RowCode::bind(Value value, Value pointer, bool padded) { memory[value] = {pointer, padded}; }
+
+int64_t RowCode::levelOf(Value value) {
+  if (memory.count(value) || numbers.count(value) || !value.getDefiningOp())
+    return 0;
+  if (auto found = levels.find(value); found != levels.end())
+    return found->second;
+  int64_t level = 0;
+  for (Value operand : value.getDefiningOp()->getOperands())
+    level = std::max(level, levelOf(operand));
+  return levels[value] = level + (isReduce(value) ? 1 : 0);
+}
+
+/// Whether making the value again takes at most `left` cheap ops.
+bool RowCode::isCheap(Value value, int &left) {
+  Operation *op = value.getDefiningOp();
+  if (memory.count(value) || numbers.count(value) || !op || form(value) != Form::full || isa<nn::ConstantOp>(op))
+    return true;
+  if (isCostly(op) || (!passesThrough(op) && --left < 0))
+    return false;
+  return llvm::all_of(op->getOperands(), [&](Value operand) { return isCheap(operand, left); });
+}
+
+void RowCode::require(Value value, int64_t stage) {
+  Operation *op = value.getDefiningOp();
+  if (memory.count(value) || !op || isa<nn::ConstantOp>(op) || !required.insert({value, stage}))
+    return;
+  if (form(value) != Form::full) { // a number: its reductions belong to earlier stages
+    if (numbers.count(value))
+      return;
+    if (isReduce(value)) {
+      int64_t made = levelOf(value) - 1;
+      if (static_cast<int64_t>(reductions.size()) <= made)
+        reductions.resize(made + 1);
+      if (!llvm::is_contained(reductions[made], value))
+        reductions[made].push_back(value);
+      require(op->getOperand(0), made);
+      return;
+    }
+    for (Value operand : op->getOperands())
+      require(operand, stage);
+    return;
+  }
+  int left = kCheapOps;
+  if (levelOf(value) < stage && !isCheap(value, left)) {
+    buffered.insert({value, static_cast<int64_t>(buffered.size())});
+    require(value, levelOf(value));
+    return;
+  }
+  for (Value operand : op->getOperands())
+    require(operand, stage);
+}
+
+void RowCode::plan() {
+  if (planned)
+    return;
+  planned = true;
+  for (const Output &output : outputs)
+    require(output.value, levelOf(output.value));
+}
+
+int64_t RowCode::bufferCount() {
+  plan();
+  return buffered.size();
+}
+
+void RowCode::emit(const std::function<Value(int64_t)> &buffer) {
+  plan();
+  for (auto &[value, index] : buffered)
+    buffers[value] = buffer(index);
+  int64_t last = reductions.size();
+  for (const Output &output : outputs)
+    last = std::max(last, levelOf(output.value));
+  for (int64_t stage = 0; stage <= last; ++stage)
+    emitStage(stage);
+  for (const Output &output : outputs)
+    if (form(output.value) != Form::full)
+      code.store(numberOf(output.value), output.pointer);
+}
+
+/// A number of the row: made where it is first asked for, which is outside all loops over columns.
+Value RowCode::numberOf(Value value) {
+  if (Value known = numbers.lookup(value))
+    return known;
+  Operation *op = value.getDefiningOp();
+  Value made;
+  if (auto constant = dyn_cast<nn::ConstantOp>(op)) {
+    auto attribute = constant.getValue();
+    if (auto whole = dyn_cast<BoolAttr>(attribute))
+      made = arith::ConstantOp::create(code.b, code.loc, whole);
+    else
+      made = code.number(isa<FloatAttr>(attribute) ? cast<FloatAttr>(attribute).getValueAsDouble() : static_cast<double>(cast<IntegerAttr>(attribute).getInt()));
+  } else if (passesThrough(op)) {
+    made = numberOf(op->getOperand(0));
+  } else {
+    SmallVector<Value> operands = llvm::map_to_vector(op->getOperands(), [&](Value operand) { return numberOf(operand); });
+    made = elementwise(code, op, operands);
+  }
+  return numbers[value] = made;
+}
+
+void RowCode::emitStage(int64_t stage) {
+  bool anything = stage < static_cast<int64_t>(reductions.size()) && !reductions[stage].empty();
+  for (const Output &output : outputs)
+    anything |= form(output.value) == Form::full && levelOf(output.value) == stage;
+  for (auto &[value, index] : buffered)
+    anything |= levelOf(value) == stage;
+  if (!anything)
+    return;
+  for (auto &[value, at] : required) { // numbers that this stage's loop reads
+    if (at != stage || form(value) != Form::full || !value.getDefiningOp() || memory.count(value))
+      continue;
+    if (levelOf(value) < stage && buffers.count(value))
+      continue;
+    for (Value operand : value.getDefiningOp()->getOperands())
+      if ((form(operand) == Form::row || form(operand) == Form::scalar) && !memory.count(operand) && levelOf(operand) <= stage) {
+        Value number = numberOf(operand);
+        if (isa<nn::DivOp>(value.getDefiningOp()) && operand == value.getDefiningOp()->getOperand(1) && !reciprocals.count(operand))
+          reciprocals[operand] = arith::DivFOp::create(code.b, code.loc, code.number(1), number);
+      }
+  }
+  SmallVector<Value> sums;
+  ArrayRef<Value> reduced = stage < static_cast<int64_t>(reductions.size()) ? ArrayRef<Value>(reductions[stage]) : ArrayRef<Value>();
+  for (Value value : reduced)
+    sums.push_back(code.splat(code.number(neutralOf(value.getDefiningOp<nn::ReduceOp>().getKind()))));
+  auto body = [&](Value column, ValueRange carried, Value mask) {
+    SmallVector<Value> next(carried);
+    emitColumns(stage, next, column, mask, mask);
+    return next;
+  };
+  int64_t lanes = code.lanes;
+  Value whole = columns.count ? code.integer(*columns.count / lanes * lanes)
+                              : code.add(columns.begin, code.mul(arith::DivUIOp::create(code.b, code.loc, code.sub(columns.end, columns.begin), code.integer(lanes)), lanes));
+  if (!columns.count || *columns.count >= lanes)
+    sums = code.loop(columns.begin, whole, lanes, sums, [&](Value column, ValueRange carried) { return body(column, carried, {}); });
+  if (columns.count && *columns.count % lanes)
+    sums = body(whole, sums, code.firstLanes(*columns.count % lanes));
+  else if (!columns.count)
+    sums = code.loop(whole, columns.end, lanes, sums, [&](Value column, ValueRange carried) { return body(column, carried, code.firstLanes(code.sub(columns.end, column))); });
+  for (auto &[value, index] : buffered)
+    if (levelOf(value) == stage)
+      stored.insert(value);
+  for (auto [value, sum] : llvm::zip_equal(reduced, sums)) {
+    StringRef kind = value.getDefiningOp<nn::ReduceOp>().getKind();
+    numbers[value] = code.reduce(sum, [&](Value x, Value y) { return combine(code, kind, x, y); });
+  }
+}
+
+void RowCode::emitColumns(int64_t stage, SmallVectorImpl<Value> &sums, Value column, Value mask, Value inside) {
+  llvm::DenseMap<Value, Value> made;
+  for (auto &[value, index] : buffered)
+    if (levelOf(value) == stage)
+      code.storeVector(vectorOf(value, column, mask, made), code.at(buffers[value], column));
+  if (!sums.empty())
+    for (auto [index, value] : llvm::enumerate(reductions[stage])) {
+      StringRef kind = value.getDefiningOp<nn::ReduceOp>().getKind();
+      Value part = vectorOf(value.getDefiningOp()->getOperand(0), column, mask, made);
+      if (inside)
+        part = arith::SelectOp::create(code.b, code.loc, inside, part, code.splat(code.number(neutralOf(kind))));
+      sums[index] = combine(code, kind, sums[index], part);
+    }
+  for (const Output &output : outputs) {
+    if (form(output.value) != Form::full || levelOf(output.value) != stage)
+      continue;
+    Value vector = vectorOf(output.value, column, mask, made), where = output.padded ? Value() : mask;
+    if (getElementTypeOrSelf(vector.getType()).isInteger(1))
+      code.storeBools(vector, code.at(output.pointer, code.b.getI8Type(), column), where);
+    else
+      code.storeVector(vector, code.at(output.pointer, column), where);
+  }
+}
+
+Value RowCode::loadFrom(const Memory &from, Value value, Value column, Value mask) {
+  Value where = from.padded ? Value() : mask;
+  if (cast<nn::NNType>(value.getType()).isBool())
+    return code.loadBools(code.at(from.pointer, code.b.getI8Type(), column), where);
+  return code.loadVector(code.at(from.pointer, column), where);
+}
+
+Value RowCode::vectorOf(Value value, Value column, Value mask, llvm::DenseMap<Value, Value> &made) {
+  if (Value known = made.lookup(value))
+    return known;
+  Value vector;
+  if (auto found = memory.find(value); found != memory.end())
+    vector = loadFrom(found->second, value, column, mask);
+  else if (form(value) != Form::full)
+    vector = code.splat(numberOf(value));
+  else if (auto buffer = buffers.find(value); buffer != buffers.end() && stored.contains(value))
+    vector = code.loadVector(code.at(buffer->second, column));
+  else
+    vector = vectorOp(value.getDefiningOp(), column, mask, made);
+  return made[value] = vector;
+}
+
+Value RowCode::vectorOp(Operation *op, Value column, Value mask, llvm::DenseMap<Value, Value> &made) {
+  if (passesThrough(op))
+    return vectorOf(op->getOperand(0), column, mask, made);
+  if (isa<nn::DivOp>(op))
+    if (Value reciprocal = reciprocals.lookup(op->getOperand(1)))
+      return arith::MulFOp::create(code.b, code.loc, vectorOf(op->getOperand(0), column, mask, made), code.splat(reciprocal));
+  SmallVector<Value> operands = llvm::map_to_vector(op->getOperands(), [&](Value operand) { return vectorOf(operand, column, mask, made); });
+  return elementwise(code, op, operands);
+}
+
+} // namespace peftc::conversion

@@ -1,0 +1,144 @@
+// Rows: kernels over rows of a table, and over elements of the run's vectors.
+//
+// Scratch  buffers of one row each: random numbers first, then values that wait for a reduction; the same for every row.
+#include "compiler/conversion/Kernel.h"
+
+using namespace mlir;
+using mlir::plan::Space;
+
+namespace peftc::conversion {
+namespace {
+
+int64_t randoms(plan::KernelOp op) { return llvm::count_if(op.getBody().front(), [](Operation &made) { return isa<nn::RandomOp>(made); }); }
+/// Floats of one buffer: a row up to a whole vector, and what random numbers need beyond.
+int64_t bufferFloats(int64_t columns) { return (columns + 127) / 128 * 128 + 256; }
+
+RowCode::Form formOf(const Space &space, Value value) {
+  using Form = RowCode::Form;
+  auto type = cast<nn::NNType>(value.getType());
+  if (space.kind == Space::flat)
+    return type.rank() == 1 ? Form::full : Form::scalar;
+  if (value.getDefiningOp<nn::ConstantOp>())
+    return Form::scalar;
+  auto shape = plan::rowShapeOf(type);
+  if (type.getExample() != space.example)
+    return shape->columns == 1 && shape->rowCount.is(1) ? Form::scalar : Form::column;
+  bool sameRows = shape->rowCount == space.rowCount;
+  if (!space.example && type.rank() <= 1 && !space.rowCount.is(1))
+    return shape->columns == 1 ? Form::scalar : Form::column;
+  if (!sameRows)
+    return Form::scalar;
+  return shape->columns == space.columns && space.columns > 1 ? Form::full : Form::row;
+}
+
+class Rows {
+public:
+  explicit Rows(Kernel &kernel) : kernel(kernel), code(kernel.code), columns(kernel.space.columns) {}
+
+  void emit() {
+    for (unsigned index = 0; index < kernel.body().getNumArguments(); ++index)
+      pointers.push_back(kernel.argumentPointer(index));
+    for (unsigned index = 0; index < kernel.yielded().size(); ++index)
+      results.push_back(kernel.resultPointer(index));
+    for (Operation &op : kernel.body())
+      if (auto random = dyn_cast<nn::RandomOp>(op))
+        keys[random.getResult()] = randomKeyOf(code, kernel.call, random);
+    scratch = code.field(kernel.call, CallField::scratch);
+    code.loop(kernel.begin, kernel.end, 1, [&](Value row) { emitRow(row); });
+  }
+
+private:
+  void emitRow(Value row) {
+    Columns range{code.integer(0), code.integer(columns), columns, false};
+    RowCode rowCode(code, range, [this](Value value) { return formOf(kernel.space, value); });
+    Value start = code.mul(row, columns);
+    for (auto [index, argument] : llvm::enumerate(kernel.body().getArguments()))
+      bind(rowCode, argument, pointers[index], row, start);
+    int64_t used = 0;
+    for (Operation &op : kernel.body()) {
+      if (auto random = dyn_cast<nn::RandomOp>(op))
+        rowCode.bind(random.getResult(), fillRandom(code, keys[random.getResult()], start, code.integer(columns), buffer(used++)), true);
+      if (auto gather = dyn_cast<nn::GatherOp>(op))
+        rowCode.bind(gather.getResult(), lookedUp(gather, row), false);
+    }
+    for (auto [index, value] : llvm::enumerate(kernel.yielded())) {
+      bool full = formOf(kernel.space, value) == RowCode::Form::full;
+      bool bools = cast<nn::NNType>(value.getType()).isBool();
+      rowCode.put(value, code.at(results[index], bools ? Type(code.b.getI8Type()) : code.f32(), full ? start : row), false);
+    }
+    rowCode.emit([&](int64_t index) { return buffer(used + index); });
+  }
+
+  void bind(RowCode &rowCode, Value argument, Value pointer, Value row, Value start) {
+    auto type = cast<nn::NNType>(argument.getType());
+    if (type.isInteger())
+      return; // indices of a lookup
+    Type element = type.isBool() ? Type(code.b.getI8Type()) : code.f32();
+    switch (formOf(kernel.space, argument)) {
+    case RowCode::Form::full:
+      return rowCode.bind(argument, code.at(pointer, element, start), false);
+    case RowCode::Form::column:
+      return rowCode.bind(argument, pointer, false);
+    case RowCode::Form::row:
+      return rowCode.bindNumber(argument, numberAt(code.at(pointer, element, row), type.isBool()));
+    case RowCode::Form::scalar:
+      return rowCode.bindNumber(argument, numberAt(pointer, type.isBool()));
+    }
+  }
+
+  Value numberAt(Value address, bool isBool) {
+    if (!isBool)
+      return code.load(address, code.f32());
+    Value byte = LLVM::LoadOp::create(code.b, code.loc, code.b.getI8Type(), address, 1);
+    return arith::CmpIOp::create(code.b, code.loc, arith::CmpIPredicate::ne, byte, arith::ConstantOp::create(code.b, code.loc, code.b.getI8IntegerAttr(0)));
+  }
+
+  /// The row of a table that this row's index names.
+  Value lookedUp(nn::GatherOp gather, Value row) {
+    Value table = pointers[cast<BlockArgument>(gather.getTable()).getArgNumber()], indices = pointers[cast<BlockArgument>(gather.getIndices()).getArgNumber()];
+    Value index = code.load(code.at(indices, code.i64(), row), code.i64());
+    return code.at(table, code.mul(index, columns));
+  }
+
+  Value buffer(int64_t index) { return code.at(scratch, code.integer(index * bufferFloats(columns))); }
+
+  Kernel &kernel;
+  Code &code;
+  int64_t columns;
+  SmallVector<Value> pointers, results;
+  llvm::DenseMap<Value, RandomKey> keys;
+  Value scratch;
+};
+
+} // namespace
+
+void emitRows(Kernel &kernel) { Rows(kernel).emit(); }
+
+void emitFlat(Kernel &kernel) {
+  Code &code = kernel.code;
+  RowCode rowCode(code, Columns{kernel.begin, kernel.end, std::nullopt, false}, [&](Value value) { return formOf(kernel.space, value); });
+  for (auto [index, argument] : llvm::enumerate(kernel.body().getArguments())) {
+    Value pointer = kernel.argumentPointer(index);
+    if (formOf(kernel.space, argument) == RowCode::Form::full)
+      rowCode.bind(argument, pointer, false);
+    else
+      rowCode.bindNumber(argument, code.load(pointer, code.f32()));
+  }
+  for (auto [index, value] : llvm::enumerate(kernel.yielded()))
+    rowCode.put(value, kernel.resultPointer(index), false);
+  rowCode.emit([](int64_t) -> Value { llvm::report_fatal_error("a flat kernel has no reductions"); });
+}
+
+int64_t rowBuffers(plan::KernelOp op) {
+  return randoms(op) + llvm::count_if(op.getBody().front(), [](Operation &made) { return !isa<nn::ConstantOp, nn::RandomOp>(made); });
+}
+
+ScratchSize scratchOf(plan::KernelOp op, unsigned lanes) {
+  if (op.getSpace() == "tiles")
+    return tilesScratch(op, lanes);
+  if (op.getSpace() == "flat")
+    return {};
+  return {rowBuffers(op) * bufferFloats(spaceOf(op).columns) * static_cast<int64_t>(sizeof(float)), 0};
+}
+
+} // namespace peftc::conversion

@@ -1,0 +1,120 @@
+// FormProducts (plan-form-products): which contracts are one matrix product of the whole batch, and which of them add to another.
+//
+// In     plan.program of nn ops
+// Out    such contracts as plan.product; `a + product`, where nobody else reads either, as a product that adds to a
+// Errs   none
+// Why here  before kernels are formed: a sum that a product makes by itself is no elementwise op
+//
+// An addend must be a product too, or already a product's sum: then its bytes are nobody else's, and the sum costs no pass over memory.
+#include "compiler/passes/plan/Passes.h"
+#include "compiler/passes/plan/Space.h"
+#include "dialects/plan/Plan.h"
+
+using namespace mlir;
+
+namespace {
+/// `activations` (example, summed letter last) times a matrix of the run.
+bool isProjection(StringRef activations, StringRef matrix, StringRef result) {
+  if (activations.empty() || matrix.size() != 2)
+    return false;
+  char summed = activations.back();
+  if (!matrix.contains(summed))
+    return false;
+  char made = matrix[0] == summed ? matrix[1] : matrix[0];
+  return !activations.contains(made) && result == (activations.drop_back() + Twine(made)).str();
+}
+
+/// Both example, summed over everything but their last axes: a gradient of a weight.
+bool isGradient(StringRef x, StringRef y, StringRef result) {
+  if (x.empty() || y.empty() || x.drop_back() != y.drop_back() || x.back() == y.back() || result.size() != 2)
+    return false;
+  return result.contains(x.back()) && result.contains(y.back());
+}
+
+/// Two matrices of the run with one letter in common.
+bool isMatrixProduct(StringRef x, StringRef y, StringRef result) {
+  return x.size() == 2 && y.size() == 2 && result.size() == 2 &&
+         llvm::count_if(x, [&](char letter) { return y.contains(letter); }) == 1 &&
+         llvm::none_of(result, [&](char letter) { return x.contains(letter) && y.contains(letter); });
+}
+
+bool isOneProduct(nn::ContractOp op) {
+  auto [inputs, result] = op.getEquation().split("->");
+  auto [x, y] = inputs.split(',');
+  auto level = [](Value value) { return cast<nn::NNType>(value.getType()).getExample(); };
+  if (!cast<nn::NNType>(op.getResult().getType()).isFloat())
+    return false;
+  if (op.getOverExamples())
+    return level(op.getX()) && level(op.getY()) && isGradient(x, y, result);
+  if (level(op.getX()) != level(op.getY()))
+    return level(op.getX()) ? isProjection(x, y, result) : isProjection(y, x, result);
+  return !level(op.getX()) && isMatrixProduct(x, y, result);
+}
+
+/// A product that only `reader` reads.
+plan::ProductOp ownProduct(Value value) {
+  auto product = value.getDefiningOp<plan::ProductOp>();
+  return product && value.hasOneUse() ? product : nullptr;
+}
+
+/// `one + other`, or a longer sum in which one product is an addend: the product takes the other addend as its sum.
+void accumulate(nn::AddOp add) {
+  auto left = ownProduct(add.getX()), right = ownProduct(add.getY());
+  if (!left || !right || add.getX().getType() != add.getResult().getType() || add.getY().getType() != add.getResult().getType())
+    return;
+  plan::ProductOp later = left->isBeforeInBlock(right) ? right : left, earlier = later == left ? right : left;
+  if (later.getSum())
+    std::swap(later, earlier);
+  if (later.getSum())
+    return;
+  later->moveBefore(add); // behind both
+  later.getSumMutable().assign(earlier.getResult());
+  add.getResult().replaceAllUsesWith(later.getResult());
+  add.erase();
+}
+
+/// `(product + b) + product`: the products first, so that they meet.
+void reassociate(nn::AddOp add) {
+  for (bool right : {false, true}) {
+    Value product = right ? add.getY() : add.getX(), sum = right ? add.getX() : add.getY();
+    auto inner = sum.getDefiningOp<nn::AddOp>();
+    if (!ownProduct(product) || !inner || !sum.hasOneUse() || sum.getType() != add.getResult().getType())
+      continue;
+    for (bool second : {false, true}) {
+      Value other = second ? inner.getY() : inner.getX(), rest = second ? inner.getX() : inner.getY();
+      if (!ownProduct(other) || other.getType() != product.getType())
+        continue;
+      OpBuilder builder(add);
+      auto together = nn::AddOp::create(builder, add.getLoc(), other, product);
+      Value whole = nn::AddOp::create(builder, add.getLoc(), together, rest);
+      add.getResult().replaceAllUsesWith(whole);
+      add.erase();
+      inner.erase();
+      accumulate(together);
+      return;
+    }
+  }
+}
+} // namespace
+
+LogicalResult mlir::plan::formProducts(ModuleOp module) {
+  for (ProgramOp program : module.getOps<ProgramOp>()) {
+    Block &block = program.getBody().front();
+    for (Operation &op : llvm::make_early_inc_range(block))
+      if (auto contract = dyn_cast<nn::ContractOp>(op); contract && isOneProduct(contract)) {
+        OpBuilder builder(contract);
+        Value product = ProductOp::create(builder, contract.getLoc(), contract.getResult().getType(), contract.getX(), contract.getY(), Value(), contract.getEquationAttr(),
+                                          contract.getOverExamplesAttr());
+        contract.getResult().replaceAllUsesWith(product);
+        contract.erase();
+      }
+    for (Operation &op : llvm::make_early_inc_range(block))
+      if (auto add = dyn_cast<nn::AddOp>(op)) {
+        if (ownProduct(add.getX()) && ownProduct(add.getY()))
+          accumulate(add);
+        else
+          reassociate(add);
+      }
+  }
+  return success();
+}

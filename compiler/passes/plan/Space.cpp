@@ -1,0 +1,248 @@
+// Space: see the header.
+#include "compiler/passes/plan/Space.h"
+#include "llvm/ADT/STLExtras.h"
+
+using namespace mlir;
+using namespace mlir::nn;
+using namespace mlir::plan;
+
+namespace {
+NNType typeOf(Value value) { return cast<NNType>(value.getType()); }
+
+int64_t productOf(ArrayRef<Dim> dims) {
+  int64_t product = 1;
+  for (Dim dim : dims)
+    product *= dim.constant;
+  return product;
+}
+
+bool allOnes(ArrayRef<Dim> dims) {
+  return llvm::all_of(dims, [](Dim dim) { return dim.is(1); });
+}
+
+ArrayRef<Dim> withoutLeadingOnes(ArrayRef<Dim> dims) {
+  while (!dims.empty() && dims.front().is(1))
+    dims = dims.drop_front();
+  return dims;
+}
+
+/// How many of the dims are the row: those that are not columns.
+size_t rowDims(NNType type) {
+  if (type.getExample())
+    return !type.isStatic() ? 1 : 0;
+  return type.rank() > 1 ? 1 : 0;
+}
+
+bool isElementwise(Operation *op) {
+  return isa<NegOp, ExpOp, LogOp, SqrtOp, RsqrtOp, TanhOp, ErfOp, AbsOp, SignOp, FloorOp, NotOp, CastOp, AddOp, SubOp, MulOp, DivOp, MaxOp, MinOp, LtOp, LeOp, EqOp, NeOp, GtOp,
+             GeOp, AndOp, OrOp, SelectOp>(op);
+}
+
+bool isNumber(NNType type) { return type.isFloat() || type.isBool(); }
+
+Fusable no(StringRef reason) { return {std::nullopt, reason}; }
+
+Fusable inRows(NNType result) {
+  auto shape = rowShapeOf(result);
+  if (!shape)
+    return no("its type is no table of rows");
+  return {Space{Space::rows, shape->example, shape->rowCount, shape->columns, 0, {}}, ""};
+}
+
+Space tilesOf(NNType type) {
+  return Space{Space::tiles, true, type.getDims()[1], 1, type.getDims()[0].constant, isQuadratic(type) ? type.getDims()[2] : Dim{}};
+}
+
+Fusable elementwise(Operation *op) {
+  NNType result = typeOf(op->getResult(0));
+  if (!isNumber(result) || !llvm::all_of(op->getOperands(), [](Value operand) { return isNumber(typeOf(operand)); }))
+    return no("its elements are whole numbers");
+  bool tiles = isQuadratic(result) || isRowOfTiles(result);
+  if (!tiles && !result.getExample() && allOnes(result.getDims()))
+    return no("a single number of the run");
+  for (Value operand : op->getOperands()) {
+    NNType type = typeOf(operand);
+    if (tiles ? !(type.getDims() == result.getDims() && type.getExample()) && !(isRowOfTiles(type) && type.getDims().take_front(2) == result.getDims().take_front(2)) &&
+                    !(!type.getExample() && allOnes(type.getDims()))
+              : meetingOf(type, result) == Meeting::none)
+      return no("an operand is broadcast along other axes than rows or columns");
+  }
+  return tiles ? Fusable{tilesOf(result), ""} : inRows(result);
+}
+
+Fusable reduction(ReduceOp op) {
+  NNType from = typeOf(op.getX());
+  if (op.getOverExamples())
+    return no("it sums over the examples of the batch");
+  if (!from.isFloat())
+    return no("its elements are whole numbers");
+  if (isQuadratic(from)) {
+    bool keys = op.getAxes().size() == 1 && (op.getAxes()[0] == 2 || op.getAxes()[0] == -1) && op.getKeep();
+    return keys ? Fusable{tilesOf(from), ""} : no("it reduces another axis than the keys");
+  }
+  auto shape = rowShapeOf(from);
+  if (!shape)
+    return no("its operand is no table of rows");
+  llvm::SmallVector<bool> reduced(from.rank(), false);
+  for (int64_t axis : op.getAxes())
+    reduced[axis < 0 ? axis + from.rank() : axis] = true;
+  for (int64_t axis = 0, rows = rowDims(from); axis < from.rank(); ++axis)
+    if (reduced[axis] != (axis >= rows) && !from.getDims()[axis].is(1))
+      return no("it does not reduce exactly the columns of a row");
+  if (!from.getExample() && rowDims(from) == 0)
+    return no("it reduces the only row");
+  if (!rowShapeOf(typeOf(op.getResult())))
+    return no("its result is no number of a row");
+  return {Space{Space::rows, shape->example, shape->rowCount, shape->columns, 0, {}}, ""};
+}
+
+/// The letters of a batched matrix product of rank three: one in all, one summed.
+struct Letters {
+  std::string x, y, out;
+  char batch = 0;
+};
+std::optional<Letters> lettersOf(ContractOp op) {
+  auto [inputs, out] = op.getEquation().split("->");
+  auto [x, y] = inputs.split(',');
+  Letters letters{x.str(), y.str(), out.str()};
+  if (x.size() != 3 || y.size() != 3 || out.size() != 3)
+    return std::nullopt;
+  int batches = 0;
+  for (char letter : letters.out)
+    if (x.contains(letter) && y.contains(letter)) {
+      letters.batch = letter;
+      ++batches;
+    }
+  return batches == 1 ? std::optional(letters) : std::nullopt;
+}
+
+/// [rows, heads, size] with the heads in the middle.
+bool isLinear(NNType type, const std::string &letters, char batch) {
+  return type.rank() == 3 && !type.getDims()[0].isStatic() && type.getDims()[1].isStatic() && type.getDims()[2].isStatic() && letters[1] == batch;
+}
+} // namespace
+
+std::optional<Space> mlir::plan::unite(const Space &a, const Space &b) {
+  if (a.kind != b.kind || a.example != b.example)
+    return std::nullopt;
+  Space both = a;
+  if (a.kind == Space::flat)
+    return both;
+  if (a.rowCount != b.rowCount || a.heads != b.heads)
+    return std::nullopt;
+  if (a.columns != b.columns && a.columns != 1 && b.columns != 1)
+    return std::nullopt;
+  both.columns = std::max(a.columns, b.columns);
+  Dim none;
+  if (a.keyCount != b.keyCount && a.keyCount != none && b.keyCount != none)
+    return std::nullopt;
+  both.keyCount = a.keyCount == none ? b.keyCount : a.keyCount;
+  return both;
+}
+
+StringRef mlir::plan::nameOf(Space::Kind kind) { return kind == Space::rows ? "rows" : kind == Space::tiles ? "tiles" : "flat"; }
+
+std::optional<RowShape> mlir::plan::rowShapeOf(NNType type) {
+  ArrayRef<Dim> dims = type.getDims();
+  if (llvm::any_of(dims.drop_front(dims.empty() ? 0 : 1), [](Dim dim) { return !dim.isStatic(); }))
+    return std::nullopt;
+  size_t rows = rowDims(type);
+  return RowShape{type.getExample(), rows ? dims[0] : Dim{1, 0}, productOf(dims.drop_front(rows))};
+}
+
+bool mlir::plan::isQuadratic(NNType type) {
+  return type.getExample() && type.rank() == 3 && type.getDims()[0].isStatic() && !type.getDims()[1].isStatic() && !type.getDims()[2].isStatic();
+}
+bool mlir::plan::isRowOfTiles(NNType type) {
+  return type.getExample() && type.rank() == 3 && type.getDims()[0].isStatic() && !type.getDims()[1].isStatic() && type.getDims()[2].is(1);
+}
+
+Meeting mlir::plan::meetingOf(NNType operand, NNType result) {
+  auto to = rowShapeOf(result), from = rowShapeOf(operand);
+  if (!to || !from)
+    return Meeting::none;
+  bool one = allOnes(operand.getDims());
+  if (!operand.getExample() && one)
+    return Meeting::scalar;
+  size_t rows = rowDims(result);
+  ArrayRef<Dim> columns = result.getDims().drop_front(rows);
+  if (operand.getExample() != result.getExample())
+    return !operand.getExample() && withoutLeadingOnes(operand.getDims()) == withoutLeadingOnes(columns) ? Meeting::column : Meeting::none;
+  if (operand.getDims() == result.getDims())
+    return Meeting::full;
+  if (rows && rowDims(operand) && operand.getDims()[0] == result.getDims()[0] && operand.rank() == result.rank() && allOnes(operand.getDims().drop_front(1)))
+    return Meeting::row;
+  if (!rows && result.getExample() && one)
+    return Meeting::row; // one row an example
+  if (!result.getExample() && rows && operand.rank() < result.rank() && withoutLeadingOnes(operand.getDims()) == withoutLeadingOnes(columns))
+    return Meeting::column;
+  return Meeting::none;
+}
+
+std::optional<TileProduct> mlir::plan::tileProductOf(ContractOp op) {
+  NNType x = typeOf(op.getX()), y = typeOf(op.getY()), out = typeOf(op.getResult());
+  auto letters = lettersOf(op);
+  if (!letters || op.getOverExamples() || !x.isFloat() || !x.getExample() || !y.getExample())
+    return std::nullopt;
+  char batch = letters->batch;
+  if (isQuadratic(out)) {
+    if (letters->out[0] != batch || !isLinear(x, letters->x, batch) || !isLinear(y, letters->y, batch))
+      return std::nullopt;
+    if (letters->x[2] != letters->y[2])
+      return std::nullopt;
+    return TileProduct{TileProduct::scores, letters->x[0] == letters->out[1] ? 0u : 1u};
+  }
+  bool first = isQuadratic(x);
+  if (first == isQuadratic(y) || !isLinear(out, letters->out, batch))
+    return std::nullopt;
+  const std::string &matrix = first ? letters->x : letters->y, &other = first ? letters->y : letters->x;
+  if (matrix[0] != batch || !isLinear(first ? y : x, other, batch) || other[2] != letters->out[2])
+    return std::nullopt;
+  if (matrix[2] == other[0] && matrix[1] == letters->out[0])
+    return TileProduct{TileProduct::overKeys, first ? 0u : 1u};
+  if (matrix[1] == other[0] && matrix[2] == letters->out[0])
+    return TileProduct{TileProduct::overRows, first ? 0u : 1u};
+  return std::nullopt;
+}
+
+bool mlir::plan::isView(Operation *op) { return isa<SplitOp, MergeOp, ExpandDimsOp, SqueezeOp, StopGradOp>(op); }
+
+Fusable mlir::plan::fusableIn(Operation *op, bool flatProgram) {
+  if (op->getNumResults() != 1)
+    return no("");
+  NNType result = typeOf(op->getResult(0));
+  if (flatProgram) {
+    bool vector = isElementwise(op) && result.isFloat() && result.rank() == 1;
+    bool met = llvm::all_of(op->getOperands(), [](Value operand) { return typeOf(operand).isFloat() && typeOf(operand).rank() <= 1; });
+    return vector && met ? Fusable{Space{Space::flat, false, {}, 1, 0, {}}, ""} : no("no elementwise op on the run's vectors");
+  }
+  if (isElementwise(op))
+    return elementwise(op);
+  if (auto reduce = dyn_cast<ReduceOp>(op))
+    return reduction(reduce);
+  if (auto broadcast = dyn_cast<BroadcastOp>(op)) {
+    NNType from = typeOf(broadcast.getX());
+    if (isQuadratic(result))
+      return isRowOfTiles(from) && from.getDims().take_front(2) == result.getDims().take_front(2) ? Fusable{tilesOf(result), ""} : no("it broadcasts something else than a row's number");
+    return isNumber(result) && result.getExample() && meetingOf(from, result) != Meeting::none ? inRows(result) : no("it broadcasts along other axes than rows or columns");
+  }
+  if (auto random = dyn_cast<RandomOp>(op)) {
+    if (random.getDist() != "uniform" || !random.getLike() || !result.getExample())
+      return no("only uniform numbers of a text are made inside kernels");
+    return isQuadratic(result) ? Fusable{tilesOf(result), ""} : inRows(result);
+  }
+  if (auto contract = dyn_cast<ContractOp>(op)) {
+    if (!tileProductOf(contract))
+      return no("a product that is neither one of the whole batch nor one of a head's matrix");
+    for (Value value : {Value(contract.getX()), Value(contract.getY()), Value(contract.getResult())})
+      if (isQuadratic(typeOf(value)))
+        return {tilesOf(typeOf(value)), ""};
+  }
+  if (auto gather = dyn_cast<GatherOp>(op)) {
+    NNType table = typeOf(gather.getTable()), indices = typeOf(gather.getIndices());
+    if (!table.getExample() && table.rank() == 2 && table.isFloat() && indices.getExample() && indices.rank() == 1)
+      return inRows(result);
+    return no("it looks up something else than rows of a table of the run");
+  }
+  return no("it is no elementwise op, row reduction or lookup of rows");
+}

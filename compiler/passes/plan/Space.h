@@ -1,0 +1,63 @@
+// Space: what a kernel iterates over, and which `nn` ops can be computed there.
+//
+// rows    every value is [rows, columns] flattened: the ragged first axis (or one row an example, or the first axis of a value of the run) by the
+//         rest; beside it numbers of a row, vectors of columns and scalars of the run
+// tiles   per example and head a matrix [rows, keys] in scratch, its row numbers, and the products that make it of, or turn it into, packed
+//         [rows or keys, heads, head size] values
+// flat    elements of the run's vectors (optimizer programs)
+#pragma once
+#include "dialects/nn/Nn.h"
+#include <optional>
+
+namespace mlir::plan {
+
+struct Space {
+  enum Kind { rows, tiles, flat };
+  Kind kind = rows;
+  bool example = false;
+  nn::Dim rowCount;      ///< rows: of an example, or of the run; tiles: query rows of an example
+  int64_t columns = 1;   ///< rows: of a row; 1 fits any
+  int64_t heads = 0;     ///< tiles
+  nn::Dim keyCount;      ///< tiles; {0, 0} (only numbers of a row) fits any
+};
+/// The space that holds both, if there is one.
+std::optional<Space> unite(const Space &a, const Space &b);
+StringRef nameOf(Space::Kind kind);
+
+/// A value as rows × columns.
+struct RowShape {
+  bool example = false;
+  nn::Dim rowCount;
+  int64_t columns = 1;
+};
+/// Absent for types that no row program walks over (two ragged axes, or a ragged axis behind another).
+std::optional<RowShape> rowShapeOf(nn::NNType type);
+/// [heads, rows, keys] with both ragged.
+bool isQuadratic(nn::NNType type);
+/// [heads, rows, 1]: what a reduction over keys leaves.
+bool isRowOfTiles(nn::NNType type);
+
+/// How an operand of an elementwise op meets the rows of its result.
+enum class Meeting { full, row, column, scalar, none };
+Meeting meetingOf(nn::NNType operand, nn::NNType result);
+
+/// A product inside `tiles`: one operand or the result is a matrix [heads, rows, keys].
+struct TileProduct {
+  enum Kind {
+    scores,   ///< [i, j] = Σ_e left[i, e] right[j, e]
+    overKeys, ///< [i, e] = Σ_j matrix[i, j] other[j, e]
+    overRows  ///< [j, e] = Σ_i matrix[i, j] other[i, e]
+  } kind;
+  unsigned matrix = 0; ///< scores: which operand has the rows; else which operand is the matrix
+};
+std::optional<TileProduct> tileProductOf(nn::ContractOp op);
+
+/// Where `op` can be computed inside a kernel; nothing, and why, where it cannot.
+struct Fusable {
+  std::optional<Space> space;
+  StringRef reason;
+};
+Fusable fusableIn(Operation *op, bool flatProgram);
+/// The same bytes under another shape.
+bool isView(Operation *op);
+} // namespace mlir::plan

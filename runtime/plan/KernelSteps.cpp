@@ -1,0 +1,93 @@
+// KernelSteps: see the header.
+#include "runtime/plan/KernelSteps.h"
+#include "runtime/bundle/Errors.h"
+#include <ATen/Parallel.h>
+#include <algorithm>
+
+namespace peftrt::plan {
+namespace {
+
+constexpr int64_t kRowGrain = 16 * 1024;   ///< elements that are worth a thread
+constexpr int64_t kFlatGrain = 64 * 1024;
+constexpr int64_t kScratchAlignment = 4096;
+
+KernelStep::Space spaceOf(const std::string &name) {
+  if (name == "rows")
+    return KernelStep::Space::rows;
+  if (name == "tiles")
+    return KernelStep::Space::tiles;
+  if (name == "flat")
+    return KernelStep::Space::flat;
+  failBundle("there is no space of kernels called `" + name + "`");
+}
+
+int64_t grainOf(const KernelStep &step) {
+  switch (step.space) {
+  case KernelStep::Space::rows:
+    return std::max<int64_t>(1, kRowGrain / std::max<int64_t>(1, step.columns));
+  case KernelStep::Space::tiles:
+    return 1;
+  default:
+    return kFlatGrain;
+  }
+}
+
+} // namespace
+
+KernelStep kernelStepOf(const Op &op, const KernelLibrary &library) {
+  try {
+    KernelStep step;
+    step.function = library.find(op.attrs.at("symbol"));
+    step.space = spaceOf(op.attrs.at("space"));
+    step.example = op.attrs.at("example");
+    step.tasks = dimOf(op.attrs.at("tasks"));
+    step.columns = op.attrs.at("columns");
+    for (const nlohmann::json &site : op.attrs.at("sites"))
+      step.sites.push_back(site.get<uint32_t>());
+    step.scratch.c = op.attrs.at("scratch").at("c");
+    step.scratch.t = op.attrs.at("scratch").at("k");
+    return step;
+  } catch (const nlohmann::json::exception &error) {
+    failBundle("a kernel step lacks something or has it in another form: " + std::string(error.what()));
+  }
+}
+
+void KernelRunner::begin(const BatchSize &size, const RandomState &random) {
+  random_ = random;
+  examples_ = size.examples();
+  elements_ = size.flatLength;
+  offsets_.assign(1, 0);
+  squares_.assign(1, 0);
+  longest_ = 0;
+  for (const int64_t length : size.lengths) {
+    offsets_.push_back(offsets_.back() + length);
+    squares_.push_back(squares_.back() + length * length);
+    longest_ = std::max(longest_, length);
+  }
+}
+
+/// Room for every thread; grows only.
+void *KernelRunner::scratchFor(const KernelStep &step) {
+  const int64_t bytes = step.scratch.c + step.scratch.t * longest_;
+  scratchOfThread_ = std::max(scratchOfThread_, (bytes + kScratchAlignment - 1) / kScratchAlignment * kScratchAlignment);
+  const int64_t all = scratchOfThread_ * at::get_num_threads() + kScratchAlignment;
+  if (all > static_cast<int64_t>(scratch_.size()))
+    scratch_ = std::vector<char>(all);
+  const auto begin = reinterpret_cast<uintptr_t>(scratch_.data());
+  return reinterpret_cast<void *>((begin + kScratchAlignment - 1) / kScratchAlignment * kScratchAlignment);
+}
+
+void KernelRunner::run(const KernelStep &step, void *const *data) {
+  const bool flat = step.space == KernelStep::Space::flat;
+  const int64_t tasks = flat ? elements_ : step.example ? step.tasks.c * examples_ + step.tasks.k * offsets_.back() : step.tasks.c;
+  KernelCall call{data, offsets_.data(), squares_.data(), step.sites.data(), scratchFor(step), examples_, elements_, {static_cast<uint32_t>(random_.seed), static_cast<uint32_t>(random_.seed >> 32)},
+                  static_cast<uint32_t>(random_.step), static_cast<uint32_t>(random_.pass)};
+  char *const scratch = static_cast<char *>(call.scratch);
+  at::parallel_for(0, tasks, grainOf(step), [&](int64_t begin, int64_t end) {
+    KernelCall mine = call;
+    mine.scratch = scratch + scratchOfThread_ * at::get_thread_num();
+    step.function(&mine, begin, end);
+  });
+}
+
+} // namespace peftrt::plan

@@ -1,0 +1,41 @@
+// KernelSteps: runs a plan's steps of kind `kernel`: the generated code on the batch's rows or heads, by threads.
+//
+// Errs  R0102 a step that does not say how it is called
+#pragma once
+#include "runtime/cpu/Kernels.h"
+#include "runtime/plan/Packed.h"
+#include <array>
+
+namespace peftrt::plan {
+
+/// A kernel step's attributes, looked up once.
+struct KernelStep {
+  enum class Space { rows, tiles, flat };
+  KernelFunction function = nullptr;
+  Space space = Space::rows;
+  bool example = false; ///< tasks of each example, else of the run
+  Dim tasks;
+  int64_t columns = 1;
+  std::vector<uint32_t> sites;
+  SlotSize scratch; ///< bytes of a thread, with a longest example of s tokens: c + t·s
+};
+KernelStep kernelStepOf(const Op &op, const KernelLibrary &library);
+
+/// What the kernel steps of one run share.
+class KernelRunner {
+public:
+  /// Before the steps of a run.
+  void begin(const BatchSize &size, const RandomState &random);
+  /// `data`: the operands' and results' bytes.
+  void run(const KernelStep &step, void *const *data);
+  int64_t scratchBytes() const { return static_cast<int64_t>(scratch_.size()); }
+
+private:
+  void *scratchFor(const KernelStep &step);
+  std::vector<int64_t> offsets_, squares_;
+  int64_t longest_ = 0, examples_ = 0, elements_ = 0, scratchOfThread_ = 0;
+  RandomState random_;
+  std::vector<char> scratch_;
+};
+
+} // namespace peftrt::plan

@@ -1,0 +1,53 @@
+// RUN: peft-opt --plan-form-kernels %s | FileCheck %s
+// Elementwise ops and reductions between two products are one kernel; what a later kernel can make again from what is in memory is not kept, but a row's number is.
+module {
+  // CHECK: plan.program @train_step
+  // CHECK: %[[P:.*]] = plan.product
+  // CHECK: %[[K:.*]]:2 = plan.kernel "rows"(%[[P]]) sites []
+  // CHECK: nn.exp
+  // CHECK: nn.reduce "sum"
+  // CHECK: nn.div
+  // CHECK: plan.yield
+  // CHECK: %[[Q:.*]] = plan.product "ay,zy->az" %[[K]]#0
+  // CHECK: %[[L:.*]] = plan.kernel "rows"(
+  // CHECK-DAG: nn.exp
+  // CHECK-NOT: nn.reduce
+  // CHECK: plan.return %[[L]]
+  plan.program @train_step inputs ["x", "w"] results ["y"] {
+  ^bb0(%x: !nn.tensor<example, [seq, 4], f32>, %w: !nn.tensor<[4, 4], f32>):
+    %p = plan.product "ay,zy->az" %x, %w over_examples false : (!nn.tensor<example, [seq, 4], f32>, !nn.tensor<[4, 4], f32>) -> !nn.tensor<example, [seq, 4], f32>
+    %e = nn.exp %p : (!nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [seq, 4], f32>
+    %s = nn.reduce "sum" %e axes [1] keep true over_examples false : (!nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [seq, 1], f32>
+    %n = nn.div %e, %s : (!nn.tensor<example, [seq, 4], f32>, !nn.tensor<example, [seq, 1], f32>) -> !nn.tensor<example, [seq, 4], f32>
+    %q = plan.product "ay,zy->az" %n, %w over_examples false : (!nn.tensor<example, [seq, 4], f32>, !nn.tensor<[4, 4], f32>) -> !nn.tensor<example, [seq, 4], f32>
+    %m = nn.mul %q, %e : (!nn.tensor<example, [seq, 4], f32>, !nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [seq, 4], f32>
+    %d = nn.div %m, %s : (!nn.tensor<example, [seq, 4], f32>, !nn.tensor<example, [seq, 1], f32>) -> !nn.tensor<example, [seq, 4], f32>
+    plan.return %d : !nn.tensor<example, [seq, 4], f32>
+  }
+
+  // Attention: the products of a head are inside, and no matrix [rows, keys] is in memory.
+  // CHECK: plan.program @eval
+  // CHECK: plan.kernel "tiles"(%arg0) sites []
+  // CHECK: nn.contract "ahd,bhd->hab"
+  // CHECK: nn.exp
+  // CHECK: nn.contract "hab,bhd->ahd"
+  // CHECK: plan.yield %{{[0-9]+}} : !nn.tensor<example, [seq, 2, 2], f32>
+  plan.program @eval inputs ["q"] results ["y"] {
+  ^bb0(%h: !nn.tensor<example, [seq, 2, 2], f32>):
+    %s = nn.contract "ahd,bhd->hab" %h, %h over_examples false : (!nn.tensor<example, [seq, 2, 2], f32>, !nn.tensor<example, [seq, 2, 2], f32>) -> !nn.tensor<example, [2, seq, seq], f32>
+    %e = nn.exp %s : (!nn.tensor<example, [2, seq, seq], f32>) -> !nn.tensor<example, [2, seq, seq], f32>
+    %r = nn.reduce "sum" %e axes [2] keep true over_examples false : (!nn.tensor<example, [2, seq, seq], f32>) -> !nn.tensor<example, [2, seq, 1], f32>
+    %n = nn.div %e, %r : (!nn.tensor<example, [2, seq, seq], f32>, !nn.tensor<example, [2, seq, 1], f32>) -> !nn.tensor<example, [2, seq, seq], f32>
+    %y = nn.contract "hab,bhd->ahd" %n, %h over_examples false : (!nn.tensor<example, [2, seq, seq], f32>, !nn.tensor<example, [seq, 2, 2], f32>) -> !nn.tensor<example, [seq, 2, 2], f32>
+    plan.return %y : !nn.tensor<example, [seq, 2, 2], f32>
+  }
+
+  // A program that is run once is left as it is.
+  // CHECK: plan.program @init
+  // CHECK-NOT: plan.kernel
+  plan.program @init inputs ["x"] results ["y"] {
+  ^bb0(%x: !nn.tensor<example, [seq, 4], f32>):
+    %e = nn.exp %x : (!nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [seq, 4], f32>
+    plan.return %e : !nn.tensor<example, [seq, 4], f32>
+  }
+}
