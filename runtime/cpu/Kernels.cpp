@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <filesystem>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 namespace peftrt {
@@ -88,6 +89,26 @@ void writeAll(int file, const std::string &bytes) {
 
 std::string pathOf(int file) { return "/proc/self/fd/" + std::to_string(file); }
 
+/// A limit on the size of files (`ulimit -f`) is about disks, but counts for files in memory too: lifted as far as it may be.
+class LiftedFileLimit {
+public:
+  LiftedFileLimit() : known_(::getrlimit(RLIMIT_FSIZE, &before_) == 0) {
+    const rlimit lifted{before_.rlim_max, before_.rlim_max};
+    if (known_)
+      ::setrlimit(RLIMIT_FSIZE, &lifted);
+  }
+  ~LiftedFileLimit() {
+    if (known_)
+      ::setrlimit(RLIMIT_FSIZE, &before_);
+  }
+  LiftedFileLimit(const LiftedFileLimit &) = delete;
+  LiftedFileLimit &operator=(const LiftedFileLimit &) = delete;
+
+private:
+  rlimit before_{};
+  bool known_;
+};
+
 /// A file in memory that has a path; -1 where the kernel has no such files or /proc is not mounted.
 int fileInMemory(const std::string &bytes) {
   const int file = ::memfd_create("peft-kernels", MFD_CLOEXEC);
@@ -97,6 +118,7 @@ int fileInMemory(const std::string &bytes) {
     ::close(file);
     return -1;
   }
+  const LiftedFileLimit lifted;
   writeAll(file, bytes);
   return file;
 }

@@ -1,0 +1,116 @@
+"""Generated code against the reference interpreter (fp64), whole steps with every dropout on: texts of 1 to 129 tokens, dims that no vector divides,
+every CPU variant that this machine runs, one thread and two. The masks of all of them are the same numbers, or nothing would agree."""
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "oracle"))
+from subject import BIN, Subject, compare, random_rows, tiny_bert  # noqa: E402
+
+TOLERANCE = 1e-5
+LABELS = 5
+LENGTHS = ([1], [1, 1, 2], [127, 1, 129, 16, 33], [31, 32, 33, 64], [17] * 40)
+SHAPES = {"odd": dict(hidden_size=21, num_attention_heads=3, intermediate_size=37), "even": dict(hidden_size=64, num_attention_heads=2, intermediate_size=96),
+          "one head": dict(hidden_size=19, num_attention_heads=1, intermediate_size=5)}
+METHODS = {
+    "lora": "attach lora(r = 3, dropout = 0.3) to layers[*].** where kind == linear",
+    "dora": "attach dora(r = 2) to layers[*].attention.{q, o}",
+    "ia3 and bitfit": "attach ia3 to layers[*].attention.{k, v}\nattach bitfit to layers[*].ffn.up",
+    "prefix": "attach prefix(n = 3, hidden = 7) to layers[*].attention",
+    "adapters": "attach serial_adapter(reduction = 3) to layers[*].ffn\nattach parallel_adapter(k = 4) to layers[*].attention",
+    "norms": "train layers[*].**.norm.{weight, bias}",
+}
+USES = "use peft.methods.{lora, dora, ia3, bitfit, prefix, serial_adapter, parallel_adapter}\n"
+
+
+def cpu_targets(trainer, rows):
+    """The variants that this CPU runs, by asking for each."""
+    found = []
+    for target in ("x86-64-v3", "x86-64-v4"):
+        done = subprocess.run([str(trainer), "inspect", "--data", str(rows), "--out", os.devnull], env={**os.environ, "PEFT_CPU_TARGET": target}, capture_output=True, text=True)
+        if "R0107" not in done.stderr:
+            found.append(target)
+    return found
+
+
+class Kernels(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.scratch = tempfile.TemporaryDirectory()
+        cls.folder = pathlib.Path(cls.scratch.name)
+        for name, options in SHAPES.items():
+            tiny_bert.make(cls.folder / name, **options)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.scratch.cleanup()
+
+    def subject(self, shape, method):
+        text = f"{USES}model base = bert\ntask classify(labels = {LABELS})\n{METHODS[method]}\ntrain head\noptimize adamw(lr = 1e-3)\n"
+        return Subject(self.folder / f"{shape} {method}".replace(" ", "_"), self.folder / shape, text)
+
+    def rows(self, lengths):
+        rows = random_rows(len(lengths), LABELS)
+        many = random_rows(1, LABELS, lengths=(160, 160))[0]["input_ids"]
+        for index, (row, length) in enumerate(zip(rows, lengths)):
+            row["input_ids"] = [(word * (index + 1)) % 101 for word in many[:length]]
+        return rows
+
+    def started(self, subject):
+        """Parameters away from where they start: at B = 0 most of a gradient is 0."""
+        import torch
+
+        values = subject.inspect(self.rows([2]), None, "--reference")
+        generator = torch.Generator().manual_seed(11)
+        shapes = {name[len("grad."):]: value.shape for name, value in values.items() if name.startswith("grad.")}
+        return subject.save_init({name: torch.randn(shape, generator=generator) * 0.2 for name, shape in shapes.items()})
+
+    def check(self, shape, method, all_lengths=LENGTHS):
+        subject = self.subject(shape, method)
+        init = self.started(subject)
+        targets = cpu_targets(subject.trainer, subject.folder / "batch.jsonl")
+        self.assertTrue(targets)
+        worst = 0.0
+        for lengths in all_lengths:
+            rows = self.rows(lengths)
+            expected = subject.inspect(rows, init, "--reference")
+            for target in targets:
+                os.environ["PEFT_CPU_TARGET"] = target
+                try:
+                    for threads in (1, 2):
+                        with self.subTest(shape=shape, method=method, lengths=lengths, target=target, threads=threads):
+                            worst = max(worst, compare(subject.inspect(rows, init, "--threads", threads), expected, TOLERANCE))
+                finally:
+                    del os.environ["PEFT_CPU_TARGET"]
+        print(f"{shape}, {method}: {worst:.1e} ({', '.join(targets)})", flush=True)
+
+    def test_odd_dims(self):
+        self.check("odd", "lora")
+
+    def test_even_dims(self):
+        self.check("even", "lora")
+
+    def test_one_head(self):
+        self.check("one head", "lora", LENGTHS[1:3])
+
+    def test_methods(self):
+        for method in METHODS:
+            if method != "lora":
+                self.check("odd", method, LENGTHS[2:3])
+
+    def test_no_matrix_of_scores_is_in_memory(self):
+        """Sizes of the step's slots have no part that grows with the square of a text."""
+        folder = self.folder / "plan"
+        subject = self.subject("even", "lora")
+        folder.mkdir()
+        plan = subprocess.run([BIN / "peftc", subject.folder / "spec.peft", "--model", self.folder / "even", "--emit=plan"], capture_output=True, text=True, check=True).stdout
+        step = next(line for line in plan.splitlines() if "plan.program @train_step" in line)
+        self.assertIn("#plan.size<", step)
+        self.assertNotRegex(step, r"q = [1-9]")
+
+
+if __name__ == "__main__":
+    unittest.main()
