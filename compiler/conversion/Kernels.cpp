@@ -1,6 +1,7 @@
 // Kernels: see the header.
 #include "compiler/conversion/Kernels.h"
 #include "compiler/conversion/Kernel.h"
+#include "compiler/conversion/WholeProducts.h"
 #include "llvm/ADT/StringSet.h"
 
 using namespace mlir;
@@ -71,6 +72,8 @@ OwningOpRef<ModuleOp> kernelModule(ModuleOp plan, unsigned lanes) {
     if (emitted.insert(*op.getSymbol()).second)
       emitKernel(op, builder, lanes);
   });
+  if (!emitted.empty())
+    emitWholeProducts(builder, plan.getLoc(), lanes);
   return made;
 }
 

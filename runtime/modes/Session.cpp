@@ -261,7 +261,7 @@ SessionOptions sessionOptionsOf(const Arguments &arguments, const Surroundings &
     options.reference = true;
     options.referenceFp32 = dtype == "fp32";
   }
-  options.plan = {surroundings.cpuTarget, arguments.has("profile")};
+  options.plan = {surroundings.cpuTarget, surroundings.products, arguments.has("profile")};
   if (arguments.has("threads"))
     at::set_num_threads(static_cast<int>(arguments.integer("threads", 1, 1, kMostThreads)));
   return options;

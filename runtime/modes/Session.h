@@ -17,6 +17,7 @@ namespace peftrt {
 /// What main() found out about the machine.
 struct Surroundings {
   std::string python, cacheFolder;
+  std::string products;  ///< whose matrix products are asked for, or empty
   std::string cpuTarget; ///< the variant of the generated code that is asked for, or empty
 };
 

@@ -92,14 +92,25 @@ bool multiplyElements(at::Tensor &out, const Equation &equation, const at::Tenso
   return true;
 }
 
+/// By the generated code: f32, rows of A and C contiguous, a sum that is C itself or none.
+bool multiplyGenerated(at::Tensor &c, const at::Tensor &a, const at::Tensor &b, const at::Tensor &sum, Products *products) {
+  if (!products || !products->serves(a.size(0), a.size(1), b.size(1)) || a.scalar_type() != at::kFloat || a.stride(1) != 1 || c.stride(1) != 1)
+    return false;
+  if (sum.defined() && sum.data_ptr() != c.data_ptr())
+    return false;
+  const ProductCall call{a.data_ptr<float>(), b.data_ptr<float>(), nullptr, c.data_ptr<float>(), a.stride(0), b.stride(0), b.stride(1), c.stride(0), a.size(0), a.size(1), b.size(1), sum.defined()};
+  products->multiply(call, [](int64_t tasks, int64_t grain, const auto &body) { at::parallel_for(0, tasks, grain, body); });
+  return true;
+}
+
 /// `sum`, if defined, is added to a product that is one matrix product; it may be `out`.
-void contractDense(at::Tensor out, Equation equation, at::Tensor x, at::Tensor y, const at::Tensor &sum = {}) {
+void contractDense(at::Tensor out, Equation equation, at::Tensor x, at::Tensor y, const at::Tensor &sum = {}, Products *products = nullptr) {
   x = withoutLonely(x, equation.x, equation.y, equation.out);
   y = withoutLonely(y, equation.y, equation.x, equation.out);
   const auto &[a, b, o] = equation;
   const Groups groups{lettersOf(o, [&](char letter) { return has(a, letter) && has(b, letter); }), lettersOf(o, [&](char letter) { return has(a, letter) && !has(b, letter); }),
                       lettersOf(o, [&](char letter) { return !has(a, letter) && has(b, letter); }), lettersOf(a, [&](char letter) { return has(b, letter) && !has(o, letter); })};
-  if (multiplyElements(out, equation, x, y, groups))
+  if (!sum.defined() && multiplyElements(out, equation, x, y, groups))
     return;
   const int64_t batch = extent(x, a, groups.batch), rows = extent(x, a, groups.left), columns = extent(y, b, groups.right), depth = extent(x, a, groups.sum);
   const at::Tensor left = ordered(x, a, groups.batch + groups.left + groups.sum).reshape({batch, rows, depth});
@@ -109,7 +120,10 @@ void contractDense(at::Tensor out, Equation equation, at::Tensor x, at::Tensor y
     const std::vector<int64_t> shape = straight ? std::vector<int64_t>{rows, columns} : std::vector<int64_t>{columns, rows};
     at::Tensor view = out.view(shape);
     const at::Tensor a = straight ? left[0] : right[0].t(), b = straight ? right[0] : left[0].t();
-    sum.defined() ? at::addmm_out(view, sum.view(shape), a, b) : at::mm_out(view, a, b);
+    if (!multiplyGenerated(view, a, b, sum, products))
+      sum.defined() ? at::addmm_out(view, sum.view(shape), a, b) : at::mm_out(view, a, b);
+  } else if (sum.defined()) {
+    failBundle("a product that adds to another is no single matrix product");
   } else if (straight || turned) {
     at::Tensor view = out.view(straight ? std::vector<int64_t>{batch, rows, columns} : std::vector<int64_t>{batch, columns, rows});
     straight ? at::bmm_out(view, left, right) : at::bmm_out(view, right.transpose(1, 2), left.transpose(1, 2));
@@ -155,9 +169,9 @@ void contract(Step &step) {
     name(equation.x, step.in[0]);
     name(equation.y, step.in[1]);
     name(equation.out, step.out);
-    contractDense(step.out.tensor, equation, x, y, sum);
+    contractDense(step.out.tensor, equation, x, y, sum, &step.context.products);
   } else if (isOneMatrix(step, equation)) {
-    contractDense(step.out.tensor, equation, x, y, sum);
+    contractDense(step.out.tensor, equation, x, y, sum, &step.context.products);
   } else if (step.overExamples()) {
     sumOverExamples(step, [&](const std::vector<at::Tensor> &in, int64_t) {
       at::Tensor part = at::empty_like(step.out.tensor);

@@ -3,6 +3,7 @@
 // Invariant  every tensor is contiguous and lies in the arena, in a parameter or in an input; a handler writes `out` in place.
 #pragma once
 #include "runtime/bundle/Format.h"
+#include "runtime/cpu/Products.h"
 #include "runtime/plan/Executor.h"
 #include "runtime/plan/Shapes.h"
 #include <functional>
@@ -44,7 +45,9 @@ struct RunContext {
   const BatchSize &size;
   const RandomState &random;
   const ParameterStore &parameters;
-  RunContext(const BatchSize &size, const RandomState &random, const ParameterStore &parameters) : size(size), random(random), parameters(parameters) {}
+  Products &products;
+  RunContext(const BatchSize &size, const RandomState &random, const ParameterStore &parameters, Products &products)
+      : size(size), random(random), parameters(parameters), products(products) {}
   /// Which example each row of a value with this leading dim belongs to: [rows] i64.
   const at::Tensor &rowExamples(const Dim &leading);
 

@@ -62,14 +62,14 @@ Prepared prepare(PlanProgram plan, const KernelLibrary &library) {
 
 class PlanExecutor final : public Executor {
 public:
-  PlanExecutor(const Bundle &bundle, const ParameterStore &parameters, const PlanOptions &options) : parameters_(parameters), options_(options), library_(bundle, options.cpuTarget) {
+  PlanExecutor(const Bundle &bundle, const ParameterStore &parameters, const PlanOptions &options) : parameters_(parameters), options_(options), library_(bundle, options.cpuTarget), products_(library_, productChoiceOf(options.products)) {
     for (PlanProgram &program : planOf(bundle.plan)) {
       const std::string name = program.body.name;
       programs_.emplace(name, prepare(std::move(program), library_));
     }
   }
 
-  int64_t arenaBytes() const override { return (arena_.defined() ? arena_.numel() : 0) + kernels_.scratchBytes(); }
+  int64_t arenaBytes() const override { return (arena_.defined() ? arena_.numel() : 0) + kernels_.scratchBytes() + products_.scratchBytes(); }
 
   std::string profile() const override { return profile_.table(); }
 
@@ -82,7 +82,7 @@ public:
     const Program &program = prepared.plan.body;
     const BatchSize size = sizeOf(program, batch, tensors);
     const std::vector<int64_t> offsets = placeSlots(prepared.plan, size);
-    RunContext context(size, random, parameters_);
+    RunContext context(size, random, parameters_, products_);
     std::vector<Packed> values(program.values.size());
     for (const NamedValue &input : program.inputs)
       values[input.value] = pack(program.values[input.value], inputOf(program, input, batch, tensors, size), size);
@@ -203,6 +203,7 @@ private:
   PlanOptions options_;
   Profile profile_;
   KernelLibrary library_;
+  Products products_;
   KernelRunner kernels_;
   std::map<std::string, Prepared> programs_;
   at::Tensor arena_; ///< bytes

@@ -21,6 +21,7 @@ peftrt::Surroundings surroundings() {
   found.python = environment("PEFT_PYTHON");
   if (found.python.empty())
     found.python = PEFT_DEFAULT_PYTHON;
+  found.products = environment("PEFT_PRODUCTS");
   found.cpuTarget = environment("PEFT_CPU_TARGET");
   std::string cache = environment("XDG_CACHE_HOME");
   if (cache.empty())
