@@ -21,6 +21,15 @@ namespace {
 } // namespace
 
 AtomicFile::AtomicFile(const std::string &path) : path_(path), partial_(path + ".partial") {
+  struct stat there;
+  if (::stat(path.c_str(), &there) == 0 && (S_ISCHR(there.st_mode) || S_ISFIFO(there.st_mode))) {
+    // A rename would put a file in the place of /dev/null.
+    partial_.clear();
+    file_ = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
+    if (file_ < 0)
+      failWrite(path_, errno);
+    return;
+  }
   // Locked, so that two processes that write the same file do not mix; a lock on a file that was renamed meanwhile is no lock.
   for (;;) {
     file_ = ::open(partial_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
@@ -44,7 +53,8 @@ AtomicFile::~AtomicFile() {
   if (file_ < 0)
     return;
   ::close(file_);
-  ::unlink(partial_.c_str());
+  if (!partial_.empty())
+    ::unlink(partial_.c_str());
 }
 
 void AtomicFile::write(const void *bytes, uint64_t size) {
@@ -61,6 +71,11 @@ void AtomicFile::write(const void *bytes, uint64_t size) {
 }
 
 void AtomicFile::commit() {
+  if (partial_.empty()) {
+    ::close(file_);
+    file_ = -1;
+    return;
+  }
   if (::fsync(file_) != 0)
     failWrite(path_, errno);
   if (::rename(partial_.c_str(), path_.c_str()) != 0)

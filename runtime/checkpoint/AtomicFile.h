@@ -1,6 +1,7 @@
 // AtomicFile: a file that appears whole or not at all.
 //
-// Written beside its place under a temporary name, fsynced, renamed by `commit`. Destroyed without commit: removed.
+// Written beside its place under a temporary name, fsynced, renamed by `commit`. Destroyed without commit: removed. A device or pipe that has the name
+// already (/dev/null) is written to and stays what it is.
 // Errs   R0117 a write failed (disk full, no permission): the old file, if any, is as it was
 #pragma once
 #include <cstdint>

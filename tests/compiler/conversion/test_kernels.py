@@ -31,7 +31,7 @@ def cpu_targets(trainer, rows):
     """The variants that this CPU runs, by asking for each."""
     found = []
     for target in ("x86-64-v3", "x86-64-v4"):
-        done = subprocess.run([str(trainer), "inspect", "--data", str(rows), "--out", os.devnull], env={**os.environ, "PEFT_CPU_TARGET": target}, capture_output=True, text=True)
+        done = subprocess.run([str(trainer), "inspect", "--data", str(rows), "--out", str(rows) + ".probe"], env={**os.environ, "PEFT_CPU_TARGET": target}, capture_output=True, text=True)
         if "R0107" not in done.stderr:
             found.append(target)
     return found

@@ -7,7 +7,9 @@
 #include <ATen/Parallel.h>
 #include <csignal>
 #include <cstring>
+#include <fcntl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 using namespace peftrt;
@@ -146,6 +148,19 @@ void testTwoWriters() {
   EXPECT(contents(path) == "third" && !fs::exists(path + ".partial"));
 }
 
+/// What is no file is written to and stays what it is.
+void testPipe() {
+  const Scratch s;
+  const std::string path = s.path + "/pipe";
+  EXPECT(::mkfifo(path.c_str(), 0600) == 0);
+  const int reader = ::open(path.c_str(), O_RDWR); // so that opening it to write does not wait
+  writeFileAtomically(path, "text");
+  char text[5] = {};
+  EXPECT(::read(reader, text, 4) == 4 && std::string(text) == "text");
+  ::close(reader);
+  EXPECT(fs::is_fifo(path));
+}
+
 /// What a person puts into a run folder, and what copying makes of it.
 void testForeignThings() {
   const Scratch s;
@@ -201,6 +216,7 @@ int main() {
   testDiskFull();
   testRunFolder();
   testTwoWriters();
+  testPipe();
   testForeignThings();
   testKill();
   std::puts("ok");
