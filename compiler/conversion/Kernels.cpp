@@ -1,7 +1,6 @@
 // Kernels: see the header.
 #include "compiler/conversion/Kernels.h"
 #include "compiler/conversion/Kernel.h"
-#include "compiler/conversion/WholeProducts.h"
 #include "llvm/ADT/StringSet.h"
 
 using namespace mlir;
@@ -72,8 +71,6 @@ OwningOpRef<ModuleOp> kernelModule(ModuleOp plan, unsigned lanes) {
     if (emitted.insert(*op.getSymbol()).second)
       emitKernel(op, builder, lanes);
   });
-  if (!emitted.empty())
-    emitWholeProducts(builder, plan.getLoc(), lanes);
   return made;
 }
 

@@ -92,19 +92,24 @@ bool multiplyElements(at::Tensor &out, const Equation &equation, const at::Tenso
   return true;
 }
 
-/// By the generated code: f32, rows of A and C contiguous, a sum that is C itself or none.
-bool multiplyGenerated(at::Tensor &c, const at::Tensor &a, const at::Tensor &b, const at::Tensor &sum, Products *products) {
-  if (!products || !products->serves(a.size(0), a.size(1), b.size(1)) || a.scalar_type() != at::kFloat || a.stride(1) != 1 || c.stride(1) != 1)
-    return false;
-  if (sum.defined() && sum.data_ptr() != c.data_ptr())
-    return false;
-  const ProductCall call{a.data_ptr<float>(), b.data_ptr<float>(), nullptr, c.data_ptr<float>(), a.stride(0), b.stride(0), b.stride(1), c.stride(0), a.size(0), a.size(1), b.size(1), sum.defined()};
-  products->multiply(call, [](int64_t tasks, int64_t grain, const auto &body) { at::parallel_for(0, tasks, grain, body); });
-  return true;
+/// One matrix product, by whoever serves its shape best; `sum`, if defined, is added, and may be `c`.
+void multiply(at::Tensor c, const at::Tensor &sum, const Products::Operands &in, Products *products) {
+  if (products && products->multiply(c, in, sum.defined() && sum.data_ptr() == c.data_ptr())) {
+    if (sum.defined() && sum.data_ptr() != c.data_ptr())
+      c.add_(sum);
+    return;
+  }
+  sum.defined() ? at::addmm_out(c, sum, in.a, in.b) : at::mm_out(c, in.a, in.b);
 }
 
+/// What a product is done with, where it is one of the whole batch.
+struct Means {
+  Products *products = nullptr;
+  bool xIsConstant = false, yIsConstant = false;
+};
+
 /// `sum`, if defined, is added to a product that is one matrix product; it may be `out`.
-void contractDense(at::Tensor out, Equation equation, at::Tensor x, at::Tensor y, const at::Tensor &sum = {}, Products *products = nullptr) {
+void contractDense(at::Tensor out, Equation equation, at::Tensor x, at::Tensor y, const at::Tensor &sum = {}, const Means &means = {}) {
   x = withoutLonely(x, equation.x, equation.y, equation.out);
   y = withoutLonely(y, equation.y, equation.x, equation.out);
   const auto &[a, b, o] = equation;
@@ -119,9 +124,8 @@ void contractDense(at::Tensor out, Equation equation, at::Tensor x, at::Tensor y
   if (batch == 1 && (straight || turned)) {
     const std::vector<int64_t> shape = straight ? std::vector<int64_t>{rows, columns} : std::vector<int64_t>{columns, rows};
     at::Tensor view = out.view(shape);
-    const at::Tensor a = straight ? left[0] : right[0].t(), b = straight ? right[0] : left[0].t();
-    if (!multiplyGenerated(view, a, b, sum, products))
-      sum.defined() ? at::addmm_out(view, sum.view(shape), a, b) : at::mm_out(view, a, b);
+    const at::Tensor first = straight ? left[0] : right[0].t(), second = straight ? right[0] : left[0].t();
+    multiply(view, sum.defined() ? sum.view(shape) : sum, {first, second, straight ? means.yIsConstant : means.xIsConstant}, means.products);
   } else if (sum.defined()) {
     failBundle("a product that adds to another is no single matrix product");
   } else if (straight || turned) {
@@ -161,6 +165,7 @@ void contract(Step &step) {
   Equation equation = equationOf(step);
   const auto isDense = [](const Packed &packed) { return packed.layout == Layout::run || packed.layout == Layout::example; };
   const at::Tensor &x = step.in[0].tensor, &y = step.in[1].tensor, sum = step.in.size() > 2 ? step.in[2].tensor : at::Tensor();
+  const Means means{&step.context.products, step.in[0].isConstant, step.in[1].isConstant};
   if (isDense(step.in[0]) && isDense(step.in[1])) {
     const auto name = [](std::string &axes, const Packed &packed) {
       if (packed.layout == Layout::example)
@@ -169,9 +174,9 @@ void contract(Step &step) {
     name(equation.x, step.in[0]);
     name(equation.y, step.in[1]);
     name(equation.out, step.out);
-    contractDense(step.out.tensor, equation, x, y, sum, &step.context.products);
+    contractDense(step.out.tensor, equation, x, y, sum, means);
   } else if (isOneMatrix(step, equation)) {
-    contractDense(step.out.tensor, equation, x, y, sum, &step.context.products);
+    contractDense(step.out.tensor, equation, x, y, sum, means);
   } else if (step.overExamples()) {
     sumOverExamples(step, [&](const std::vector<at::Tensor> &in, int64_t) {
       at::Tensor part = at::empty_like(step.out.tensor);

@@ -63,7 +63,7 @@ public:
 
 struct PlanOptions {
   std::string cpuTarget; ///< the variant of the generated code (PEFT_CPU_TARGET); empty: the best that this CPU runs
-  std::string products;  ///< `generated` or `library` (PEFT_PRODUCTS); empty: by the CPU's maker
+  std::string products;  ///< `own` or `library` (PEFT_PRODUCTS); empty: by the CPU
   bool profile = false;  ///< keep the time of every step
 };
 std::unique_ptr<Executor> makePlanExecutor(const Bundle &bundle, const ParameterStore &parameters, const PlanOptions &options = {});

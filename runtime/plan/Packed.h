@@ -3,7 +3,7 @@
 // Invariant  every tensor is contiguous and lies in the arena, in a parameter or in an input; a handler writes `out` in place.
 #pragma once
 #include "runtime/bundle/Format.h"
-#include "runtime/cpu/Products.h"
+#include "runtime/products/Products.h"
 #include "runtime/plan/Executor.h"
 #include "runtime/plan/Shapes.h"
 #include <functional>
@@ -25,6 +25,7 @@ struct Packed {
   const Value *type = nullptr;
   Layout layout = Layout::run;
   at::Tensor tensor;
+  bool isConstant = false; ///< a parameter that no run changes
   at::Tensor flat() const;
 };
 

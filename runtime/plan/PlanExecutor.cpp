@@ -62,14 +62,14 @@ Prepared prepare(PlanProgram plan, const KernelLibrary &library) {
 
 class PlanExecutor final : public Executor {
 public:
-  PlanExecutor(const Bundle &bundle, const ParameterStore &parameters, const PlanOptions &options) : parameters_(parameters), options_(options), library_(bundle, options.cpuTarget), products_(library_, productChoiceOf(options.products)) {
+  PlanExecutor(const Bundle &bundle, const ParameterStore &parameters, const PlanOptions &options) : parameters_(parameters), options_(options), library_(bundle, options.cpuTarget), products_(options.cpuTarget, productChoiceOf(options.products)) {
     for (PlanProgram &program : planOf(bundle.plan)) {
       const std::string name = program.body.name;
       programs_.emplace(name, prepare(std::move(program), library_));
     }
   }
 
-  int64_t arenaBytes() const override { return (arena_.defined() ? arena_.numel() : 0) + kernels_.scratchBytes() + products_.scratchBytes(); }
+  int64_t arenaBytes() const override { return (arena_.defined() ? arena_.numel() : 0) + kernels_.scratchBytes() + products_.scratchBytes() + products_.constantBytes(); }
 
   std::string profile() const override { return profile_.table(); }
 
@@ -139,7 +139,7 @@ private:
   /// The tensor's elements under the shape of the value's layout.
   static Packed pack(const Value &value, const at::Tensor &tensor, const BatchSize &size) {
     const Layout layout = layoutOf(value);
-    return {&value, layout, tensor.view(packedShape(value, layout, size))};
+    return {&value, layout, tensor.view(packedShape(value, layout, size)), false};
   }
 
   static std::vector<int64_t> packedShape(const Value &value, Layout layout, const BatchSize &size) {
@@ -168,7 +168,9 @@ private:
       const at::Tensor &parameter = parameters_.get(op.attrs.at("name"));
       if (parameter.scalar_type() != dtypeOf(value.type) || parameter.numel() != elementsOf(value, size))
         failBundle("the parameter `" + op.attrs.at("name").get<std::string>() + "` has another dtype or size than the program `" + plan.body.name + "` says");
-      return pack(value, parameter.contiguous(), size);
+      Packed packed = pack(value, parameter.contiguous(), size);
+      packed.isConstant = op.attrs.value("frozen", false);
+      return packed;
     }
     if (place.alias >= 0) {
       const at::Tensor &source = values[place.alias].tensor;
@@ -186,7 +188,7 @@ private:
       strides[axis] = strides[axis + 1] * std::max<int64_t>(shape[axis + 1], 1);
     at::Tensor tensor = at::empty({0}, dtypeOf(value.type));
     tensor.set_(arena_.storage(), begin / widthOf(value.type), shape, strides);
-    return {&value, layout, tensor};
+    return {&value, layout, tensor, false};
   }
 
   static void apply(Handler handler, const Op &op, std::vector<Packed> &values, RunContext &context) {

@@ -27,6 +27,15 @@ DictionaryAttr productAttributes(plan::ProductOp op) {
   return builder.getDictionaryAttr({builder.getNamedAttr("equation", op.getEquationAttr()), builder.getNamedAttr("over_examples", op.getOverExamplesAttr())});
 }
 
+/// A parameter's step says whether it stays as it is.
+DictionaryAttr withFrozen(DictionaryAttr attributes, nn::ParamOp op) {
+  auto parameter = SymbolTable::lookupNearestSymbolFrom<nn::ParameterOp>(op, op.getNameAttr());
+  NamedAttrList list(attributes);
+  if (parameter && !parameter.getTrainable())
+    list.set("frozen", BoolAttr::get(op.getContext(), true));
+  return list.getDictionary(op.getContext());
+}
+
 class Lowering {
 public:
   explicit Lowering(plan::ProgramOp program) : program(program) {}
@@ -73,6 +82,8 @@ private:
     FailureOr<DictionaryAttr> attributes = product ? FailureOr<DictionaryAttr>(productAttributes(product)) : plan::stepAttributes(&op);
     if (failed(attributes))
       return failure();
+    if (auto parameter = dyn_cast<nn::ParamOp>(op))
+      attributes = withFrozen(*attributes, parameter);
     StringRef kind = product ? "gemm" : isa<nn::RandomOp>(op) ? "random" : "aten", name = product ? "contract" : op.getName().stripDialect();
     auto step = plan::StepOp::create(builder, op.getLoc(), type, builder.getStringAttr(kind), builder.getStringAttr(name), operands, IntegerAttr(), *attributes);
     mapping.map(op.getResult(0), step.getResult());

@@ -86,8 +86,8 @@ class Kernels(unittest.TestCase):
         print(f"{shape}, {method}: {worst:.1e} ({', '.join(targets)})", flush=True)
 
     def test_products(self):
-        """The generated matrix products, at depths and widths beyond one block of theirs, and the library's."""
-        for products in ("generated", "library"):
+        """Own matrix products, at depths and widths beyond one block of theirs, and the library's."""
+        for products in ("own", "library"):
             with unittest.mock.patch.dict(os.environ, PEFT_PRODUCTS=products):
                 self.check("wide", "lora", LENGTHS[2:3])
         with unittest.mock.patch.dict(os.environ, PEFT_PRODUCTS="none"):

@@ -1,0 +1,43 @@
+// Code: matrix products for one instruction set, as functions on a call and a part of its result.
+#pragma once
+#include <cstdint>
+
+namespace peftrt::products {
+
+/// How B is read.
+enum class Layout {
+  asItLies, ///< its columns are adjacent and fill whole panels
+  floats,   ///< panels of f32
+  pairs     ///< panels of pairs of bf16, which A's adjacent bf16 columns are multiplied with
+};
+
+/// C [rows, columns] = A [rows, depth] B [depth, columns]. Strides are in elements. Element (i, k) of A lies i * aRow + k * aDepth behind `a`, (k, j) of B
+/// k * bDepth + j * bColumn behind `b`, (i, j) of C i * cRow + j behind `c`.
+struct Call {
+  const void *a, *b;
+  void *packed; ///< B's panels
+  void *c;
+  int64_t aRow, aDepth, bDepth, bColumn, cRow, rows, depth, columns;
+  bool adds; ///< C += A B
+  bool aIsBf16, bIsBf16, cIsBf16;
+  Layout layout;
+};
+
+/// Rows and panels of C, or of B.
+struct Part {
+  int64_t firstRow, lastRow, firstPanel, lastPanel; ///< last: one beyond
+};
+
+struct Code {
+  void (*pack)(const Call &, int64_t firstPanel, int64_t lastPanel);
+  void (*multiply)(const Call &, const Part &);
+  int64_t panel; ///< columns of a full panel
+  int64_t lanes; ///< columns of the narrowest
+  bool dots;     ///< whether there are pairs
+};
+
+const Code &codeV3();     ///< AVX2, FMA
+const Code &codeV4();     ///< AVX-512 F, BW, DQ, VL
+const Code &codeV4Bf16(); ///< the same and AVX512_BF16
+
+} // namespace peftrt::products

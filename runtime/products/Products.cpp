@@ -1,0 +1,140 @@
+// Products: see the header.
+#include "runtime/products/Products.h"
+#include "runtime/bundle/Errors.h"
+#include <ATen/Parallel.h>
+#include <algorithm>
+#include <cpuid.h>
+#include <cstring>
+#include <unistd.h>
+
+namespace peftrt {
+namespace {
+
+using namespace products;
+
+constexpr int64_t kLine = 64;          ///< bytes of a cache line
+constexpr int64_t kThin = 64;          ///< a side below this makes a product thin
+constexpr int64_t kRowTask = 24;       ///< rows: a multiple of every block's
+constexpr int64_t kThreadWork = 1 << 18; ///< multiply-adds that are worth a thread
+constexpr int64_t kConstantShare = 4;  ///< of the machine's memory, at most one part in so many is panels of constants
+
+bool isMadeByIntel() {
+  unsigned highest = 0, parts[3] = {};
+  return __get_cpuid(0, &highest, &parts[0], &parts[2], &parts[1]) && std::memcmp(parts, "GenuineIntel", sizeof parts) == 0;
+}
+
+bool hasAmxBf16() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d >> 22 & 1);
+}
+
+const Code *codeFor(const std::string &target) {
+  if (target != "x86-64-v3" && __builtin_cpu_supports("x86-64-v4"))
+    return __builtin_cpu_supports("avx512bf16") ? &codeV4Bf16() : &codeV4();
+  return __builtin_cpu_supports("x86-64-v3") ? &codeV3() : nullptr;
+}
+
+bool isThin(const Call &call) { return std::min({call.rows, call.depth, call.columns}) < kThin; }
+int64_t parts(int64_t whole, int64_t part) { return (whole + part - 1) / part; }
+
+/// Threads by rows, or by panels where there are more of them; whichever, each element is summed alike.
+void multiplyInParallel(const Code &code, const Call &call) {
+  const int64_t rows = parts(call.rows, kRowTask), panels = parts(call.columns, code.panel), tasks = std::max(rows, panels);
+  const int64_t grain = std::max<int64_t>(1, tasks * kThreadWork / std::max<int64_t>(1, call.rows * call.depth * call.columns));
+  at::parallel_for(0, tasks, grain, [&](int64_t begin, int64_t end) {
+    const Part part = rows >= panels ? Part{begin * kRowTask, std::min(end * kRowTask, call.rows), 0, panels} : Part{0, call.rows, begin, end};
+    code.multiply(call, part);
+  });
+}
+
+} // namespace
+
+ProductChoice productChoiceOf(const std::string &word) {
+  if (word.empty())
+    return ProductChoice::byCpu;
+  if (word == "own")
+    return ProductChoice::own;
+  if (word == "library")
+    return ProductChoice::library;
+  throw RuntimeError("R0107", "PEFT_PRODUCTS is `" + word + "`", "it is `own`, `library`, or unset");
+}
+
+void *Products::Buffer::begin() const { return reinterpret_cast<void *>((reinterpret_cast<uintptr_t>(bytes.get()) + kLine - 1) / kLine * kLine); }
+
+void Products::Buffer::growTo(int64_t wanted) {
+  if (wanted <= size)
+    return;
+  bytes.reset(); // before, so that both are never there
+  bytes.reset(new char[wanted + kLine]);
+  size = wanted;
+}
+
+Products::Products(const std::string &cpuTarget, ProductChoice choice)
+    : code_(codeFor(cpuTarget)), libraryF32_(choice == ProductChoice::byCpu ? isMadeByIntel() : choice == ProductChoice::library),
+      libraryBf16_(choice == ProductChoice::byCpu ? hasAmxBf16() : choice == ProductChoice::library),
+      constantLimit_(static_cast<int64_t>(::sysconf(_SC_PHYS_PAGES)) * ::sysconf(_SC_PAGESIZE) / kConstantShare) {}
+
+Products::~Products() = default;
+
+std::string Products::servedBy(bool bf16) const {
+  if (!code_ || (bf16 ? libraryBf16_ : libraryF32_))
+    return bf16 && hasAmxBf16() ? "LibTorch's library (AMX)" : "LibTorch's library";
+  return code_ == &codeV3() ? "own code, AVX2" : bf16 && code_->dots ? "own code, AVX512_BF16" : "own code, AVX-512";
+}
+
+bool Products::isForLibrary(bool bf16, const Call &call) const {
+  if (call.aIsBf16 != call.bIsBf16 || call.aIsBf16 != call.cIsBf16)
+    return false; // it knows one type a product
+  return (bf16 ? libraryBf16_ : libraryF32_) && !isThin(call);
+}
+
+Layout Products::layoutFor(const Call &call) const {
+  if (code_->dots && call.aIsBf16 && call.aDepth == 1)
+    return Layout::pairs;
+  const bool lies = call.bColumn == 1 && call.columns % code_->panel == 0 && call.aIsBf16 == call.bIsBf16;
+  return lies ? Layout::asItLies : Layout::floats;
+}
+
+int64_t Products::panelBytes(const Call &call) const {
+  return (call.depth + 1) * parts(call.columns, code_->panel) * code_->panel * (call.layout == Layout::pairs ? 2 : 4);
+}
+
+void Products::pack(Call &call, const Operands &in) {
+  const int64_t bytes = panelBytes(call);
+  Buffer *buffer = &scratch_;
+  if (in.bIsConstant) {
+    const Key key{call.b, call.depth, call.columns, call.bDepth, call.bColumn, call.layout};
+    const auto found = constants_.find(key);
+    if (found != constants_.end()) {
+      call.packed = found->second.panels.begin();
+      return;
+    }
+    if (constantBytes_ + bytes <= constantLimit_) {
+      constantBytes_ += bytes;
+      Constant &made = constants_[key];
+      made.source = in.b;
+      buffer = &made.panels;
+    }
+  }
+  buffer->growTo(bytes);
+  call.packed = buffer->begin();
+  at::parallel_for(0, parts(call.columns, code_->panel), 1, [&](int64_t begin, int64_t end) { code_->pack(call, begin, end); });
+}
+
+bool Products::multiply(const at::Tensor &c, const Operands &in, bool adds) {
+  const auto isBf16 = [](const at::Tensor &tensor) { return tensor.scalar_type() == at::kBFloat16; };
+  const at::Tensor &a = in.a, &b = in.b;
+  Call call{a.data_ptr(), b.data_ptr(), nullptr, c.data_ptr(), a.stride(0), a.stride(1), b.stride(0), b.stride(1), c.stride(0), a.size(0), a.size(1), b.size(1), adds, isBf16(a), isBf16(b), isBf16(c), Layout::floats};
+  const auto isNumber = [&](const at::Tensor &tensor) { return isBf16(tensor) || tensor.scalar_type() == at::kFloat; };
+  if (!code_ || !isNumber(a) || !isNumber(b) || !isNumber(c) || c.stride(1) != 1 || isForLibrary(call.aIsBf16, call))
+    return false;
+  if (call.rows == 0 || call.columns == 0)
+    return true;
+  call.layout = layoutFor(call);
+  if (call.layout != Layout::asItLies)
+    pack(call, in);
+  multiplyInParallel(*code_, call);
+  return true;
+}
+
+} // namespace peftrt

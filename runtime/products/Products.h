@@ -1,0 +1,67 @@
+// Products: matrix products of the whole batch, C = A B or C += A B, in f32 and bf16: by code of this folder, or by LibTorch's library.
+//
+// The library (MKL, oneDNN) serves large products well on Intel's CPUs, and bf16 where there is AMX; thin products (one side of a low-rank branch) and other CPUs
+// it does not. The choice depends on the CPU and on a product's shape, never on a measurement, so that a run that is resumed computes the same numbers.
+#pragma once
+#include "runtime/products/Code.h"
+#include <ATen/core/Tensor.h>
+#include <map>
+#include <memory>
+#include <string>
+
+namespace peftrt {
+
+enum class ProductChoice { byCpu, own, library };
+/// `own`, `library`, or empty for the CPU to decide (PEFT_PRODUCTS). Errs R0107 another word.
+ProductChoice productChoiceOf(const std::string &word);
+
+class Products {
+public:
+  /// `cpuTarget`: a name of compiler/target/Targets.def to go no further than, or empty for the best that this CPU runs.
+  Products(const std::string &cpuTarget, ProductChoice choice);
+  ~Products();
+
+  struct Operands {
+    const at::Tensor &a; ///< [rows, depth]
+    const at::Tensor &b; ///< [depth, columns]; of a bf16 product it may be f32, and is rounded
+    bool bIsConstant;    ///< for as long as this lives: its panels are made once
+  };
+  /// C [rows, columns] = A B, or C += A B; `c` is f32, or bf16 where A is, its columns adjacent. False: nothing is done, it is one for the library.
+  bool multiply(const at::Tensor &c, const Operands &in, bool adds);
+
+  /// What serves large products, for people: of f32, or of bf16.
+  std::string servedBy(bool bf16) const;
+  int64_t scratchBytes() const { return scratch_.size; } ///< panels made anew each time
+  int64_t constantBytes() const { return constantBytes_; } ///< panels of constants
+
+private:
+  /// Aligned to cache lines.
+  struct Buffer {
+    std::unique_ptr<char[]> bytes;
+    int64_t size = 0;
+    void *begin() const;
+    void growTo(int64_t size);
+  };
+  struct Constant {
+    at::Tensor source; ///< held, so that its address stays its own
+    Buffer panels;
+  };
+  struct Key {
+    const void *data;
+    int64_t depth, columns, bDepth, bColumn;
+    products::Layout layout;
+    auto operator<=>(const Key &) const = default;
+  };
+  bool isForLibrary(bool bf16, const products::Call &call) const;
+  products::Layout layoutFor(const products::Call &call) const;
+  int64_t panelBytes(const products::Call &call) const;
+  void pack(products::Call &call, const Operands &in);
+
+  const products::Code *code_;
+  bool libraryF32_, libraryBf16_; ///< for large products
+  Buffer scratch_;
+  std::map<Key, Constant> constants_;
+  int64_t constantBytes_ = 0, constantLimit_;
+};
+
+} // namespace peftrt

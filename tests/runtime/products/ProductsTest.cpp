@@ -1,0 +1,148 @@
+// Products: every instruction set that this CPU has against double precision, at shapes on both sides of every block's and panel's edge; all ways in which operands
+// may lie; parts of a result against the whole; what the class chooses, and that panels of constants are made once.
+#include "runtime/products/Products.h"
+#include "tests/runtime/Expect.h"
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <cmath>
+#include <limits>
+#include <vector>
+
+using namespace peftrt;
+using products::Call;
+using products::Code;
+using products::Layout;
+
+namespace {
+
+struct Named {
+  const char *name;
+  const Code *code;
+};
+
+std::vector<Named> codes() {
+  std::vector<Named> found;
+  if (__builtin_cpu_supports("x86-64-v3"))
+    found.push_back({"AVX2", &products::codeV3()});
+  if (__builtin_cpu_supports("x86-64-v4"))
+    found.push_back({"AVX-512", &products::codeV4()});
+  if (__builtin_cpu_supports("x86-64-v4") && __builtin_cpu_supports("avx512bf16"))
+    found.push_back({"AVX512_BF16", &products::codeV4Bf16()});
+  return found;
+}
+
+/// How far `got` is from `a` `b` (+ `before`), of its largest entry or of what such sums usually are.
+double errorOf(const at::Tensor &got, const at::Tensor &a, const at::Tensor &b, const at::Tensor &before) {
+  at::Tensor expected = at::mm(a.to(at::kDouble), b.to(at::kDouble));
+  if (before.defined())
+    expected = expected + before.to(at::kDouble);
+  return ((got.to(at::kDouble) - expected).abs().max() / expected.abs().max().clamp_min(std::sqrt(static_cast<double>(a.size(1))))).item<double>();
+}
+
+struct Case {
+  int64_t rows, depth, columns;
+  bool aTurned, bTurned, adds;
+  at::ScalarType aType, bType, cType;
+};
+
+at::Tensor numbers(int64_t rows, int64_t columns, bool turned, at::ScalarType type) {
+  return turned ? at::randn({columns, rows}).to(type).t() : at::randn({rows, columns}).to(type);
+}
+
+Call callOf(const at::Tensor &a, const at::Tensor &b, const at::Tensor &c, bool adds) {
+  const auto isBf16 = [](const at::Tensor &tensor) { return tensor.scalar_type() == at::kBFloat16; };
+  return {a.data_ptr(), b.data_ptr(), nullptr, c.data_ptr(), a.stride(0), a.stride(1), b.stride(0), b.stride(1), c.stride(0), a.size(0), a.size(1), b.size(1), adds, isBf16(a), isBf16(b), isBf16(c), Layout::floats};
+}
+
+/// In one part, then in single rows and panels: the same bits.
+double check(const Code &code, const Case &one, Layout layout) {
+  const at::Tensor a = numbers(one.rows, one.depth, one.aTurned, one.aType), b = numbers(one.depth, one.columns, one.bTurned, one.bType);
+  const int64_t pitch = one.columns + 3, panels = (one.columns + code.panel - 1) / code.panel;
+  const at::Tensor before = at::randn({one.rows, pitch}).to(one.cType), whole = before.clone(), pieces = before.clone();
+  std::vector<float> packed((one.depth + 1) * (one.columns + code.panel), std::numeric_limits<float>::quiet_NaN()); // what is not written must not be read
+  Call call = callOf(a, b, whole.narrow(1, 0, one.columns), one.adds);
+  call.layout = layout;
+  call.packed = packed.data();
+  if (layout != Layout::asItLies)
+    code.pack(call, 0, panels);
+  code.multiply(call, {0, one.rows, 0, panels});
+  call.c = pieces.data_ptr();
+  for (int64_t row = 0; row < one.rows; row += 5)
+    for (int64_t panel = 0; panel < panels; ++panel)
+      code.multiply(call, {row, std::min(row + 5, one.rows), panel, panel + 1});
+  EXPECT(at::equal(whole, pieces));
+  EXPECT(at::equal(whole.narrow(1, one.columns, 3), before.narrow(1, one.columns, 3)));
+  const at::Tensor rounded = one.aType == at::kBFloat16 ? b.to(at::kBFloat16) : b;
+  return errorOf(whole.narrow(1, 0, one.columns), a, rounded, one.adds ? before.narrow(1, 0, one.columns) : at::Tensor());
+}
+
+void checkCode(const Named &named) {
+  const Code &code = *named.code;
+  double worst[2] = {0, 0};
+  for (const int64_t rows : {1, 5, 7, 13, 31, 200})
+    for (const int64_t depth : {1, 7, 64, 511, 1030})
+      for (const int64_t columns : {1, 8, 17, 33, 64, 65, 200})
+        for (const bool bf16 : {false, true}) {
+          const uint64_t draw = static_cast<uint64_t>(rows * 7919 + depth * 31 + columns + bf16);
+          const at::ScalarType type = bf16 ? at::kBFloat16 : at::kFloat;
+          const Case one{rows, depth, columns, (draw & 1) != 0, (draw & 2) != 0, (draw & 4) != 0, type, bf16 && draw % 5 ? type : at::kFloat, bf16 && draw % 3 ? type : at::kFloat};
+          std::vector<Layout> layouts = {Layout::floats};
+          if (code.dots && bf16 && !one.aTurned)
+            layouts.push_back(Layout::pairs);
+          if (!one.bTurned && columns % code.panel == 0 && one.aType == one.bType)
+            layouts.push_back(Layout::asItLies);
+          for (const Layout layout : layouts) {
+            const double error = check(code, one, layout), bound = one.cType == at::kBFloat16 ? 1.0 / 250 : 2e-6;
+            if (!(error <= bound))
+              std::fprintf(stderr, "%s: %ld x %ld x %ld, layout %d: off by %.2e\n", named.name, rows, depth, columns, static_cast<int>(layout), error);
+            EXPECT(error <= bound);
+            double &most = worst[one.cType == at::kBFloat16];
+            most = std::max(most, error);
+          }
+        }
+  std::printf("%s: f32 %.1e, bf16 %.1e of the largest entry\n", named.name, worst[0], worst[1]);
+}
+
+/// Ties to even, infinities and NaN, as LibTorch rounds.
+void checkRounding(const Code &code) {
+  const float huge = std::numeric_limits<float>::max(), infinity = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
+  const at::Tensor numbers = at::tensor({1.0f, 1.00390625f, 1.01171875f, -1.00390625f, 3.3895314e38f, huge, infinity, -infinity, nan, 0.0f, -0.0f, 1e-30f, 0.1f, 65536.5f, -7.7f, 2.0f, 1.5f});
+  const at::Tensor a = at::ones({1, 1}, at::kBFloat16), b = numbers.unsqueeze(0), c = at::empty({1, numbers.numel()}, at::kBFloat16);
+  std::vector<float> packed(4 * code.panel);
+  Call call = callOf(a, b, c, false);
+  call.packed = packed.data();
+  code.pack(call, 0, (numbers.numel() + code.panel - 1) / code.panel);
+  code.multiply(call, {0, 1, 0, (numbers.numel() + code.panel - 1) / code.panel});
+  EXPECT(at::allclose(c[0].to(at::kFloat), numbers.to(at::kBFloat16).to(at::kFloat), 0, 0, true));
+}
+
+void checkChoice() {
+  Products own("", ProductChoice::own), library("", ProductChoice::library);
+  const at::Tensor a = at::randn({100, 96}), b = at::randn({80, 96}).t(), thin = at::randn({96, 8});
+  at::Tensor c = at::zeros({100, 80}), narrow = at::zeros({100, 8});
+  EXPECT(!library.multiply(c, {a, b, false}, false) && library.multiply(narrow, {a, thin, false}, false));
+  EXPECT(own.multiply(c, {a, b, true}, false) && own.constantBytes() > 0 && errorOf(c, a, b, {}) < 2e-6);
+  const int64_t bytes = own.constantBytes();
+  const at::Tensor once = c.clone();
+  EXPECT(own.multiply(c, {a, b, true}, false) && own.constantBytes() == bytes && at::equal(c, once));
+  EXPECT(own.multiply(c, {a, b, true}, true) && at::allclose(c, once * 2));
+  EXPECT(!own.multiply(c.to(at::kDouble), {a.to(at::kDouble), b.to(at::kDouble), false}, false));
+  EXPECT(own.multiply(at::empty({0, 80}), {a.narrow(0, 0, 0), b, false}, false));
+  at::set_num_threads(1);
+  at::Tensor alone = at::zeros({100, 80});
+  EXPECT(own.multiply(alone, {a, b, false}, false) && at::equal(alone, once));
+  EXPECT_ERROR("R0107", "`none`", productChoiceOf("none"));
+}
+
+} // namespace
+
+int main() {
+  at::manual_seed(3);
+  for (const Named &named : codes()) {
+    checkCode(named);
+    checkRounding(*named.code);
+  }
+  if (!codes().empty())
+    checkChoice();
+  return 0;
+}
