@@ -1,6 +1,6 @@
 // Code: a few words for writing loops over memory in MLIR (llvm pointers; scf, arith, math and vector on them).
 //
-// Numbers are i64, f32 and vectors of f32, i32, i1 of the target's lanes. Every f32 access is aligned to 4 bytes only.
+// Numbers are i64, f32 and vectors of f32, i32, i1 of the target's lanes. An access is aligned to its elements only.
 #pragma once
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
@@ -37,11 +37,16 @@ public:
   /// `pointer + index` elements.
   Value at(Value pointer, mlir::Type element, Value index);
   Value at(Value pointer, Value index) { return at(pointer, f32(), index); }
+  mlir::Type half() const { return b.getI16Type(); } ///< bf16 in memory
   Value load(Value pointer, mlir::Type type);
   void store(Value value, Value pointer);
   /// A vector of f32; lanes outside `mask` (if there is one) are not touched in memory and are 0.
   Value loadVector(Value pointer, Value mask = {});
   void storeVector(Value vector, Value pointer, Value mask = {});
+  /// The same for bf16 in memory (as i16), f32 in registers; a store rounds to nearest, ties to even.
+  Value loadHalves(Value pointer, Value mask = {});
+  void storeHalves(Value vector, Value pointer, Value mask = {});
+  Value loadHalf(Value pointer);
   /// The same for bools in bytes, as i1.
   Value loadBools(Value pointer, Value mask = {});
   void storeBools(Value vector, Value pointer, Value mask = {});
@@ -67,6 +72,7 @@ public:
   unsigned lanes;
 
 private:
+  Value widened(Value halves);
   mlir::LLVM::LLVMStructType callType();
 };
 

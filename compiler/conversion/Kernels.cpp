@@ -38,7 +38,7 @@ void emitKernel(plan::KernelOp op, OpBuilder &builder, unsigned lanes) {
 plan::Space spaceOf(plan::KernelOp op) {
   std::optional<plan::Space> space;
   for (Operation &made : op.getBody().front()) {
-    if (isa<plan::YieldOp, nn::ConstantOp>(made) || plan::isView(&made))
+    if (isa<plan::YieldOp, nn::ConstantOp>(made) || plan::isView(&made) || plan::isStorageCast(&made))
       continue;
     if (isa<nn::RandomOp>(made)) // its shape is its users'
       continue;

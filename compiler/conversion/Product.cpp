@@ -18,24 +18,29 @@ public:
     SmallVector<Value> targets, starts, sums;
     for (int64_t r = 0; r < rows; ++r) {
       Value line = r ? code.add(row, code.integer(r)) : row;
-      targets.push_back(code.at(c.pointer, code.add(code.mul(line, c.rowStride), column)));
-      starts.push_back(code.at(a.pointer, code.mul(line, a.rowStride)));
-      sums.push_back(accumulate ? code.loadVector(targets.back(), mask) : code.splat(code.number(0)));
+      targets.push_back(place(c, code.add(code.mul(line, c.rowStride), column)));
+      starts.push_back(place(a, code.mul(line, a.rowStride)));
+      sums.push_back(accumulate ? vectorAt(c, targets.back()) : code.splat(code.number(0)));
     }
-    Value first = code.at(b.pointer, column);
+    Value first = place(b, column);
     sums = code.loop(code.integer(0), depth, 1, sums, [&](Value place, ValueRange carried) {
-      Value vector = code.loadVector(code.at(first, code.mul(place, b.rowStride)), mask);
+      Value vector = vectorAt(b, at(b, first, code.mul(place, b.rowStride)));
       Value along = a.columnStride ? code.mul(place, a.columnStride) : place;
       SmallVector<Value> next;
       for (auto [start, sum] : llvm::zip_equal(starts, carried))
-        next.push_back(vector::FMAOp::create(code.b, code.loc, code.splat(code.load(code.at(start, along), code.f32())), vector, sum));
+        next.push_back(vector::FMAOp::create(code.b, code.loc, code.splat(numberAt(at(a, start, along))), vector, sum));
       return next;
     });
     for (auto [target, sum] : llvm::zip_equal(targets, sums))
-      code.storeVector(sum, target, mask);
+      c.isHalf ? code.storeHalves(sum, target, mask) : code.storeVector(sum, target, mask);
   }
 
 private:
+  Value at(const Matrix &matrix, Value pointer, Value index) { return code.at(pointer, matrix.isHalf ? code.half() : code.f32(), index); }
+  Value place(const Matrix &matrix, Value index) { return at(matrix, matrix.pointer, index); }
+  Value vectorAt(const Matrix &matrix, Value address) { return matrix.isHalf ? code.loadHalves(address, mask) : code.loadVector(address, mask); }
+  Value numberAt(Value address) { return a.isHalf ? code.loadHalf(address) : code.load(address, code.f32()); }
+
   Code &code;
   const Matrix &c, &a, &b;
   Value depth, column, mask;

@@ -5,10 +5,11 @@
 
 namespace peftc::conversion {
 
-/// Element (i, j) lies `i * rowStride + j * columnStride` floats behind the pointer.
+/// Element (i, j) lies `i * rowStride + j * columnStride` elements behind the pointer.
 struct Matrix {
   mlir::Value pointer, rowStride;
   mlir::Value columnStride; ///< null: 1
+  bool isHalf = false;      ///< bf16 in memory
 };
 
 struct ProductShape {

@@ -11,8 +11,14 @@ constexpr int kCheapOps = 4;
 
 bool isCostly(Operation *op) { return isa<nn::ExpOp, nn::LogOp, nn::TanhOp, nn::ErfOp, nn::SqrtOp, nn::RsqrtOp>(op); }
 /// Ops whose value is their operand's, seen by rows and columns (a reduction only where its operand is a number).
-bool passesThrough(Operation *op) { return plan::isView(op) || isa<nn::BroadcastOp, nn::ReduceOp>(op); }
+bool passesThrough(Operation *op) { return plan::isView(op) || plan::isStorageCast(op) || isa<nn::BroadcastOp, nn::ReduceOp>(op); }
 } // namespace
+
+bool isHalf(Value value) { return cast<nn::NNType>(value.getType()).getElement().isBF16(); }
+
+Type memoryType(Code &code, Value value) {
+  return cast<nn::NNType>(value.getType()).isBool() ? Type(code.b.getI8Type()) : isHalf(value) ? code.half() : code.f32();
+}
 
 void RowCode::bind(Value value, Value pointer, bool padded) { memory[value] = {pointer, padded}; }
 
@@ -179,18 +185,20 @@ void RowCode::emitColumns(int64_t stage, SmallVectorImpl<Value> &sums, Value col
     if (form(output.value) != Form::full || levelOf(output.value) != stage)
       continue;
     Value vector = vectorOf(output.value, column, mask, made), where = output.padded ? Value() : mask;
+    Value place = code.at(output.pointer, memoryType(code, output.value), column);
     if (getElementTypeOrSelf(vector.getType()).isInteger(1))
-      code.storeBools(vector, code.at(output.pointer, code.b.getI8Type(), column), where);
+      code.storeBools(vector, place, where);
     else
-      code.storeVector(vector, code.at(output.pointer, column), where);
+      isHalf(output.value) ? code.storeHalves(vector, place, where) : code.storeVector(vector, place, where);
   }
 }
 
 Value RowCode::loadFrom(const Memory &from, Value value, Value column, Value mask) {
   Value where = from.padded ? Value() : mask;
+  Value place = code.at(from.pointer, memoryType(code, value), column);
   if (cast<nn::NNType>(value.getType()).isBool())
-    return code.loadBools(code.at(from.pointer, code.b.getI8Type(), column), where);
-  return code.loadVector(code.at(from.pointer, column), where);
+    return code.loadBools(place, where);
+  return isHalf(value) ? code.loadHalves(place, where) : code.loadVector(place, where);
 }
 
 Value RowCode::vectorOf(Value value, Value column, Value mask, llvm::DenseMap<Value, Value> &made) {

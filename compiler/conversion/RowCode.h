@@ -22,6 +22,10 @@ struct Columns {
   bool padded = false;               ///< whether all buffers may be read and written up to a whole vector
 };
 
+/// Whether the value lies in memory as bf16 (in registers it is f32), and what an element is there.
+bool isHalf(mlir::Value value);
+mlir::Type memoryType(Code &code, mlir::Value value);
+
 class RowCode {
 public:
   enum class Form { full, row, column, scalar };

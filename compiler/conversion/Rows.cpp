@@ -63,8 +63,7 @@ private:
     }
     for (auto [index, value] : llvm::enumerate(kernel.yielded())) {
       bool full = formOf(kernel.space, value) == RowCode::Form::full;
-      bool bools = cast<nn::NNType>(value.getType()).isBool();
-      rowCode.put(value, code.at(results[index], bools ? Type(code.b.getI8Type()) : code.f32(), full ? start : row), false);
+      rowCode.put(value, code.at(results[index], memoryType(code, value), full ? start : row), false);
     }
     rowCode.emit([&](int64_t index) { return buffer(used + index); });
   }
@@ -73,7 +72,7 @@ private:
     auto type = cast<nn::NNType>(argument.getType());
     if (type.isInteger())
       return; // indices of a lookup
-    Type element = type.isBool() ? Type(code.b.getI8Type()) : code.f32();
+    Type element = memoryType(code, argument);
     switch (formOf(kernel.space, argument)) {
     case RowCode::Form::full:
       return rowCode.bind(argument, code.at(pointer, element, start), false);
@@ -130,7 +129,7 @@ void emitFlat(Kernel &kernel) {
 }
 
 int64_t rowBuffers(plan::KernelOp op) {
-  return randoms(op) + llvm::count_if(op.getBody().front(), [](Operation &made) { return !isa<nn::ConstantOp, nn::RandomOp>(made); });
+  return randoms(op) + llvm::count_if(op.getBody().front(), [](Operation &made) { return !isa<nn::ConstantOp, nn::RandomOp>(made) && !plan::isStorageCast(&made); });
 }
 
 ScratchSize scratchOf(plan::KernelOp op, unsigned lanes) {

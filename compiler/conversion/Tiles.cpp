@@ -5,7 +5,7 @@
 // kTileRows rows of a few thousand keys lie in the second-level cache.
 //
 // Scratch  floats: a tile for each matrix that a product makes or reads, random numbers of a tile, rows that wait for a reduction, and the
-//          transposed right operand of each product that makes a matrix.
+//          transposed right operand of each product that makes a matrix, and sums over tiles that memory holds as bf16.
 #include "compiler/conversion/Kernel.h"
 #include "compiler/conversion/Product.h"
 
@@ -37,8 +37,23 @@ llvm::SetVector<Value> tilesOf(plan::KernelOp op) {
   return tiles;
 }
 
+/// The argument that a product reads, or the value that the kernel yields for one: behind a cast where memory holds bf16.
+Value readFrom(Value operand) {
+  Operation *op = operand.getDefiningOp();
+  return op && plan::isStorageCast(op) ? op->getOperand(0) : operand;
+}
+Value yieldedFor(nn::ContractOp op) {
+  for (Operation *user : op.getResult().getUsers())
+    if (plan::isStorageCast(user))
+      return user->getResult(0);
+  return op.getResult();
+}
+
+/// A sum over tiles whose result is rounded: it waits in f32.
+bool accumulates(nn::ContractOp op) { return plan::tileProductOf(op)->kind == TileProduct::overRows && isHalf(yieldedFor(op)); }
+
 struct Counts {
-  int64_t tiles = 0, randoms = 0, rows = 0, transposed = 0; ///< transposed: columns in all
+  int64_t tiles = 0, randoms = 0, rows = 0, transposed = 0, sums = 0; ///< transposed, sums: columns in all
 };
 Counts countsOf(plan::KernelOp op) {
   Counts counts;
@@ -49,8 +64,10 @@ Counts countsOf(plan::KernelOp op) {
       counts.transposed += typeOf(contract.getX()).getDims()[2].constant;
     else if (isa<nn::RandomOp>(made))
       ++counts.randoms;
-    else if (!contract && !isa<nn::ConstantOp>(made))
+    else if (!contract && !isa<nn::ConstantOp>(made) && !plan::isStorageCast(&made))
       ++counts.rows;
+    if (contract && accumulates(contract))
+      counts.sums += typeOf(contract.getResult()).getDims()[2].constant;
   }
   return counts;
 }
@@ -74,8 +91,6 @@ public:
   }
 
 private:
-  using DimValue = nn::Dim;
-
   void emitTask(Value task) {
     example = arith::DivUIOp::create(code.b, code.loc, task, code.integer(heads));
     head = arith::RemUIOp::create(code.b, code.loc, task, code.integer(heads));
@@ -91,9 +106,11 @@ private:
         if (product.kind == TileProduct::scores)
           transpose(contract, product);
         else if (product.kind == TileProduct::overRows)
-          clear(contract.getResult());
+          clear(contract);
       }
     code.loop(code.integer(0), rowCount, kTileRows, [&](Value row) { emitTile(row); });
+    for (auto &[op, place] : sums)
+      round(cast<nn::ContractOp>(op), place);
   }
 
   /// Where everything of this task lies in scratch.
@@ -112,6 +129,8 @@ private:
       auto contract = dyn_cast<nn::ContractOp>(op);
       if (contract && isQuadratic(contract.getResult()))
         transposed[contract] = take(code.mul(pitch, sizeOf(contract.getX())));
+      if (contract && accumulates(contract))
+        sums[contract] = take(code.mul(code.roundUp(lengthOf(typeOf(contract.getResult()).getDims()[0]), code.lanes), sizeOf(contract.getResult())));
     }
     rowBuffers = next;
   }
@@ -161,9 +180,8 @@ private:
   void emitScores(nn::ContractOp op, Value firstRow, Value rows) {
     TileProduct product = *plan::tileProductOf(op);
     Value left = product.matrix == 0 ? op.getX() : op.getY();
-    Value stride = code.integer(heads * sizeOf(left));
-    Matrix a{code.at(headOf(left, pointers[left]), code.mul(firstRow, stride)), stride, {}};
-    emitProduct(code, {places[op.getResult()], pitch, {}}, a, {transposed[op], pitch, {}}, {rows, code.integer(sizeOf(left)), pitch, std::nullopt}, false);
+    Matrix a = linear(left, firstRow);
+    emitProduct(code, {places[op.getResult()], pitch, {}, false}, a, {transposed[op], pitch, {}, false}, {rows, code.integer(sizeOf(left)), pitch, std::nullopt}, false);
   }
 
   void emitUse(nn::ContractOp op, Value firstRow, Value rows) {
@@ -171,61 +189,87 @@ private:
     Value matrix = product.matrix == 0 ? op.getX() : op.getY(), other = product.matrix == 0 ? op.getY() : op.getX();
     Matrix a = matrixOf(matrix, firstRow);
     int64_t size = sizeOf(other);
-    Value stride = code.integer(heads * size), start = headOf(other, pointers[other]), result = resultOf(op);
-    if (product.kind == TileProduct::overKeys) {
-      Matrix c{code.at(result, code.mul(firstRow, stride)), stride, {}};
-      emitProduct(code, c, a, {start, stride, {}}, {rows, keyCount, code.integer(size), size}, false);
-    } else {
-      Matrix turned{a.pointer, code.integer(1), a.rowStride}, b{code.at(start, code.mul(firstRow, stride)), stride, {}};
-      emitProduct(code, {result, stride, {}}, turned, b, {keyCount, rows, code.integer(size), size}, true);
-    }
+    if (product.kind == TileProduct::overKeys)
+      return emitProduct(code, resultOf(op, firstRow), a, linear(other, code.integer(0)), {rows, keyCount, code.integer(size), size}, false);
+    Matrix turned{a.pointer, code.integer(1), a.rowStride, a.isHalf};
+    emitProduct(code, sumOf(op), turned, linear(other, firstRow), {keyCount, rows, code.integer(size), size}, true);
   }
 
   Matrix matrixOf(Value matrix, Value firstRow) {
     if (Value place = places.lookup(matrix))
-      return {place, pitch, {}};
-    return {code.at(pointers[matrix], code.add(matrixStart(), code.mul(firstRow, keyCount))), keyCount, {}};
+      return {place, pitch, {}, false};
+    return {code.at(pointers[matrix], code.add(matrixStart(), code.mul(firstRow, keyCount))), keyCount, {}, false};
   }
 
   /// The operand of the keys, [keys, size], as [size, pitch].
   void transpose(nn::ContractOp op, const TileProduct &product) {
-    Value right = product.matrix == 0 ? op.getY() : op.getX();
-    Value from = headOf(right, pointers[right]), to = transposed[op];
-    int64_t size = sizeOf(right);
+    Matrix right = linear(product.matrix == 0 ? op.getY() : op.getX(), code.integer(0));
+    Value to = transposed[op];
+    int64_t size = sizeOf(op.getX());
+    Type element = right.isHalf ? code.half() : code.f32();
     code.loop(code.integer(0), keyCount, 1, [&](Value key) {
-      Value line = code.at(from, code.mul(key, heads * size)), column = code.at(to, key);
-      for (int64_t place = 0; place < size; ++place)
-        code.store(code.load(code.at(line, code.integer(place)), code.f32()), code.at(column, code.mul(pitch, place)));
+      Value line = code.at(right.pointer, element, code.mul(key, right.rowStride)), column = code.at(to, key);
+      for (int64_t place = 0; place < size; ++place) {
+        Value from = code.at(line, element, code.integer(place));
+        code.store(right.isHalf ? code.loadHalf(from) : code.load(from, code.f32()), code.at(column, code.mul(pitch, place)));
+      }
     });
   }
 
-  void clear(Value result) {
-    int64_t size = sizeOf(result);
-    Value start = resultOf(result.getDefiningOp<nn::ContractOp>());
-    Value rows = lengthOf(typeOf(result).getDims()[0]);
-    code.loop(code.integer(0), rows, 1, [&](Value row) {
-      Value line = code.at(start, code.mul(row, heads * size));
+  /// `body(row, first column, mask)` for each vector of a product's result [rows, size].
+  void forEachVector(nn::ContractOp op, const std::function<void(Value, Value, Value)> &body) {
+    int64_t size = sizeOf(op.getResult());
+    code.loop(code.integer(0), lengthOf(typeOf(op.getResult()).getDims()[0]), 1, [&](Value row) {
       for (int64_t place = 0; place < size; place += code.lanes)
-        code.storeVector(code.splat(code.number(0)), code.at(line, code.integer(place)), size - place < code.lanes ? code.firstLanes(size - place) : Value());
+        body(row, code.integer(place), size - place < code.lanes ? code.firstLanes(size - place) : Value());
+    });
+  }
+
+  void clear(nn::ContractOp op) {
+    Matrix sum = sumOf(op);
+    forEachVector(op, [&](Value row, Value column, Value mask) {
+      code.storeVector(code.splat(code.number(0)), code.at(sum.pointer, code.add(code.mul(row, sum.rowStride), column)), mask);
+    });
+  }
+
+  /// What was summed in f32 goes to its place.
+  void round(nn::ContractOp op, Value from) {
+    Matrix to = resultOf(op, code.integer(0)), sum = sumOf(op);
+    forEachVector(op, [&](Value row, Value column, Value mask) {
+      Value vector = code.loadVector(code.at(from, code.add(code.mul(row, sum.rowStride), column)), mask);
+      code.storeHalves(vector, code.at(to.pointer, code.half(), code.add(code.mul(row, to.rowStride), column)), mask);
     });
   }
 
   // ---- places in memory ----
   static int64_t sizeOf(Value linear) { return typeOf(linear).getDims()[2].constant; }
-  Value lengthOf(DimValue dim) { return code.add(code.integer(dim.constant), code.mul(length, dim.scale)); }
+  Value lengthOf(nn::Dim dim) { return code.add(code.integer(dim.constant), code.mul(length, dim.scale)); }
   /// The first row of this example among all examples' rows.
-  Value firstRowOf(DimValue dim) { return code.add(code.mul(example, dim.constant), code.mul(firstToken, dim.scale)); }
-  /// This example's and head's part of a value [rows, heads, size].
-  Value headOf(Value linear, Value pointer) {
-    return code.at(pointer, code.add(code.mul(firstRowOf(typeOf(linear).getDims()[0]), heads * sizeOf(linear)), code.mul(head, sizeOf(linear))));
+  Value firstRowOf(nn::Dim dim) { return code.add(code.mul(example, dim.constant), code.mul(firstToken, dim.scale)); }
+  /// This example's and head's part of a value [rows, heads, size] at `pointer`, from a row on.
+  Matrix headOf(Value value, Value pointer, Value firstRow) {
+    Value stride = code.integer(heads * sizeOf(value)), row = code.add(firstRowOf(typeOf(value).getDims()[0]), firstRow);
+    return {code.at(pointer, memoryType(code, value), code.add(code.mul(row, stride), code.mul(head, sizeOf(value)))), stride, {}, isHalf(value)};
   }
-  Value resultOf(nn::ContractOp op) {
-    auto index = llvm::find(kernel.yielded(), op.getResult()) - kernel.yielded().begin();
-    return headOf(op.getResult(), resultPointers[index]);
+  /// The same of a product's operand.
+  Matrix linear(Value operand, Value firstRow) {
+    Value argument = readFrom(operand);
+    return headOf(argument, pointers[argument], firstRow);
+  }
+  Matrix resultOf(nn::ContractOp op, Value firstRow) {
+    Value value = yieldedFor(op);
+    auto index = llvm::find(kernel.yielded(), value) - kernel.yielded().begin();
+    return headOf(value, resultPointers[index], firstRow);
+  }
+  /// Where tiles are summed.
+  Matrix sumOf(nn::ContractOp op) {
+    if (Value place = sums.lookup(op))
+      return {place, code.integer(sizeOf(op.getResult())), {}, false};
+    return resultOf(op, code.integer(0));
   }
   /// Where this head's matrix begins in a packed [heads, rows, keys].
   Value matrixStart() {
-    DimValue r = kernel.space.rowCount, k = kernel.space.keyCount;
+    nn::Dim r = kernel.space.rowCount, k = kernel.space.keyCount;
     Value square = code.load(code.at(squares, code.i64(), example), code.i64());
     Value before = code.add(code.add(code.mul(example, r.constant * k.constant), code.mul(firstToken, r.constant * k.scale + r.scale * k.constant)), code.mul(square, r.scale * k.scale));
     return code.add(code.mul(before, heads), code.mul(head, code.mul(rowCount, keyCount)));
@@ -242,6 +286,7 @@ private:
   llvm::MapVector<Value, RandomKey> keys;
   llvm::DenseMap<Value, Value> places;
   llvm::DenseMap<Operation *, Value> transposed;
+  llvm::MapVector<Operation *, Value> sums;
   Value offsets, squares, scratch, rowBuffers;
   Value example, head, firstToken, length, rowCount, keyCount, pitch; ///< of the task
 };
@@ -253,7 +298,7 @@ void emitTiles(Kernel &kernel) { Tiles(kernel).emit(); }
 ScratchSize tilesScratch(plan::KernelOp op, unsigned lanes) {
   Counts counts = countsOf(op);
   nn::Dim keys = spaceOf(op).keyCount;
-  int64_t slack = lanes, perKey = counts.tiles * kTileRows + counts.rows + counts.transposed, randomSlack = counts.randoms * (kRandomSlack + lanes);
+  int64_t slack = lanes, perKey = counts.tiles * kTileRows + counts.rows + counts.transposed + counts.sums, randomSlack = counts.randoms * (kRandomSlack + lanes);
   ScratchSize size;
   size.c = 4 * (perKey * (keys.constant + slack) + counts.randoms * kTileRows * keys.constant + randomSlack);
   size.k = 4 * (perKey + counts.randoms * kTileRows) * keys.scale;

@@ -66,8 +66,11 @@ EmitInfo infoOf(const Spec &spec, const SourceMap &sources, const model::Checkpo
 
 /// The last phases: kernels and bundle.
 void finish(mlir::ModuleOp module, const EmitInfo &info, const Request &request, Watch &watch, Outcome &outcome) {
-  if (request.explainMemory)
-    outcome.memory = mlir::plan::memoryReport(module, info.run.value("batch", 32), info.run.value("max_length", 128));
+  if (request.explain) {
+    const int64_t examples = info.run.value("batch", 32), length = info.run.value("max_length", 128);
+    outcome.memory = mlir::plan::memoryReport(module, examples, length);
+    outcome.kernels = mlir::plan::kernelReport(module, examples, length);
+  }
   watch.start();
   if (request.stopAfter == Stop::Kernels) {
     outcome.text = print(*conversion::kernelModule(module, target::cpuTargets().front().lanes)); // compiler/conversion
@@ -145,6 +148,8 @@ Outcome compile(const Request &request, SourceMap &sources, diag::Engine &diags)
   if (stopAt(Stop::Sites, printed) || !placed)
     return outcome;
 
+  if (info.run.value("precision", "") == "bf16" && !request.exact)
+    (*module)->setAttr(mlir::plan::kBf16, mlir::UnitAttr::get(&context));
   PhaseOptions options{request.reproducerFolder, &outcome.timing};
   for (const Phase &phase : phases()) { // nn, plan
     outcome.internalError = runPhase(phase, *module, options);

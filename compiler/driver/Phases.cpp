@@ -97,6 +97,8 @@ llvm::ArrayRef<Phase> phases() {
            {"plan-form-products", "contracts that are one matrix product of the batch, and sums that they make", plan::formProducts},
            // After products, which are what no kernel holds.
            {"plan-form-kernels", "what stands between products becomes kernels", plan::formKernels},
+           // After kernels, because what never reaches memory is never rounded.
+           {"plan-choose-storage", "with `precision = bf16`, which values lie in memory as bf16", plan::chooseStorage},
            {"plan-lower-programs", "what is left becomes steps on packed arrays", plan::lowerPrograms},
            {"plan-name-kernels", "kernels that do the same share one function", plan::nameKernels},
            // Last, because whatever fuses or removes steps frees slots.

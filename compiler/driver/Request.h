@@ -17,8 +17,9 @@ struct Request {
   std::vector<InputOverride> overrides; ///< --set
   std::vector<StdlibFile> stdlib;
   Stop stopAfter = Stop::Bundle;
-  bool explainMemory = false;
+  bool explain = false;                 ///< fill in the outcome's tables
   std::string appended;                 ///< text read as if it stood at the program's end (`check --laws` attaches there)
+  bool exact = false;                   ///< fp32, whatever the program's `precision` (laws are about derivations, not about rounding)
   bool budgets = true;                  ///< hold them; not on an architecture's example, where no share means anything
   std::string reproducerFolder = ".";
   std::string cacheFolder;              ///< of compiled kernels; empty: none
@@ -27,7 +28,7 @@ struct Request {
 struct Outcome {
   std::optional<peftrt::Bundle> bundle; ///< with stopAfter == Bundle and no error
   std::string text;                     ///< what the last phase made, as text (not for Bundle)
-  std::string memory;                   ///< --explain memory
+  std::string memory, kernels;          ///< --explain memory, --explain kernels
   std::string timing;                   ///< a line a phase and pass
   std::string unwritten;                ///< a temporary file for which there was no room
   std::string internalError;            ///< our bug: the pass and the reproducer

@@ -89,11 +89,7 @@ const std::vector<std::string> &typeNames() {
 /// `precision = auto`: words, not names.
 static void checkPrecision(const std::string &name, const Expr &value, diag::Engine &diags) {
   auto *word = value.as<NameExpr>();
-  if (word && (word->name == "auto" || word->name == "fp32"))
-    return;
-  if (word && word->name == "bf16")
-    diags.report(Kind::E0199, value.range, {word->name}).help("`fp32` is what is computed in, also with `auto`");
-  else
+  if (!word || (word->name != "auto" && word->name != "fp32" && word->name != "bf16"))
     diags.report(Kind::E0353, value.range, {name, "auto, fp32 or bf16", word ? "`" + word->name + "`" : "this"});
 }
 

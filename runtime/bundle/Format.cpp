@@ -8,10 +8,21 @@ namespace {
 
 using nlohmann::json;
 
-const char *nameOf(ValueType type) { return type == ValueType::f32 ? "f32" : type == ValueType::i64 ? "i64" : "i1"; }
+const char *nameOf(ValueType type) {
+  switch (type) {
+  case ValueType::f32:
+    return "f32";
+  case ValueType::bf16:
+    return "bf16";
+  case ValueType::i64:
+    return "i64";
+  default:
+    return "i1";
+  }
+}
 
 ValueType typeOf(const std::string &name) {
-  for (const ValueType type : {ValueType::f32, ValueType::i64, ValueType::i1})
+  for (const ValueType type : {ValueType::f32, ValueType::bf16, ValueType::i64, ValueType::i1})
     if (name == nameOf(type))
       return type;
   failBundle("a value has dtype `" + name + "`");
@@ -147,7 +158,18 @@ template <typename Result, typename Parse> std::vector<Result> parseAll(const js
 
 } // namespace
 
-int64_t widthOf(ValueType type) { return type == ValueType::f32 ? 4 : type == ValueType::i64 ? 8 : 1; }
+int64_t widthOf(ValueType type) {
+  switch (type) {
+  case ValueType::f32:
+    return 4;
+  case ValueType::bf16:
+    return 2;
+  case ValueType::i64:
+    return 8;
+  default:
+    return 1;
+  }
+}
 
 bool Value::ragged() const {
   return std::any_of(dims.begin(), dims.end(), [](const Dim &dim) { return dim.ragged(); });

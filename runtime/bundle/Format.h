@@ -31,7 +31,7 @@ struct Dim {
   bool operator==(const Dim &other) const { return c == other.c && k == other.k; }
 };
 
-enum class ValueType { f32, i64, i1 };
+enum class ValueType { f32, bf16, i64, i1 };
 int64_t widthOf(ValueType type); ///< bytes of an element
 
 struct Value {

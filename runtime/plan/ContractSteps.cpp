@@ -92,24 +92,14 @@ bool multiplyElements(at::Tensor &out, const Equation &equation, const at::Tenso
   return true;
 }
 
-/// One matrix product, by whoever serves its shape best; `sum`, if defined, is added, and may be `c`.
-void multiply(at::Tensor c, const at::Tensor &sum, const Products::Operands &in, Products *products) {
-  if (products && products->multiply(c, in, sum.defined() && sum.data_ptr() == c.data_ptr())) {
-    if (sum.defined() && sum.data_ptr() != c.data_ptr())
-      c.add_(sum);
-    return;
-  }
-  sum.defined() ? at::addmm_out(c, sum, in.a, in.b) : at::mm_out(c, in.a, in.b);
-}
-
-/// What a product is done with, where it is one of the whole batch.
+/// Who does a product that is one matrix product, and what is known of its operands.
 struct Means {
-  Products *products = nullptr;
+  Products &products;
   bool xIsConstant = false, yIsConstant = false;
 };
 
 /// `sum`, if defined, is added to a product that is one matrix product; it may be `out`.
-void contractDense(at::Tensor out, Equation equation, at::Tensor x, at::Tensor y, const at::Tensor &sum = {}, const Means &means = {}) {
+void contractDense(at::Tensor out, Equation equation, at::Tensor x, at::Tensor y, const Means &means, const at::Tensor &sum = {}) {
   x = withoutLonely(x, equation.x, equation.y, equation.out);
   y = withoutLonely(y, equation.y, equation.x, equation.out);
   const auto &[a, b, o] = equation;
@@ -125,7 +115,7 @@ void contractDense(at::Tensor out, Equation equation, at::Tensor x, at::Tensor y
     const std::vector<int64_t> shape = straight ? std::vector<int64_t>{rows, columns} : std::vector<int64_t>{columns, rows};
     at::Tensor view = out.view(shape);
     const at::Tensor first = straight ? left[0] : right[0].t(), second = straight ? right[0] : left[0].t();
-    multiply(view, sum.defined() ? sum.view(shape) : sum, {first, second, straight ? means.yIsConstant : means.xIsConstant}, means.products);
+    means.products.multiply(view, {first, second, straight ? means.yIsConstant : means.xIsConstant}, sum.defined() ? sum.view(shape) : sum);
   } else if (sum.defined()) {
     failBundle("a product that adds to another is no single matrix product");
   } else if (straight || turned) {
@@ -165,7 +155,7 @@ void contract(Step &step) {
   Equation equation = equationOf(step);
   const auto isDense = [](const Packed &packed) { return packed.layout == Layout::run || packed.layout == Layout::example; };
   const at::Tensor &x = step.in[0].tensor, &y = step.in[1].tensor, sum = step.in.size() > 2 ? step.in[2].tensor : at::Tensor();
-  const Means means{&step.context.products, step.in[0].isConstant, step.in[1].isConstant};
+  const Means means{step.context.products, step.in[0].isConstant, step.in[1].isConstant};
   if (isDense(step.in[0]) && isDense(step.in[1])) {
     const auto name = [](std::string &axes, const Packed &packed) {
       if (packed.layout == Layout::example)
@@ -174,17 +164,17 @@ void contract(Step &step) {
     name(equation.x, step.in[0]);
     name(equation.y, step.in[1]);
     name(equation.out, step.out);
-    contractDense(step.out.tensor, equation, x, y, sum, means);
+    contractDense(step.out.tensor, equation, x, y, means, sum);
   } else if (isOneMatrix(step, equation)) {
-    contractDense(step.out.tensor, equation, x, y, sum, means);
+    contractDense(step.out.tensor, equation, x, y, means, sum);
   } else if (step.overExamples()) {
     sumOverExamples(step, [&](const std::vector<at::Tensor> &in, int64_t) {
       at::Tensor part = at::empty_like(step.out.tensor);
-      contractDense(part, equation, in[0], in[1]);
+      contractDense(part, equation, in[0], in[1], {step.context.products});
       return part;
     });
   } else {
-    forEachExample(step, [&](at::Tensor &out, const std::vector<at::Tensor> &in, int64_t) { contractDense(out, equation, in[0], in[1]); });
+    forEachExample(step, [&](at::Tensor &out, const std::vector<at::Tensor> &in, int64_t) { contractDense(out, equation, in[0], in[1], {step.context.products}); });
   }
 }
 

@@ -30,7 +30,18 @@ const Handlers &allHandlers() {
   return table;
 }
 
-at::ScalarType dtypeOf(ValueType type) { return type == ValueType::f32 ? at::kFloat : type == ValueType::i64 ? at::kLong : at::kBool; }
+at::ScalarType dtypeOf(ValueType type) {
+  switch (type) {
+  case ValueType::f32:
+    return at::kFloat;
+  case ValueType::bf16:
+    return at::kBFloat16;
+  case ValueType::i64:
+    return at::kLong;
+  default:
+    return at::kBool;
+  }
+}
 
 /// A plan's program, with what does not depend on the batch looked up once.
 struct Prepared {

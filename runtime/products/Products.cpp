@@ -1,6 +1,7 @@
 // Products: see the header.
 #include "runtime/products/Products.h"
 #include "runtime/bundle/Errors.h"
+#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <algorithm>
 #include <cpuid.h>
@@ -82,10 +83,10 @@ std::string Products::servedBy(bool bf16) const {
   return code_ == &codeV3() ? "own code, AVX2" : bf16 && code_->dots ? "own code, AVX512_BF16" : "own code, AVX-512";
 }
 
-bool Products::isForLibrary(bool bf16, const Call &call) const {
-  if (call.aIsBf16 != call.bIsBf16 || call.aIsBf16 != call.cIsBf16)
-    return false; // it knows one type a product
-  return (bf16 ? libraryBf16_ : libraryF32_) && !isThin(call);
+bool Products::isForLibrary(const Call &call) const {
+  if (call.aIsBf16 != call.cIsBf16)
+    return false; // it knows one type a product, and sums in it
+  return (call.aIsBf16 ? libraryBf16_ : libraryF32_) && !isThin(call);
 }
 
 Layout Products::layoutFor(const Call &call) const {
@@ -121,20 +122,46 @@ void Products::pack(Call &call, const Operands &in) {
   at::parallel_for(0, parts(call.columns, code_->panel), 1, [&](int64_t begin, int64_t end) { code_->pack(call, begin, end); });
 }
 
-bool Products::multiply(const at::Tensor &c, const Operands &in, bool adds) {
+/// B as bf16; of a constant made once.
+at::Tensor Products::rounded(const Operands &in) {
+  if (!in.bIsConstant)
+    return in.b.to(at::kBFloat16);
+  Constant &made = constants_[{in.b.data_ptr(), in.b.size(0), in.b.size(1), in.b.stride(0), in.b.stride(1), Layout::asItLies}];
+  if (!made.rounded.defined()) {
+    made.source = in.b;
+    made.rounded = in.b.to(at::kBFloat16);
+    constantBytes_ += static_cast<int64_t>(made.rounded.nbytes());
+  }
+  return made.rounded;
+}
+
+void Products::multiplyByLibrary(at::Tensor c, const Operands &in, const at::Tensor &sum) {
+  const at::ScalarType type = in.a.scalar_type();
+  const at::Tensor b = in.b.scalar_type() == type ? in.b : type == at::kBFloat16 ? rounded(in) : in.b.to(type);
+  if (c.scalar_type() == type)
+    sum.defined() ? at::addmm_out(c, sum, in.a, b) : at::mm_out(c, in.a, b);
+  else
+    c.copy_(sum.defined() ? at::mm(in.a, b).to(c.scalar_type()) + sum : at::mm(in.a, b));
+}
+
+void Products::multiply(at::Tensor c, const Operands &in, const at::Tensor &sum) {
   const auto isBf16 = [](const at::Tensor &tensor) { return tensor.scalar_type() == at::kBFloat16; };
-  const at::Tensor &a = in.a, &b = in.b;
-  Call call{a.data_ptr(), b.data_ptr(), nullptr, c.data_ptr(), a.stride(0), a.stride(1), b.stride(0), b.stride(1), c.stride(0), a.size(0), a.size(1), b.size(1), adds, isBf16(a), isBf16(b), isBf16(c), Layout::floats};
   const auto isNumber = [&](const at::Tensor &tensor) { return isBf16(tensor) || tensor.scalar_type() == at::kFloat; };
-  if (!code_ || !isNumber(a) || !isNumber(b) || !isNumber(c) || c.stride(1) != 1 || isForLibrary(call.aIsBf16, call))
-    return false;
+  const at::Tensor &a = in.a, &b = in.b;
+  const bool inPlace = sum.defined() && sum.data_ptr() == c.data_ptr();
+  Call call{a.data_ptr(), b.data_ptr(), nullptr, c.data_ptr(), a.stride(0), a.stride(1), b.stride(0), b.stride(1), c.stride(0), a.size(0), a.size(1), b.size(1), inPlace, isBf16(a), isBf16(b), isBf16(c), Layout::floats};
+  if (!code_ || !isNumber(a) || !isNumber(b) || !isNumber(c) || c.stride(1) != 1 || call.depth == 0 || isForLibrary(call))
+    return multiplyByLibrary(c, in, sum);
   if (call.rows == 0 || call.columns == 0)
-    return true;
+    return;
+  if (sum.defined() && !inPlace) {
+    c.copy_(sum);
+    call.adds = true;
+  }
   call.layout = layoutFor(call);
   if (call.layout != Layout::asItLies)
     pack(call, in);
   multiplyInParallel(*code_, call);
-  return true;
 }
 
 } // namespace peftrt

@@ -26,8 +26,8 @@ public:
     const at::Tensor &b; ///< [depth, columns]; of a bf16 product it may be f32, and is rounded
     bool bIsConstant;    ///< for as long as this lives: its panels are made once
   };
-  /// C [rows, columns] = A B, or C += A B; `c` is f32, or bf16 where A is, its columns adjacent. False: nothing is done, it is one for the library.
-  bool multiply(const at::Tensor &c, const Operands &in, bool adds);
+  /// C [rows, columns] = A B, or A B + `sum`, which may be C itself. All f32 or bf16; C's columns are adjacent.
+  void multiply(at::Tensor c, const Operands &in, const at::Tensor &sum = {});
 
   /// What serves large products, for people: of f32, or of bf16.
   std::string servedBy(bool bf16) const;
@@ -45,6 +45,7 @@ private:
   struct Constant {
     at::Tensor source; ///< held, so that its address stays its own
     Buffer panels;
+    at::Tensor rounded; ///< for the library, which knows one type a product
   };
   struct Key {
     const void *data;
@@ -52,7 +53,9 @@ private:
     products::Layout layout;
     auto operator<=>(const Key &) const = default;
   };
-  bool isForLibrary(bool bf16, const products::Call &call) const;
+  bool isForLibrary(const products::Call &call) const;
+  void multiplyByLibrary(at::Tensor c, const Operands &in, const at::Tensor &sum);
+  at::Tensor rounded(const Operands &in);
   products::Layout layoutFor(const products::Call &call) const;
   int64_t panelBytes(const products::Call &call) const;
   void pack(products::Call &call, const Operands &in);

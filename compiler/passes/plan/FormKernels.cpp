@@ -242,6 +242,13 @@ void KernelPlanner::build(Kernel &kernel, OpBuilder &builder, IRMapping &mapping
     mapping.map(value, result);
 }
 
+/// For people: an op of the tokens' path should be in a kernel.
+void KernelPlanner::sayWhyAlone(Operation *op) const {
+  bool expected = op->getNumResults() != 1 || isa<ProductOp, nn::ParamOp, nn::ConstantOp>(op) || isView(op);
+  if (StringRef reason = expected ? "" : fusableIn(op, flat).reason; !reason.empty())
+    op->setAttr(kWhyAlone, StringAttr::get(op->getContext(), reason));
+}
+
 void KernelPlanner::rebuild() {
   Block &old = program.getBody().front();
   auto *made = new Block();
@@ -254,7 +261,7 @@ void KernelPlanner::rebuild() {
     if (kernel)
       build(*kernel, builder, mapping);
     else
-      builder.clone(*op, mapping);
+      sayWhyAlone(builder.clone(*op, mapping));
   }
   old.dropAllReferences();
   for (Operation &op : llvm::make_early_inc_range(llvm::reverse(old)))

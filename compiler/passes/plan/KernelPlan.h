@@ -45,6 +45,7 @@ private:
   Leaves leavesOf(Value value, const Space &space, const Kernel *home) const;
   Kernel *kernelToJoin(Value value, const Space &space) const;
   void compute(Value value, Kernel &kernel);
+  void sayWhyAlone(Operation *op) const;
   void build(Kernel &kernel, OpBuilder &builder, IRMapping &mapping);
 
   ProgramOp program;

@@ -86,6 +86,8 @@ private:
       attributes = withFrozen(*attributes, parameter);
     StringRef kind = product ? "gemm" : isa<nn::RandomOp>(op) ? "random" : "aten", name = product ? "contract" : op.getName().stripDialect();
     auto step = plan::StepOp::create(builder, op.getLoc(), type, builder.getStringAttr(kind), builder.getStringAttr(name), operands, IntegerAttr(), *attributes);
+    if (Attribute why = op.getAttr(plan::kWhyAlone))
+      step->setAttr(plan::kWhyAlone, why);
     mapping.map(op.getResult(0), step.getResult());
     return success();
   }

@@ -5,13 +5,21 @@
 #include <string>
 
 namespace mlir::plan {
+/// On a module whose programs may keep activations in bf16.
+inline constexpr StringLiteral kBf16 = "plan.bf16";
+/// On an op of a program with kernels that none of them holds: the reason.
+inline constexpr StringLiteral kWhyAlone = "plan.why_alone";
+
 LogicalResult openPrograms(ModuleOp module);  ///< OpenPrograms.cpp
 LogicalResult formProducts(ModuleOp module);  ///< FormProducts.cpp
 LogicalResult formKernels(ModuleOp module);   ///< FormKernels.cpp
+LogicalResult chooseStorage(ModuleOp module); ///< ChooseStorage.cpp
 LogicalResult nameKernels(ModuleOp module);   ///< NameKernels.cpp
 LogicalResult lowerPrograms(ModuleOp module); ///< LowerPrograms.cpp
 LogicalResult assignBuffers(ModuleOp module); ///< AssignBuffers.cpp
 
 /// A table of what each program's arena takes, for `examples` texts of `length` tokens.
 std::string memoryReport(ModuleOp module, int64_t examples, int64_t length);
+/// Each kernel with its ops and traffic, and what stands alone.
+std::string kernelReport(ModuleOp module, int64_t examples, int64_t length);
 } // namespace mlir::plan

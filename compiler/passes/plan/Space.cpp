@@ -207,6 +207,11 @@ std::optional<TileProduct> mlir::plan::tileProductOf(ContractOp op) {
 
 bool mlir::plan::isView(Operation *op) { return isa<SplitOp, MergeOp, ExpandDimsOp, SqueezeOp, StopGradOp>(op); }
 
+bool mlir::plan::isStorageCast(Operation *op) {
+  auto cast = dyn_cast<CastOp>(op);
+  return cast && typeOf(cast.getX()).isFloat() && typeOf(cast.getResult()).isFloat() && cast.getX().getType() != cast.getResult().getType();
+}
+
 Fusable mlir::plan::fusableIn(Operation *op, bool flatProgram) {
   if (op->getNumResults() != 1)
     return no("");

@@ -60,4 +60,6 @@ struct Fusable {
 Fusable fusableIn(Operation *op, bool flatProgram);
 /// The same bytes under another shape.
 bool isView(Operation *op);
+/// Between a kernel's bf16 in memory and its f32 in registers: no op of its own.
+bool isStorageCast(Operation *op);
 } // namespace mlir::plan

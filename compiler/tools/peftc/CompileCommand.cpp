@@ -19,7 +19,7 @@ const std::map<std::string, Stop> kStops = {{"ast", Stop::Parse}, {"spec", Stop:
 
 std::vector<OptionSpec> options() {
   return {{"--model", "-m"}, {"--output", "-o"}, {"--set", ""}, {"--emit", "", true, {"ast", "spec", "peft", "sites", "nn", "plan", "kernels"}},
-          {"--bundle", ""}, diagFormatOption(), {"--explain", "", true, {"merge", "memory", "params"}}, {"--timing", "", false},
+          {"--bundle", ""}, diagFormatOption(), {"--explain", "", true, {"kernels", "merge", "memory", "params"}}, {"--timing", "", false},
           {"--stdlib", ""}, {"--runner", ""}};
 }
 
@@ -62,7 +62,7 @@ void explain(const Outcome &outcome, const CommandLine &line) {
     else if (what == "params")
       explainParams(outcome.bundle->manifest);
     else
-      std::fputs(outcome.memory.c_str(), stdout);
+      std::fputs((what == "kernels" ? outcome.kernels : outcome.memory).c_str(), stdout);
   }
 }
 
@@ -150,7 +150,7 @@ int compileCommand(const std::vector<std::string> &words, const Surroundings &su
   request.specPath = line.operands()[0];
   request.modelPath = line.get("--model");
   request.stopAfter = line.has("--emit") ? kStops.at(line.get("--emit")) : Stop::Bundle;
-  request.explainMemory = line.has("--explain");
+  request.explain = line.has("--explain");
   request.cacheFolder = surroundings.cacheFolder;
   if (std::string why = unreadable(request.specPath); !why.empty())
     return refuse(line, diag::Kind::E0201, {request.specPath, why});

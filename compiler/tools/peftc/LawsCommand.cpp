@@ -165,6 +165,7 @@ int checkSubject(const Subject &subject, Request request, const CommandLine &lin
   if (folder.path().empty())
     return failed("cannot make a folder in `" + line.get("--keep", fs::temp_directory_path().string()) + "`");
   request.appended = subject.appended;
+  request.exact = true;
   request.cacheFolder = surroundings.cacheFolder;
   request.budgets = line.has("--model");
   request.modelPath = line.get("--model", folder.path());

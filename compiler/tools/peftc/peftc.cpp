@@ -27,7 +27,7 @@ compile
   --set NAME=VALUE       a value for an `input` of the program (again for more)
   --bundle DIR           write what the trainer holds as files
   --emit=PHASE           print what a phase makes and stop: ast, spec, peft, sites, nn, plan, kernels
-  --explain WHAT         merge, memory or params
+  --explain WHAT         kernels, merge, memory or params
   --diag-format=FORMAT   text, short or json
   --timing               seconds of each pass
   --stdlib DIR           another standard library

@@ -67,7 +67,7 @@ static void testNames() {
       {"use peft.nothing.{lora}\nmodel base = brt\nattach lora(r = 8) to layers[*]", "1:10: error[E0203]: there is no module `peft.nothing`\n2:14: error[E0356]: nothing is called `brt` here\n"},
       {"run { precision = fp32, best = \"accuracy:max\" }", ""},
       {"run { precision = bf16, best = accuracy }",
-       "1:19: error[E0199]: `bf16` is not supported yet\n1:32: error[E0353]: `best` must be a metric with its direction, not `accuracy`\n"},
+       "1:32: error[E0353]: `best` must be a metric with its direction, not `accuracy`\n"},
       {"run { precision = half, best = \"accuracy\" }",
        "1:19: error[E0353]: `precision` must be auto, fp32 or bf16, not `half`\n1:32: error[E0353]: `best` must be a metric with its direction, not `\"accuracy\"`\n"},
       {"use peft.methods.{lora}\nattach lora(r = 8) from \"run1\" frozen to layers[*].**", "2:25: error[E0199]: `from` is not supported yet\n"},

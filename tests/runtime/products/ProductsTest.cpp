@@ -118,19 +118,38 @@ void checkRounding(const Code &code) {
 
 void checkChoice() {
   Products own("", ProductChoice::own), library("", ProductChoice::library);
-  const at::Tensor a = at::randn({100, 96}), b = at::randn({80, 96}).t(), thin = at::randn({96, 8});
-  at::Tensor c = at::zeros({100, 80}), narrow = at::zeros({100, 8});
-  EXPECT(!library.multiply(c, {a, b, false}, false) && library.multiply(narrow, {a, thin, false}, false));
-  EXPECT(own.multiply(c, {a, b, true}, false) && own.constantBytes() > 0 && errorOf(c, a, b, {}) < 2e-6);
+  const at::Tensor a = at::randn({100, 96}), b = at::randn({80, 96}).t(), sum = at::randn({100, 80});
+  at::Tensor c = at::zeros({100, 80});
+  for (Products *products : {&own, &library}) {
+    products->multiply(c, {a, b, false});
+    EXPECT(errorOf(c, a, b, {}) < 2e-6);
+    products->multiply(c, {a, b, false}, sum);
+    EXPECT(errorOf(c, a, b, sum) < 2e-6);
+    at::Tensor half = at::zeros({100, 80}, at::kBFloat16), exact = at::zeros({100, 80});
+    const at::Tensor low = a.to(at::kBFloat16), weight = b.to(at::kBFloat16);
+    for (const bool constant : {true, true, false}) { // a weight in f32 is rounded
+      products->multiply(half, {low, b, constant});
+      EXPECT(errorOf(half, low, weight, {}) < 1.0 / 250);
+      products->multiply(exact, {low, b, constant});
+      EXPECT(errorOf(exact, low, weight, {}) < 2e-6);
+    }
+    at::Tensor wide = at::zeros({100, 80}, at::kDouble);
+    products->multiply(wide, {a.to(at::kDouble), b.to(at::kDouble), false});
+    EXPECT(errorOf(wide, a, b, {}) < 1e-14);
+  }
+  own.multiply(c, {a, b, true});
   const int64_t bytes = own.constantBytes();
   const at::Tensor once = c.clone();
-  EXPECT(own.multiply(c, {a, b, true}, false) && own.constantBytes() == bytes && at::equal(c, once));
-  EXPECT(own.multiply(c, {a, b, true}, true) && at::allclose(c, once * 2));
-  EXPECT(!own.multiply(c.to(at::kDouble), {a.to(at::kDouble), b.to(at::kDouble), false}, false));
-  EXPECT(own.multiply(at::empty({0, 80}), {a.narrow(0, 0, 0), b, false}, false));
+  own.multiply(c, {a, b, true});
+  EXPECT(bytes > 0 && own.constantBytes() == bytes && at::equal(c, once));
+  own.multiply(c, {a, b, true}, c);
+  EXPECT(at::allclose(c, once * 2));
+  own.multiply(at::empty({0, 80}), {a.narrow(0, 0, 0), b, false});
+  own.multiply(c, {a.narrow(1, 0, 0), b.narrow(0, 0, 0), false});
+  EXPECT(at::equal(c, at::zeros({100, 80})));
   at::set_num_threads(1);
-  at::Tensor alone = at::zeros({100, 80});
-  EXPECT(own.multiply(alone, {a, b, false}, false) && at::equal(alone, once));
+  own.multiply(c, {a, b, false});
+  EXPECT(at::equal(c, once));
   EXPECT_ERROR("R0107", "`none`", productChoiceOf("none"));
 }
 

@@ -1,0 +1,92 @@
+// ChooseStorage (plan-choose-storage): which values lie in memory as bf16, where the program asks for `precision = bf16`.
+//
+// In     plan.program of kernels, products and what is left, all f32; `plan.bf16` on the module
+// Out    tokens' vectors that only kernels and products make and read are bf16 in memory; a kernel widens what it reads and rounds what it writes (casts at the
+//        edges of its body, which computes in f32)
+// Errs   none
+// Why here  kernels must be formed: what never reaches memory is never rounded; before steps, which know bytes
+//
+// f32 stay: parameters (trained ones are masters; a product with bf16 activations rounds its weights), gradients of parameters, numbers of a row, everything an
+// example and the loss, and what any other op reads or makes.
+#include "compiler/passes/plan/Passes.h"
+#include "compiler/passes/plan/Space.h"
+#include "dialects/plan/Plan.h"
+#include "llvm/ADT/EquivalenceClasses.h"
+
+using namespace mlir;
+
+namespace {
+
+/// Values that share their bytes: a view and what it sees, a product's sum and its result.
+using Classes = llvm::EquivalenceClasses<const void *>;
+
+/// A vector a token.
+bool isTokens(nn::NNType type) {
+  auto shape = plan::rowShapeOf(type);
+  return type.getElement().isF32() && type.getExample() && shape && !shape->rowCount.isStatic() && shape->columns > 1;
+}
+
+bool knowsBf16(Operation *op) { return isa<plan::KernelOp, plan::ProductOp>(op) || plan::isView(op); }
+
+bool mayBeRounded(Value value) {
+  Operation *op = value.getDefiningOp();
+  return op && knowsBf16(op) && isTokens(cast<nn::NNType>(value.getType())) && llvm::all_of(value.getUsers(), knowsBf16);
+}
+
+void retype(Value value) {
+  auto type = cast<nn::NNType>(value.getType());
+  value.setType(type.withElement(BFloat16Type::get(type.getContext())));
+}
+
+/// The body's edges, after its operands' and results' types.
+void convertEdges(plan::KernelOp kernel) {
+  Block &body = kernel.getBody().front();
+  OpBuilder builder = OpBuilder::atBlockBegin(&body);
+  Type f32 = builder.getF32Type();
+  for (auto [operand, argument] : llvm::zip_equal(kernel.getInputs(), body.getArguments())) {
+    if (operand.getType() == argument.getType())
+      continue;
+    argument.setType(operand.getType());
+    auto widened = nn::CastOp::create(builder, argument.getLoc(), argument, f32);
+    argument.replaceAllUsesExcept(widened, widened);
+  }
+  Operation *yield = body.getTerminator();
+  builder.setInsertionPoint(yield);
+  for (auto [index, result] : llvm::enumerate(kernel.getResults()))
+    if (Value made = yield->getOperand(index); made.getType() != result.getType())
+      yield->setOperand(index, nn::CastOp::create(builder, made.getLoc(), made, cast<nn::NNType>(result.getType()).getElement()));
+}
+
+void choose(plan::ProgramOp program) {
+  Classes classes;
+  SmallVector<Value> values;
+  for (Operation &op : program.getBody().front()) {
+    for (Value result : op.getResults()) {
+      values.push_back(result);
+      classes.insert(result.getAsOpaquePointer());
+    }
+    auto share = [&](Value other) { classes.unionSets(op.getResult(0).getAsOpaquePointer(), other.getAsOpaquePointer()); };
+    if (auto product = dyn_cast<plan::ProductOp>(op); product && product.getSum())
+      share(product.getSum());
+    else if (plan::isView(&op))
+      share(op.getOperand(0));
+  }
+  llvm::DenseSet<const void *> kept; // classes of which a member stays f32
+  for (const auto &member : classes)
+    if (!mayBeRounded(Value::getFromOpaquePointer(member->getData())))
+      kept.insert(classes.getLeaderValue(member->getData()));
+  for (Value value : values)
+    if (!kept.contains(classes.getLeaderValue(value.getAsOpaquePointer())))
+      retype(value);
+  program.walk(convertEdges);
+}
+
+} // namespace
+
+LogicalResult mlir::plan::chooseStorage(ModuleOp module) {
+  if (!module->hasAttr(kBf16))
+    return success();
+  for (ProgramOp program : module.getOps<ProgramOp>())
+    choose(program);
+  return success();
+}

@@ -1,0 +1,29 @@
+// RUN: peft-opt --plan-open-programs --plan-form-products --plan-form-kernels --plan-choose-storage %s | FileCheck %s
+// With `precision = bf16` tokens' vectors between products and kernels are bf16; what a result, a row's number or another op needs stays f32.
+module attributes {plan.bf16} {
+  nn.parameter @W "base" trainable false : !nn.tensor<[4, 4], f32>
+  // CHECK: plan.program @predict
+  // The input is given in f32, and weights stay f32: a product rounds them.
+  // CHECK: %[[H:.*]] = plan.product "ay,zy->az" %{{.*}}, %[[W:.*]] over_examples false : (!nn.tensor<example, [seq, 4], f32>, !nn.tensor<[4, 4], f32>) -> !nn.tensor<example, [seq, 4], bf16>
+  // The kernel computes in f32, and rounds what it writes; a row's sum stays f32.
+  // CHECK: %[[K:.*]]:2 = plan.kernel "rows"(%[[H]])
+  // CHECK: ^bb0(%[[ARG:.*]]: !nn.tensor<example, [seq, 4], bf16>):
+  // CHECK: %[[WIDE:.*]] = nn.cast %[[ARG]] to f32
+  // CHECK: %[[E:.*]] = nn.exp %[[WIDE]]
+  // CHECK: nn.cast %[[E]] to bf16
+  // CHECK: plan.yield
+  // CHECK-SAME: !nn.tensor<example, [seq, 4], bf16>
+  // A product that adds gives what its sum is; what is returned is f32, and so is what it is added to.
+  // CHECK: plan.product "ay,zy->az" %[[K]]#{{[01]}}, %[[W]] over_examples false : (!nn.tensor<example, [seq, 4], bf16>, !nn.tensor<[4, 4], f32>) -> !nn.tensor<example, [seq, 4], f32>
+  // CHECK: plan.product "ay,zy->az" %[[K]]#{{[01]}}, %[[W]] plus {{.*}} -> !nn.tensor<example, [seq, 4], f32>
+  func.func @predict(%x: !nn.tensor<example, [seq, 4], f32> {nn.name = "x"}) -> (!nn.tensor<example, [seq, 4], f32> {nn.name = "y"}, !nn.tensor<example, [seq, 1], f32> {nn.name = "s"}) {
+    %w = nn.param "W" : !nn.tensor<[4, 4], f32>
+    %h = nn.contract "ay,zy->az" %x, %w over_examples false : (!nn.tensor<example, [seq, 4], f32>, !nn.tensor<[4, 4], f32>) -> !nn.tensor<example, [seq, 4], f32>
+    %e = nn.exp %h : (!nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [seq, 4], f32>
+    %s = nn.reduce "sum" %e axes [1] keep true over_examples false : (!nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [seq, 1], f32>
+    %a = nn.contract "ay,zy->az" %e, %w over_examples false : (!nn.tensor<example, [seq, 4], f32>, !nn.tensor<[4, 4], f32>) -> !nn.tensor<example, [seq, 4], f32>
+    %b = nn.contract "ay,zy->az" %e, %w over_examples false : (!nn.tensor<example, [seq, 4], f32>, !nn.tensor<[4, 4], f32>) -> !nn.tensor<example, [seq, 4], f32>
+    %y = nn.add %a, %b : (!nn.tensor<example, [seq, 4], f32>, !nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [seq, 4], f32>
+    return %y, %s : !nn.tensor<example, [seq, 4], f32>, !nn.tensor<example, [seq, 1], f32>
+  }
+}
