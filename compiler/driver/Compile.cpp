@@ -12,6 +12,7 @@
 #include "compiler/model/Checkpoint.h"
 #include "compiler/passes/plan/Passes.h"
 #include "compiler/target/Cpu.h"
+#include "compiler/target/Lowering.h"
 #include "dialects/nn/Nn.h"
 #include "dialects/peft/Peft.h"
 #include "dialects/plan/Plan.h"

@@ -2,6 +2,7 @@
 #include "compiler/driver/KernelObjects.h"
 #include "compiler/conversion/Kernels.h"
 #include "compiler/target/Cpu.h"
+#include "compiler/target/Lowering.h"
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/Parser/Parser.h"
 #include "llvm/ADT/StringExtras.h"
