@@ -65,16 +65,28 @@ EmitInfo infoOf(const Spec &spec, const SourceMap &sources, const model::Checkpo
   return info;
 }
 
+/// Text that is the end of a compilation: kernels as a module, or as a GPU's code.
+void printKernels(mlir::ModuleOp module, const Request &request, Outcome &outcome) {
+  if (request.stopAfter == Stop::Kernels) {
+    outcome.text = print(request.gpu ? *conversion::gpuKernelModule(module, request.gpu->lanes) : *conversion::kernelModule(module, target::cpuTargets().front().lanes));
+    return;
+  }
+  KernelObjects kernels = compileGpuKernels(module, *request.gpu, request.cacheFolder);
+  outcome.internalError = kernels.internalError;
+  outcome.text = kernels.objects[request.gpu->name.str()];
+}
+
 /// The last phases: kernels and bundle.
 void finish(mlir::ModuleOp module, const EmitInfo &info, const Request &request, Watch &watch, Outcome &outcome) {
   if (request.explainMemory)
     outcome.memory = mlir::plan::memoryReport(module, info.run.value("batch", 32), info.run.value("max_length", 128));
   watch.start();
-  if (request.stopAfter == Stop::Kernels) {
-    outcome.text = print(*conversion::kernelModule(module, target::cpuTargets().front().lanes)); // compiler/conversion
+  if (request.stopAfter != Stop::Bundle) {
+    printKernels(module, request, outcome); // compiler/conversion, compiler/target
+    watch.lap("kernels");
     return;
   }
-  KernelObjects kernels = compileKernels(module, request.cacheFolder); // compiler/target
+  KernelObjects kernels = compileKernels(module, request.cacheFolder); // compiler/conversion, compiler/target
   watch.lap("kernels");
   outcome.internalError = kernels.internalError;
   outcome.unwritten = kernels.unwritten;
