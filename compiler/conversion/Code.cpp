@@ -152,12 +152,11 @@ LLVM::LLVMStructType Code::callType() {
   return LLVM::LLVMStructType::getLiteral(b.getContext(), {p, p, p, p, p, n, n, w, w, w, w});
 }
 
-Value Code::field(Value call, CallField field) {
-  LLVM::LLVMStructType type = callType();
-  auto index = static_cast<int32_t>(field);
-  Value address = LLVM::GEPOp::create(b, loc, pointer(), type, call, ArrayRef<LLVM::GEPArg>{0, index});
-  return load(address, type.getBody()[index]);
+Value Code::fieldAddress(Value call, CallField field) {
+  return LLVM::GEPOp::create(b, loc, pointer(), callType(), call, ArrayRef<LLVM::GEPArg>{0, static_cast<int32_t>(field)});
 }
+
+Value Code::field(Value call, CallField field) { return load(fieldAddress(call, field), callType().getBody()[static_cast<int32_t>(field)]); }
 
 Value Code::dataPointer(Value call, int64_t index) { return load(at(field(call, CallField::data), pointer(), integer(index)), pointer()); }
 

@@ -63,6 +63,9 @@ public:
   void loop(Value begin, Value end, int64_t step, const std::function<void(Value)> &body);
   void when(Value condition, const std::function<void()> &body);
 
+  /// The struct that a kernel is called with.
+  mlir::LLVM::LLVMStructType callType();
+  Value fieldAddress(Value call, CallField field);
   Value field(Value call, CallField field);
   /// The pointer of operand or result `index`.
   Value dataPointer(Value call, int64_t index);
@@ -73,7 +76,6 @@ public:
 
 private:
   Value widened(Value halves);
-  mlir::LLVM::LLVMStructType callType();
 };
 
 } // namespace peftc::conversion

@@ -1,5 +1,6 @@
 // Kernels: see the header.
 #include "compiler/conversion/Kernels.h"
+#include "compiler/conversion/Entry.h"
 #include "compiler/conversion/Kernel.h"
 #include "llvm/ADT/StringSet.h"
 
@@ -10,7 +11,7 @@ namespace {
 
 constexpr unsigned kWidestLanes = 64; ///< no target takes more at a time; scratch is planned for it
 
-void emitKernel(plan::KernelOp op, OpBuilder &builder, unsigned lanes) {
+LLVM::LLVMFuncOp emitKernel(plan::KernelOp op, OpBuilder &builder, unsigned lanes) {
   MLIRContext *context = builder.getContext();
   Type pointer = LLVM::LLVMPointerType::get(context), number = builder.getI64Type();
   auto type = LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(context), {pointer, number, number});
@@ -31,6 +32,19 @@ void emitKernel(plan::KernelOp op, OpBuilder &builder, unsigned lanes) {
     break;
   }
   LLVM::ReturnOp::create(inside, op.getLoc(), ValueRange{});
+  return function;
+}
+
+/// Calls `emit` with one kernel a symbol.
+OwningOpRef<ModuleOp> moduleOf(ModuleOp plan, const std::function<void(plan::KernelOp, OpBuilder &)> &emit) {
+  OwningOpRef<ModuleOp> made(ModuleOp::create(plan.getLoc()));
+  OpBuilder builder = OpBuilder::atBlockEnd(made->getBody());
+  llvm::StringSet<> emitted;
+  plan.walk([&](plan::KernelOp op) {
+    if (emitted.insert(*op.getSymbol()).second)
+      emit(op, builder);
+  });
+  return made;
 }
 
 } // namespace
@@ -64,14 +78,15 @@ nlohmann::json callOf(plan::KernelOp op) {
 }
 
 OwningOpRef<ModuleOp> kernelModule(ModuleOp plan, unsigned lanes) {
-  OwningOpRef<ModuleOp> made(ModuleOp::create(plan.getLoc()));
-  OpBuilder builder = OpBuilder::atBlockEnd(made->getBody());
-  llvm::StringSet<> emitted;
-  plan.walk([&](plan::KernelOp op) {
-    if (emitted.insert(*op.getSymbol()).second)
-      emitKernel(op, builder, lanes);
+  return moduleOf(plan, [&](plan::KernelOp op, OpBuilder &builder) { emitKernel(op, builder, lanes); });
+}
+
+OwningOpRef<ModuleOp> gpuKernelModule(ModuleOp plan, unsigned lanes) {
+  return moduleOf(plan, [&](plan::KernelOp op, OpBuilder &builder) {
+    LLVM::LLVMFuncOp body = emitKernel(op, builder, lanes);
+    body.setLinkage(LLVM::Linkage::Internal);
+    emitEntry(op, body, builder, lanes);
   });
-  return made;
 }
 
 } // namespace peftc::conversion

@@ -2,6 +2,9 @@
 //
 // A function is `void name(const KernelCall *call, i64 begin, i64 end)` (runtime/cpu/Kernels.h): it does rows begin … end - 1 (space `rows`), elements
 // (`flat`), or the heads of examples (`tiles`: task e * heads + h).
+//
+// On a GPU the functions are internal, and what is started is `NAME__entry(KernelCall call, i64 tasks, i64 scratchBytes)`: a grid of one axis, of any size, does
+// tasks 0 … tasks - 1. Every thread has `scratchBytes` of its own, a multiple of 4, behind `call.scratch`. All pointers are to memory that the GPU reaches.
 #pragma once
 #include "dialects/plan/Plan.h"
 #include "mlir/IR/BuiltinOps.h"
@@ -10,8 +13,10 @@
 
 namespace peftc::conversion {
 
-/// A module of llvm.funcs, one a symbol, for a target that takes `lanes` f32 at a time.
+/// A module of llvm.funcs, one a symbol, for a CPU that takes `lanes` f32 at a time.
 mlir::OwningOpRef<mlir::ModuleOp> kernelModule(mlir::ModuleOp plan, unsigned lanes);
+/// The same functions and their entries, for a GPU whose threads take `lanes` f32 at a time.
+mlir::OwningOpRef<mlir::ModuleOp> gpuKernelModule(mlir::ModuleOp plan, unsigned lanes);
 
 /// How the runtime calls the kernel (runtime/bundle/README.md).
 nlohmann::json callOf(mlir::plan::KernelOp op);

@@ -12,6 +12,7 @@
 #include "compiler/model/Checkpoint.h"
 #include "compiler/passes/plan/Passes.h"
 #include "compiler/target/Cpu.h"
+#include "compiler/target/Lowering.h"
 #include "dialects/nn/Nn.h"
 #include "dialects/peft/Peft.h"
 #include "dialects/plan/Plan.h"
@@ -64,6 +65,17 @@ EmitInfo infoOf(const Spec &spec, const SourceMap &sources, const model::Checkpo
   return info;
 }
 
+/// Text that is the end of a compilation: kernels as a module, or as a GPU's code.
+void printKernels(mlir::ModuleOp module, const Request &request, Outcome &outcome) {
+  if (request.stopAfter == Stop::Kernels) {
+    outcome.text = print(request.gpu ? *conversion::gpuKernelModule(module, request.gpu->lanes) : *conversion::kernelModule(module, target::cpuTargets().front().lanes));
+    return;
+  }
+  KernelObjects kernels = compileGpuKernels(module, *request.gpu, request.cacheFolder);
+  outcome.internalError = kernels.internalError;
+  outcome.text = kernels.objects[request.gpu->name.str()];
+}
+
 /// The last phases: kernels and bundle.
 void finish(mlir::ModuleOp module, const EmitInfo &info, const Request &request, Watch &watch, Outcome &outcome) {
   if (request.explain) {
@@ -72,11 +84,12 @@ void finish(mlir::ModuleOp module, const EmitInfo &info, const Request &request,
     outcome.kernels = mlir::plan::kernelReport(module, examples, length);
   }
   watch.start();
-  if (request.stopAfter == Stop::Kernels) {
-    outcome.text = print(*conversion::kernelModule(module, target::cpuTargets().front().lanes)); // compiler/conversion
+  if (request.stopAfter != Stop::Bundle) {
+    printKernels(module, request, outcome); // compiler/conversion, compiler/target
+    watch.lap("kernels");
     return;
   }
-  KernelObjects kernels = compileKernels(module, request.cacheFolder); // compiler/target
+  KernelObjects kernels = compileKernels(module, request.cacheFolder); // compiler/conversion, compiler/target
   watch.lap("kernels");
   outcome.internalError = kernels.internalError;
   outcome.unwritten = kernels.unwritten;

@@ -2,6 +2,7 @@
 #include "compiler/driver/KernelObjects.h"
 #include "compiler/conversion/Kernels.h"
 #include "compiler/target/Cpu.h"
+#include "compiler/target/Lowering.h"
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/Parser/Parser.h"
 #include "llvm/ADT/StringExtras.h"
@@ -10,6 +11,7 @@
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Process.h"
 #include "llvm/Support/SHA256.h"
+#include <functional>
 #include <thread>
 
 using namespace mlir;
@@ -17,7 +19,13 @@ using namespace mlir;
 namespace peftc {
 namespace {
 
-constexpr llvm::StringRef kElfMagic = "\x7f" "ELF", kWhole = "whole"; ///< what an entry begins and ends with
+constexpr llvm::StringRef kWhole = "whole"; ///< what an entry ends with
+
+/// What is made for a target.
+struct Form {
+  llvm::StringRef suffix, begin; ///< of an entry's file; of its bytes
+};
+constexpr Form kShared = {".so", "\x7f" "ELF"}, kPtx = {".ptx", "//"};
 
 /// Changes whenever this program is built anew.
 std::string ownIdentity() {
@@ -27,24 +35,24 @@ std::string ownIdentity() {
   return llvm::formatv("{0} {1}", status.getSize(), status.getLastModificationTime().time_since_epoch().count()).str();
 }
 
-std::string entryFor(const std::string &folder, llvm::StringRef text, const target::CpuTarget &target) {
+std::string entryFor(const std::string &folder, llvm::StringRef text, llvm::StringRef target, const Form &form) {
   static const std::string identity = ownIdentity();
   if (folder.empty() || identity.empty())
     return "";
   llvm::SHA256 hash;
-  for (llvm::StringRef part : {llvm::StringRef(identity), target.name, text}) {
+  for (llvm::StringRef part : {llvm::StringRef(identity), target, text}) {
     hash.update(part);
     hash.update(llvm::StringRef("\0", 1));
   }
-  return folder + "/" + llvm::toHex(hash.final(), /*LowerCase=*/true) + ".so";
+  return folder + "/" + llvm::toHex(hash.final(), /*LowerCase=*/true) + form.suffix.str();
 }
 
-std::string readEntry(const std::string &path) {
+std::string readEntry(const std::string &path, const Form &form) {
   if (path.empty())
     return "";
   auto buffer = llvm::MemoryBuffer::getFile(path, /*IsText=*/false, /*RequiresNullTerminator=*/false);
   llvm::StringRef bytes = buffer ? (*buffer)->getBuffer() : "";
-  return bytes.starts_with(kElfMagic) && bytes.consume_back(kWhole) ? bytes.str() : "";
+  return bytes.starts_with(form.begin) && bytes.consume_back(kWhole) ? bytes.str() : "";
 }
 
 void writeEntry(const std::string &path, llvm::StringRef bytes) {
@@ -66,13 +74,15 @@ void writeEntry(const std::string &path, llvm::StringRef bytes) {
 }
 
 struct Job {
-  const target::CpuTarget *target;
+  llvm::StringRef target;
+  Form form;
+  std::function<FailureOr<std::string>(ModuleOp, std::string &unwritten)> make;
   std::string text, bytes, said, unwritten;
 };
 
 void run(Job &job, const std::string &cacheFolder) {
-  std::string entry = entryFor(cacheFolder, job.text, *job.target);
-  job.bytes = readEntry(entry);
+  std::string entry = entryFor(cacheFolder, job.text, job.target, job.form);
+  job.bytes = readEntry(entry, job.form);
   if (!job.bytes.empty())
     return;
   MLIRContext context(MLIRContext::Threading::DISABLED);
@@ -82,38 +92,58 @@ void run(Job &job, const std::string &cacheFolder) {
     return success();
   });
   auto module = parseSourceString<ModuleOp>(job.text, &context);
-  FailureOr<std::string> made = module ? target::compileShared(*module, *job.target, job.unwritten) : FailureOr<std::string>(failure());
+  FailureOr<std::string> made = module ? job.make(*module, job.unwritten) : FailureOr<std::string>(failure());
   if (failed(made))
     return;
   job.bytes = std::move(*made);
   writeEntry(entry, job.bytes);
 }
 
-} // namespace
+std::string textOf(ModuleOp kernels) {
+  std::string text;
+  llvm::raw_string_ostream(text) << kernels;
+  return text;
+}
 
-KernelObjects compileKernels(ModuleOp module, const std::string &cacheFolder) {
-  KernelObjects result;
-  std::vector<Job> jobs;
-  for (const target::CpuTarget &target : target::cpuTargets()) {
-    auto kernels = conversion::kernelModule(module, target.lanes);
-    if (kernels->getBody()->empty())
-      return result;
-    jobs.push_back({&target, "", "", "", ""});
-    llvm::raw_string_ostream(jobs.back().text) << *kernels;
-  }
+KernelObjects runAll(std::vector<Job> &jobs, const std::string &cacheFolder) {
   std::vector<std::thread> threads; // each with a context of its own
   for (Job &job : jobs)
     threads.emplace_back([&job, &cacheFolder] { run(job, cacheFolder); });
   for (std::thread &thread : threads)
     thread.join();
+  KernelObjects result;
   for (Job &job : jobs) {
     if (job.bytes.empty() && job.unwritten.empty())
-      result.internalError = "phase `kernels` failed for " + job.target->name.str() + job.said;
+      result.internalError = "phase `kernels` failed for " + job.target.str() + job.said;
     if (!job.unwritten.empty())
       result.unwritten = job.unwritten;
-    result.objects[job.target->name.str()] = std::move(job.bytes);
+    result.objects[job.target.str()] = std::move(job.bytes);
   }
   return result;
+}
+
+} // namespace
+
+KernelObjects compileKernels(ModuleOp module, const std::string &cacheFolder) {
+  std::vector<Job> jobs;
+  for (const target::CpuTarget &target : target::cpuTargets()) {
+    auto kernels = conversion::kernelModule(module, target.lanes);
+    if (kernels->getBody()->empty())
+      return {};
+    auto make = [&target](ModuleOp code, std::string &unwritten) { return target::compileShared(code, target, unwritten); };
+    jobs.push_back({target.name, kShared, make, textOf(*kernels), "", "", ""});
+  }
+  return runAll(jobs, cacheFolder);
+}
+
+KernelObjects compileGpuKernels(ModuleOp module, const target::GpuTarget &target, const std::string &cacheFolder) {
+  auto kernels = conversion::gpuKernelModule(module, target.lanes);
+  if (kernels->getBody()->empty())
+    return {};
+  auto make = [&target](ModuleOp code, std::string &) { return target::compilePtx(code, target); };
+  std::vector<Job> jobs;
+  jobs.push_back({target.name, kPtx, make, textOf(*kernels), "", "", ""});
+  return runAll(jobs, cacheFolder);
 }
 
 } // namespace peftc

@@ -1,5 +1,6 @@
 // Request: everything that a compilation is asked for, and what comes of it. Validated by the tool before work starts.
 #pragma once
+#include "compiler/target/Nvptx.h"
 #include "lang/sema/Check.h"
 #include "runtime/bundle/Format.h"
 #include <optional>
@@ -9,7 +10,7 @@
 namespace peftc {
 
 /// Phases by the words that a person uses, in order.
-enum class Stop { Parse, Check, Import, Sites, Nn, Plan, Kernels, Bundle };
+enum class Stop { Parse, Check, Import, Sites, Nn, Plan, Kernels, Ptx, Bundle };
 
 struct Request {
   std::string specPath;
@@ -17,7 +18,8 @@ struct Request {
   std::vector<InputOverride> overrides; ///< --set
   std::vector<StdlibFile> stdlib;
   Stop stopAfter = Stop::Bundle;
-  bool explain = false;                 ///< fill in the outcome's tables
+  const target::GpuTarget *gpu = nullptr; ///< of Kernels, and needed for Ptx; null: the CPUs
+  bool explain = false;                   ///< fill in the outcome's tables
   std::string appended;                 ///< text read as if it stood at the program's end (`check --laws` attaches there)
   bool exact = false;                   ///< fp32, whatever the program's `precision` (laws are about derivations, not about rounding)
   bool budgets = true;                  ///< hold them; not on an architecture's example, where no share means anything

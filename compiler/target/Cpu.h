@@ -21,9 +21,6 @@ struct CpuTarget {
 /// Worse before better.
 llvm::ArrayRef<CpuTarget> cpuTargets();
 
-/// What a caller needs before it builds kernels: llvm, scf, arith, math, vector, cf, index, ub and their translation to LLVM IR.
-void loadKernelDialects(mlir::MLIRContext &context);
-
 /// Consumes the module. Any number of threads, each with a context of its own. `unwritten`: a temporary file, where that is why it failed.
 mlir::FailureOr<std::string> compileShared(mlir::ModuleOp module, const CpuTarget &target, std::string &unwritten);
 

@@ -82,8 +82,10 @@ def main():
         broken("E0605", lambda copy: shutil.rmtree(copy))
         broken("E0606", lambda copy: (copy / "config.json").unlink())
         broken("E0607", lambda copy: (copy / "model.safetensors").write_bytes((copy / "model.safetensors").read_bytes()[:1000]))
+        broken("E0608", lambda copy: None, plain, "--target", "sm_10")
         broken("E0701", lambda copy: None, plain, "-o", folder)
         broken("E0702", lambda copy: None, plain, "-o", folder + "/trainer", "--runner", "nowhere")
+        broken("E0703", lambda copy: None, plain, "--target", "sm_90a")
         nobias = ("module plain(in: dim, out: dim): linear {\n  input x: [seq, in]\n  weight W: [out, in] = normal(0, 1)\n  y = x @ W.T\n}\n"
                   "use peft.methods.{bitfit}\nuse peft.tasks.{classify}\n"
                   "method one on linear { param l: [out] = ones;  b <- l * b }\n"

@@ -15,12 +15,19 @@ using nlohmann::json;
 namespace peftc::tool {
 namespace {
 
-const std::map<std::string, Stop> kStops = {{"ast", Stop::Parse}, {"spec", Stop::Check}, {"peft", Stop::Import}, {"sites", Stop::Sites}, {"nn", Stop::Nn}, {"plan", Stop::Plan}, {"kernels", Stop::Kernels}};
+const std::map<std::string, Stop> kStops = {{"ast", Stop::Parse}, {"spec", Stop::Check}, {"peft", Stop::Import}, {"sites", Stop::Sites}, {"nn", Stop::Nn}, {"plan", Stop::Plan}, {"kernels", Stop::Kernels}, {"ptx", Stop::Ptx}};
 
 std::vector<OptionSpec> options() {
-  return {{"--model", "-m"}, {"--output", "-o"}, {"--set", ""}, {"--emit", "", true, {"ast", "spec", "peft", "sites", "nn", "plan", "kernels"}},
-          {"--bundle", ""}, diagFormatOption(), {"--explain", "", true, {"kernels", "merge", "memory", "params"}}, {"--timing", "", false},
+  return {{"--model", "-m"}, {"--output", "-o"}, {"--set", ""}, {"--emit", "", true, {"ast", "spec", "peft", "sites", "nn", "plan", "kernels", "ptx"}},
+          {"--target", ""}, {"--bundle", ""}, diagFormatOption(), {"--explain", "", true, {"kernels", "merge", "memory", "params"}}, {"--timing", "", false},
           {"--stdlib", ""}, {"--runner", ""}};
+}
+
+std::string gpuNames() {
+  std::string names;
+  for (const target::GpuTarget &gpu : target::gpuTargets())
+    names += (names.empty() ? "" : ", ") + gpu.name.str();
+  return names;
 }
 
 std::optional<UsageError> complain(const CommandLine &line) {
@@ -34,7 +41,24 @@ std::optional<UsageError> complain(const CommandLine &line) {
     return UsageError{"for which checkpoint? `--model DIR` is missing", "DIR holds config.json and model.safetensors"};
   if (!emits && !line.has("--output") && !line.has("--bundle") && !line.has("--explain"))
     return UsageError{"where should the trainer go? `-o FILE` is missing", "or `--bundle DIR` for a folder to read, `--emit=nn` for a text"};
+  if (line.has("--target") && emits && stop < Stop::Kernels)
+    return UsageError{"`--target` says nothing about `--emit=" + line.get("--emit") + "`", "it goes with `--emit=kernels` and `--emit=ptx`"};
+  if (stop == Stop::Ptx && !line.has("--target"))
+    return UsageError{"for which GPU? `--target` is missing", "it is one of " + gpuNames()};
   return std::nullopt;
+}
+
+/// False, with a message, where `--target` names none, or asks for what cannot be made.
+bool targetFrom(const CommandLine &line, Request &request) {
+  if (!line.has("--target"))
+    return true;
+  const std::string name = line.get("--target");
+  request.gpu = target::gpuTargetNamed(name);
+  if (!request.gpu)
+    refuse(line, diag::Kind::E0608, {name}, "it is one of " + gpuNames() + "; a trainer holds code for every CPU, and `--target` names none");
+  else if (request.stopAfter == Stop::Bundle)
+    refuse(line, diag::Kind::E0703, {name}, "without `--target` it is one for CPUs; `--emit=ptx` prints the kernels");
+  return request.gpu && request.stopAfter != Stop::Bundle;
 }
 
 void explainMerge(const json &manifest) {
@@ -150,6 +174,8 @@ int compileCommand(const std::vector<std::string> &words, const Surroundings &su
   request.specPath = line.operands()[0];
   request.modelPath = line.get("--model");
   request.stopAfter = line.has("--emit") ? kStops.at(line.get("--emit")) : Stop::Bundle;
+  if (!targetFrom(line, request))
+    return 1;
   request.explain = line.has("--explain");
   request.cacheFolder = surroundings.cacheFolder;
   if (std::string why = unreadable(request.specPath); !why.empty())

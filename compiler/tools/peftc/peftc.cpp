@@ -26,7 +26,8 @@ compile
   -o, --output FILE      the trainer
   --set NAME=VALUE       a value for an `input` of the program (again for more)
   --bundle DIR           write what the trainer holds as files
-  --emit=PHASE           print what a phase makes and stop: ast, spec, peft, sites, nn, plan, kernels
+  --emit=PHASE           print what a phase makes and stop: ast, spec, peft, sites, nn, plan, kernels, ptx
+  --target GPU           with --emit=kernels or ptx: sm_80, sm_89, sm_90a, sm_100 or sm_120
   --explain WHAT         kernels, merge, memory or params
   --diag-format=FORMAT   text, short or json
   --timing               seconds of each pass

@@ -11,7 +11,7 @@ sys.path.insert(0, str(ROOT / "tests/runtime/modes"))
 import compiled  # noqa: E402
 
 # A value for each option that takes one; what an option needs beside it.
-VALUES = {"--model": "model", "--output": "out", "--set": "a=1", "--bundle": "bundle", "--emit": "ast", "--explain": "params", "--diag-format": "short", "--stdlib": "stdlib",
+VALUES = {"--model": "model", "--output": "out", "--set": "a=1", "--bundle": "bundle", "--emit": "ast", "--target": "sm_90a", "--explain": "params", "--diag-format": "short", "--stdlib": "stdlib",
           "--runner": "runner", "--method": "lora", "--seed": "1", "--keep": "kept"}
 BESIDE = {"--method": ["--laws"], "--seed": ["--laws"], "--keep": ["--laws"]}
 SOURCES = {"compile": "CompileCommand.cpp", "check": "CheckCommand.cpp", "fmt": "TextCommands.cpp", "methods": "TextCommands.cpp"}

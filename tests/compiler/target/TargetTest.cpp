@@ -1,6 +1,9 @@
 // The kernels' back-end: for every CPU that this machine runs, elementary functions against double precision, a reduction, a loop that LLVM would
-// call memset for, equal bytes for equal modules, threads at once; and what must fail.
+// call memset for, equal bytes for equal modules, threads at once; and what must fail. For every GPU: text that needs nothing else (whether it is PTX
+// test_ptx.py asks NVIDIA's assembler).
 #include "compiler/target/Cpu.h"
+#include "compiler/target/Lowering.h"
+#include "compiler/target/Nvptx.h"
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/Parser/Parser.h"
 #include <chrono>
@@ -133,15 +136,21 @@ llvm.func @copy(%in: !llvm.ptr {llvm.noalias}, %out: !llvm.ptr {llvm.noalias}, %
 }
 )";
 
-std::string moduleText(const CpuTarget &target) {
+std::string moduleText(unsigned lanes) {
   std::string text;
   for (const Elementary &one : elementary())
     text += replaced(replaced(kMap, "NAME", one.name), "OP", one.op);
-  return replaced(text + kOthers, "LANES", std::to_string(target.lanes));
+  return replaced(text + kOthers, "LANES", std::to_string(lanes));
 }
 
+mlir::FailureOr<std::string> compiledFor(mlir::ModuleOp module, const CpuTarget &target) {
+  std::string unwritten;
+  return compileShared(module, target, unwritten);
+}
+mlir::FailureOr<std::string> compiledFor(mlir::ModuleOp module, const GpuTarget &target) { return compilePtx(module, target); }
+
 /// Empty where it fails; `said` collects the diagnostics.
-std::string compiled(const std::string &text, const CpuTarget &target, std::string *said = nullptr) {
+template <typename Target> std::string compiled(const std::string &text, const Target &target, std::string *said = nullptr) {
   mlir::MLIRContext context(mlir::MLIRContext::Threading::DISABLED);
   loadKernelDialects(context);
   mlir::ScopedDiagnosticHandler handler(&context, [&](mlir::Diagnostic &diagnostic) {
@@ -153,8 +162,7 @@ std::string compiled(const std::string &text, const CpuTarget &target, std::stri
   });
   const auto module = mlir::parseSourceString<mlir::ModuleOp>(text, &context);
   CHECK(module);
-  std::string unwritten;
-  const mlir::FailureOr<std::string> bytes = module ? compileShared(*module, target, unwritten) : mlir::FailureOr<std::string>(mlir::failure());
+  const mlir::FailureOr<std::string> bytes = module ? compiledFor(*module, target) : mlir::FailureOr<std::string>(mlir::failure());
   return mlir::succeeded(bytes) ? *bytes : "";
 }
 
@@ -231,7 +239,7 @@ void testOthers(const Loaded &loaded) {
 }
 
 void testTarget(const CpuTarget &target) {
-  const std::string text = moduleText(target);
+  const std::string text = moduleText(target.lanes);
   const auto start = std::chrono::steady_clock::now();
   const std::string bytes = compiled(text, target);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -258,14 +266,24 @@ void testTarget(const CpuTarget &target) {
   testOthers(loaded);
 }
 
-void testErrors() {
-  const CpuTarget &target = cpuTargets().front();
+void testGpu(const GpuTarget &target) {
+  const std::string text = compiled(moduleText(target.lanes), target);
+  std::printf("%s: %zu bytes\n", target.name.str().c_str(), text.size());
+  CHECK(text.find(".target " + target.name.str()) != std::string::npos);
+  CHECK(text.find(".extern") == std::string::npos && text.find("call") == std::string::npos);
+  CHECK(compiled(moduleText(target.lanes), target) == text);
+  CHECK(gpuTargetNamed(target.name) == &target);
+}
+
+template <typename Target> void testErrors(const Target &target, const std::string &absent) {
   std::string said;
   CHECK(compiled("llvm.func @absent(f32) -> f32\nllvm.func @f(%x: f32) -> f32 {\n  %y = llvm.call @absent(%x) : (f32) -> f32\n  llvm.return %y : f32\n}", target, &said).empty());
-  CHECK(said.find("absent") != std::string::npos && said.find("do not link") != std::string::npos);
-  said.clear();
-  CHECK(compiled("llvm.func @f(%x: f64) -> f64 {\n  %y = math.exp %x : f64\n  llvm.return %y : f64\n}", target, &said).empty());
-  CHECK(said.find("exp") != std::string::npos);
+  CHECK(said.find("absent") != std::string::npos && said.find(absent) != std::string::npos);
+  for (const std::string op : {"exp", "log", "tan"}) {
+    said.clear();
+    CHECK(compiled("llvm.func @f(%x: f64) -> f64 {\n  %y = math." + op + " %x : f64\n  llvm.return %y : f64\n}", target, &said).empty());
+    CHECK(said.find(op) != std::string::npos && said.find(absent) != std::string::npos);
+  }
   said.clear();
   CHECK(!compiled("llvm.func @f(%x: f32) -> f32 {\n  %y = math.exp %x : f32\n  llvm.return %y : f32\n}", target, &said).empty());
   CHECK(said.empty());
@@ -276,6 +294,10 @@ void testErrors() {
 int main() {
   for (const CpuTarget &target : cpuTargets())
     testTarget(target);
-  testErrors();
+  testErrors(cpuTargets().front(), "do not link");
+  for (const GpuTarget &target : gpuTargets())
+    testGpu(target);
+  testErrors(gpuTargets().front(), "GPUs do not have");
+  CHECK(!gpuTargetNamed("sm_10"));
   return failures ? 1 : 0;
 }

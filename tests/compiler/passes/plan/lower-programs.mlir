@@ -5,7 +5,7 @@ module {
   // CHECK: func.func @f
   // CHECK: plan.program @f inputs ["x"] results ["y", "r"] {
   // CHECK: ^bb0(%[[X:.*]]: !plan.packed<example, [seq, 4], f32>):
-  // CHECK: %[[W:.*]] = plan.step "aten" "param"() with {name = "W"}
+  // CHECK: %[[W:.*]] = plan.step "aten" "param"() with {frozen = true, name = "W"}
   // CHECK: %[[Y:.*]] = plan.step "gemm" "contract"(%[[X]], %[[W]]) with {equation = "ay,zy->az", over_examples = false}
   // CHECK: %[[H:.*]] = plan.alias {{.*}}%[[Y]]{{.*}} -> !plan.packed<example, [seq, 2, 2], f32>
   // Scores of an example's tokens with each other are no single matrix product of the batch.

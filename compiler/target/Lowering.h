@@ -1,0 +1,20 @@
+// Lowering: what the back-ends of all targets share: kernels become the LLVM dialect, then LLVM IR that is optimized, then bytes.
+//
+// The order is llvmOf, what a target adds (attributes, checks), optimize, emitCode. Errs through emitError on the module.
+#pragma once
+#include "mlir/IR/BuiltinOps.h"
+#include "llvm/IR/Module.h"
+#include "llvm/Target/TargetMachine.h"
+
+namespace peftc::target {
+
+/// What a caller needs before it builds kernels: llvm, scf, arith, math, vector, cf, index, ub and their translation to LLVM IR.
+void loadKernelDialects(mlir::MLIRContext &context);
+
+/// Consumes the module; null where it fails.
+std::unique_ptr<llvm::Module> llvmOf(mlir::ModuleOp module, llvm::LLVMContext &context, const llvm::TargetMachine &machine);
+void optimize(llvm::Module &module, llvm::TargetMachine &machine);
+/// False where LLVM writes no such file for the machine.
+bool emitCode(llvm::Module &module, llvm::TargetMachine &machine, llvm::CodeGenFileType type, llvm::SmallVectorImpl<char> &bytes);
+
+} // namespace peftc::target

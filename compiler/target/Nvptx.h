@@ -1,0 +1,27 @@
+// Nvptx: a module of kernels becomes PTX, the text that NVIDIA's assembler and driver take, for one generation of GPUs.
+//
+// In   as Cpu.h's; what a GPU starts has the calling convention `ptx_kernelcc`, everything else is internal.
+// Out  PTX of one module: an `.entry` for every such function. It needs no other module, libdevice included.
+// Errs through emitError on the module: an op that cannot be lowered, a function that is nowhere.
+// Numerics  as on a CPU: f32, subnormal numbers stay; division and roots are rounded correctly; products and sums may fuse. Equal modules give equal text.
+#pragma once
+#include "mlir/IR/BuiltinOps.h"
+#include <string>
+
+namespace peftc::target {
+
+/// A row of Targets.def.
+struct GpuTarget {
+  llvm::StringRef name, features;
+  unsigned lanes; ///< f32 elements that a thread takes at a time
+};
+
+/// Older before newer.
+llvm::ArrayRef<GpuTarget> gpuTargets();
+/// Null where there is none of this name.
+const GpuTarget *gpuTargetNamed(llvm::StringRef name);
+
+/// Consumes the module. Any number of threads, each with a context of its own.
+mlir::FailureOr<std::string> compilePtx(mlir::ModuleOp module, const GpuTarget &target);
+
+} // namespace peftc::target

@@ -1,0 +1,112 @@
+"""PTX of every kernel, for every GPU of Targets.def: NVIDIA's assembler takes it, in silence, and each kernel of the plan has its entry there; and what
+`--target` refuses. No GPU is needed."""
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "conversion"))
+from compiles import GOOD, ROOT, CompilerTest  # noqa: E402
+from test_kernels import METHODS, USES  # noqa: E402
+
+TARGETS = re.findall(r'^PEFT_GPU_TARGET\("(\w+)"', (ROOT / "compiler/target/Targets.def").read_text(), re.M)
+EVERY_METHOD = ("sm_80", "sm_90a")
+
+
+def ptxas():
+    found = list(pathlib.Path(os.environ["PEFT_VENV"]).glob("lib/python3*/site-packages/nvidia/cu13/bin/ptxas"))
+    assert len(found) == 1, f"{os.environ['PEFT_VENV']} has no ptxas: setup/requirements.txt says which package has it"
+    return found[0]
+
+
+class Ptx(CompilerTest):
+    def program(self, method, precision="fp32"):
+        return self.write("s.peft", f"{USES}model base = bert\ntask classify(labels = 5)\n{METHODS[method]}\ntrain head\noptimize adamw(lr = 1e-3)\nrun {{ base_dropout = 0.1, precision = {precision} }}\n")
+
+    def ptx(self, spec, target):
+        return self.peftc(spec, "-m", self.model, "--emit=ptx", "--target", target)[0]
+
+    def assemble(self, text, target):
+        """Exit code and messages of the assembler, which also resolves all names."""
+        self.write("kernels.ptx", text)
+        done = subprocess.run([ptxas(), "-v", f"-arch={target}", "kernels.ptx", "-o", "kernels.cubin"], cwd=self.here, capture_output=True, text=True)
+        return done.returncode, done.stdout + done.stderr
+
+    def check(self, spec, target):
+        symbols = set(re.findall(r'plan.kernel "\w+" "(\w+)"', self.peftc(spec, "-m", self.model, "--emit=plan")[0]))
+        self.assertGreater(len(symbols), 10)
+        code, said = self.assemble(self.ptx(spec, target), target)
+        self.assertEqual(code, 0, said)
+        self.assertNotRegex(said, r"(?i)warning|error")
+        self.assertEqual(set(re.findall(r"Compiling entry function '(\w+)' for '" + target, said)), {f"{symbol}__entry" for symbol in symbols})
+        self.assertEqual(set(re.findall(r"(\d+) bytes stack frame, (\d+) bytes spill stores", said)), {("0", "0")}, "a kernel's call or vectors lie in memory")
+        return len(symbols), max(map(int, re.findall(r"Used (\d+) registers", said)))
+
+    def test_every_method(self):
+        for method in METHODS:
+            spec = self.program(method)
+            for target in EVERY_METHOD:
+                with self.subTest(method=method, target=target):
+                    print(f"{method}, {target}: %d kernels, at most %d registers" % self.check(spec, target), flush=True)
+
+    def test_bf16(self):
+        text = self.ptx(self.program("lora", "bf16"), "sm_80")
+        self.assertRegex(text, r"st\.(global\.)?(b|u)16")
+        self.check(self.program("lora", "bf16"), "sm_80")
+
+    def test_every_target(self):
+        told = self.peftc("--help")[0]
+        self.assertGreater(len(TARGETS), 3)
+        self.assertLess(set(EVERY_METHOD), set(TARGETS))
+        spec = self.program("lora")
+        for target in TARGETS:
+            with self.subTest(target):
+                self.assertRegex(told, rf"--target GPU .*\b{target}\b")
+                self.check(spec, target)
+
+    def test_the_assembler_would_complain(self):
+        text = self.ptx(self.program("lora"), "sm_80")
+        for old, new in (("fma.rn.f32", "fma.rn.f33"), (".entry rows_1__entry", ".entry rows_2__entry"), (".target sm_80", ".target sm_90a"), (r"mov.u32 \t%r\d+, %ctaid.x", "call.uni absent")):
+            wrong, count = re.subn(old, new, text, count=1)
+            self.assertEqual(count, 1, old)
+            self.assertNotEqual(self.assemble(wrong, "sm_80")[0], 0, new)
+
+    def test_kept(self):
+        """Equal programs have equal text, from the cache or not."""
+        spec = self.program("lora")
+        cache = self.here / "cache"
+        environment = {**os.environ, "PEFT_CACHE": str(cache)}
+        words = (spec, "-m", self.model, "--emit=ptx", "--target=sm_80")
+        first = self.peftc(*words, env=environment)
+        entry, = cache.rglob("*.ptx")
+        self.assertEqual(self.peftc(*words, env=environment), first)
+        entry.write_bytes(entry.read_bytes().replace(b"fma.rn.f32", b"fma.rm.f32"))
+        self.assertIn("fma.rm.f32", self.peftc(*words, env=environment)[0])
+        entry.write_bytes(entry.read_bytes()[:-9])
+        self.assertEqual(self.peftc(*words, env=environment), first)
+
+    def test_kernels_of_a_gpu(self):
+        self.write("s.peft", GOOD)
+        for words, convention in (([], ""), (["--target=sm_80"], "ptx_kernelcc")):
+            text = self.peftc("s.peft", "-m", self.model, "--emit=kernels", *words)[0]
+            self.assertEqual("ptx_kernelcc" in text, bool(convention))
+
+    def test_refusals(self):
+        self.write("s.peft", GOOD)
+        words = ("s.peft", "-m", self.model)
+        for target in ("sm_10", "sm_90", "x86-64-v3", "SM_80"):
+            self.refused("E0608", [f"`{target}`", *TARGETS], *words, "--emit=ptx", "--target", target)
+            self.refused("E0608", [f"`{target}`", *TARGETS], *words, "-o", "out", "--target", target)
+        for output in (("-o", "out"), ("--bundle", "out"), ("--explain", "merge")):
+            self.refused("E0703", ["`sm_90a`", "--emit=ptx"], *words, *output, "--target", "sm_90a")
+        self.usage(["for which GPU?", *TARGETS], *words, "--emit=ptx")
+        self.usage(["`--emit=nn`", "--emit=ptx"], *words, "--emit=nn", "--target", "sm_80")
+        self.usage("`--target` needs a value", *words, "--emit=ptx", "--target")
+        self.usage("`--model DIR` is missing", "s.peft", "--emit=ptx", "--target", "sm_80")
+
+
+if __name__ == "__main__":
+    unittest.main()
