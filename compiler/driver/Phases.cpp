@@ -101,6 +101,8 @@ llvm::ArrayRef<Phase> phases() {
            {"plan-choose-storage", "with `precision = bf16`, which values lie in memory as bf16", plan::chooseStorage},
            {"plan-lower-programs", "what is left becomes steps on packed arrays", plan::lowerPrograms},
            {"plan-name-kernels", "kernels that do the same share one function", plan::nameKernels},
+           // After all steps are made; what runs at the same time must not share bytes, which the next pass sees to.
+           {"plan-form-bands", "steps on the same rows come together", plan::formBands},
            // Last, because whatever fuses or removes steps frees slots.
            {"plan-assign-buffers", "where each step's result lies", plan::assignBuffers},
        },

@@ -33,7 +33,7 @@ public:
         // A step too, so that every value is made by one; whoever runs it has nothing to do.
         int64_t source = number(alias.getSource()), result = number(alias.getResult());
         values[result]["alias"] = source;
-        written["steps"].push_back({{"kind", "aten"}, {"op", alias.getOp().str()}, {"in", {source}}, {"out", {result}}, {"attrs", json::object()}, {"loc", spell(alias.getLoc())}});
+        written["steps"].push_back({{"kind", "aten"}, {"op", alias.getOp().str()}, {"in", {source}}, {"out", {result}}, {"attrs", withBand(json::object(), alias)}, {"loc", spell(alias.getLoc())}});
         continue;
       }
       if (auto kernel = dyn_cast<plan::KernelOp>(op)) {
@@ -59,6 +59,11 @@ private:
     }
     return it->second;
   }
+  static json withBand(json attributes, Operation *op) {
+    if (int64_t band = plan::bandOf(op); band >= 0)
+      attributes["band"] = band;
+    return attributes;
+  }
   json named(ArrayAttr names, ValueRange listed) {
     json list = json::array();
     for (auto [name, value] : llvm::zip_equal(names, listed))
@@ -71,7 +76,7 @@ private:
       in.push_back(number(operand));
     for (Value result : kernel.getResults())
       out.push_back(number(result));
-    return {{"kind", "kernel"}, {"op", "kernel"}, {"in", in}, {"out", out}, {"attrs", conversion::callOf(kernel)}, {"loc", spell(kernel.getLoc())}};
+    return {{"kind", "kernel"}, {"op", "kernel"}, {"in", in}, {"out", out}, {"attrs", withBand(conversion::callOf(kernel), kernel)}, {"loc", spell(kernel.getLoc())}};
   }
   json writeStep(plan::StepOp step) {
     auto attributes = spell(step.getHow());
@@ -83,7 +88,7 @@ private:
     for (Value operand : step.getInputs())
       in.push_back(number(operand));
     return {{"kind", step.getKind().str()}, {"op", step.getOp().str()}, {"in", in}, {"out", {number(step.getResult())}},
-            {"attrs", *attributes}, {"loc", spell(step.getLoc())}};
+            {"attrs", withBand(*attributes, step)}, {"loc", spell(step.getLoc())}};
   }
 
   plan::ProgramOp program;

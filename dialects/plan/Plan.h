@@ -30,6 +30,10 @@ inline llvm::hash_code hash_value(const Dim &dim) { return llvm::hash_combine(di
 #include "dialects/plan/PlanOps.h.inc"
 
 namespace mlir::plan {
+/// On ops that stand together and do their rows independently: the number of their band, whose steps run at the same time on different rows.
+inline constexpr StringLiteral kBand = "plan.band";
+/// The band that the op is in, or -1.
+int64_t bandOf(Operation *op);
 /// Bytes of a packed value; failure where a block grows faster than seq².
 FailureOr<SizeAttr> sizeOf(PackedType type);
 bool isKind(StringRef word);

@@ -18,6 +18,7 @@ def Plan_ProgramOp : Plan_Op<"program", [SingleBlock, IsolatedFromAbove]> {
     - program_c3: with `slots`, a step has a slot unless it reads a parameter; the slot exists and holds the step's result
     - program_c4: with `slots`, no value is read after another one was written to its slot
     - program_c5: a step writes the slot of its own operand only if their types are equal and it is elementwise, or a gemm that adds to it
+    - program_c6: within a band (`plan.band`) values that share a slot have one type, since its steps do different rows at the same time
   }];
   let arguments = (ins SymbolNameAttr:$name, StrArrayAttr:$input_names, StrArrayAttr:$result_names, OptionalAttr<ArrayAttr>:$slots);
   let regions = (region SizedRegion<1>:$body);

@@ -65,6 +65,11 @@ std::optional<int64_t> mlir::plan::slotOf(Value value) {
   return (*kernel.getSlots())[cast<OpResult>(value).getResultNumber()];
 }
 
+int64_t mlir::plan::bandOf(Operation *op) {
+  auto band = op->getAttrOfType<IntegerAttr>(kBand);
+  return band ? band.getInt() : -1;
+}
+
 bool mlir::plan::mayOverwrite(StepOp step, unsigned index) {
   Value operand = step.getInputs()[index];
   if (operand.getType() != step.getResult().getType())

@@ -84,9 +84,34 @@ static LogicalResult verifyOverwriting(Operation &op) {
   return success();
 }
 
+// program_c6
+static LogicalResult verifyBands(Block &block) {
+  int64_t band = -1;
+  llvm::DenseMap<int64_t, PackedType> types; // of what the band has in a slot
+  for (Operation &op : block) {
+    if (bandOf(&op) != band || band < 0) {
+      band = bandOf(&op);
+      types.clear();
+    }
+    if (band < 0)
+      continue;
+    for (ValueRange values : {ValueRange(op.getOperands()), ValueRange(op.getResults())})
+      for (Value value : values) {
+        Value root = rootOf(value);
+        auto slot = slotOf(root);
+        auto type = cast<PackedType>(root.getType());
+        if (slot && types.try_emplace(*slot, type).first->second != type)
+          return op.emitOpError("shares slot ") << *slot << " with other rows of its band";
+      }
+  }
+  return success();
+}
+
 LogicalResult ProgramOp::verifyRegions() {
   if (!getSlots())
     return success();
+  if (failed(verifyBands(getBody().front())))
+    return failure();
   llvm::DenseMap<int64_t, Value> owner; // what lies in a slot now
   for (Operation &op : getBody().front()) {
     for (Value operand : op.getOperands()) { // program_c4

@@ -67,27 +67,31 @@ void KernelRunner::begin(const BatchSize &size, const RandomState &random) {
 }
 
 /// Room for every thread; grows only.
-void *KernelRunner::scratchFor(const KernelStep &step) {
+void KernelRunner::reserve(const KernelStep &step) {
   const int64_t bytes = step.scratch.c + step.scratch.t * longest_;
   scratchOfThread_ = std::max(scratchOfThread_, (bytes + kScratchAlignment - 1) / kScratchAlignment * kScratchAlignment);
   const int64_t all = scratchOfThread_ * at::get_num_threads() + kScratchAlignment;
   if (all > static_cast<int64_t>(scratch_.size()))
     scratch_ = std::vector<char>(all);
-  const auto begin = reinterpret_cast<uintptr_t>(scratch_.data());
-  return reinterpret_cast<void *>((begin + kScratchAlignment - 1) / kScratchAlignment * kScratchAlignment);
+}
+
+int64_t KernelRunner::tasksOf(const KernelStep &step) const {
+  if (step.space == KernelStep::Space::flat)
+    return elements_;
+  return step.example ? step.tasks.c * examples_ + step.tasks.k * offsets_.back() : step.tasks.c;
+}
+
+void KernelRunner::runPart(const KernelStep &step, void *const *data, int64_t first, int64_t last) const {
+  const auto begin = (reinterpret_cast<uintptr_t>(scratch_.data()) + kScratchAlignment - 1) / kScratchAlignment * kScratchAlignment;
+  void *const scratch = reinterpret_cast<char *>(begin) + scratchOfThread_ * at::get_thread_num();
+  const KernelCall call{data, offsets_.data(), squares_.data(), step.sites.data(), scratch, examples_, elements_, {static_cast<uint32_t>(random_.seed), static_cast<uint32_t>(random_.seed >> 32)},
+                        static_cast<uint32_t>(random_.step), static_cast<uint32_t>(random_.pass)};
+  step.function(&call, first, last);
 }
 
 void KernelRunner::run(const KernelStep &step, void *const *data) {
-  const bool flat = step.space == KernelStep::Space::flat;
-  const int64_t tasks = flat ? elements_ : step.example ? step.tasks.c * examples_ + step.tasks.k * offsets_.back() : step.tasks.c;
-  KernelCall call{data, offsets_.data(), squares_.data(), step.sites.data(), scratchFor(step), examples_, elements_, {static_cast<uint32_t>(random_.seed), static_cast<uint32_t>(random_.seed >> 32)},
-                  static_cast<uint32_t>(random_.step), static_cast<uint32_t>(random_.pass)};
-  char *const scratch = static_cast<char *>(call.scratch);
-  at::parallel_for(0, tasks, grainOf(step), [&](int64_t begin, int64_t end) {
-    KernelCall mine = call;
-    mine.scratch = scratch + scratchOfThread_ * at::get_thread_num();
-    step.function(&mine, begin, end);
-  });
+  reserve(step);
+  at::parallel_for(0, tasksOf(step), grainOf(step), [&](int64_t first, int64_t last) { runPart(step, data, first, last); });
 }
 
 } // namespace peftrt::plan

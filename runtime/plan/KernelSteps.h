@@ -26,12 +26,16 @@ class KernelRunner {
 public:
   /// Before the steps of a run.
   void begin(const BatchSize &size, const RandomState &random);
-  /// `data`: the operands' and results' bytes.
+  int64_t tasksOf(const KernelStep &step) const;
+  /// By all threads. `data`: the operands' and results' bytes.
   void run(const KernelStep &step, void *const *data);
+  /// Makes room for what `runPart` needs; not while one is running.
+  void reserve(const KernelStep &step);
+  /// Tasks first … last - 1, by the calling thread.
+  void runPart(const KernelStep &step, void *const *data, int64_t first, int64_t last) const;
   int64_t scratchBytes() const { return static_cast<int64_t>(scratch_.size()); }
 
 private:
-  void *scratchFor(const KernelStep &step);
   std::vector<int64_t> offsets_, squares_;
   int64_t longest_ = 0, examples_ = 0, elements_ = 0, scratchOfThread_ = 0;
   RandomState random_;

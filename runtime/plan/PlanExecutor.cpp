@@ -6,12 +6,13 @@
 // Why an arena  nothing is allocated for a planned value; it grows only when a batch is larger than all before
 #include "runtime/plan/DerivedValues.h"
 #include "runtime/bundle/Errors.h"
-#include "runtime/plan/KernelSteps.h"
+#include "runtime/plan/Bands.h"
 #include "runtime/plan/Packed.h"
 #include "runtime/plan/Profile.h"
 #include <ATen/ATen.h>
 #include <algorithm>
 #include <c10/core/InferenceMode.h>
+#include <cstring>
 
 namespace peftrt {
 namespace {
@@ -43,30 +44,59 @@ at::ScalarType dtypeOf(ValueType type) {
   }
 }
 
+/// Who does a step; nobody, where there is nothing to do.
+struct Work {
+  Handler handler = nullptr;
+  std::optional<KernelStep> kernel;
+  std::optional<ProductStep> product; ///< which its handler does too, slower
+  bool isNothing() const { return !handler && !kernel; }
+};
+
 /// A plan's program, with what does not depend on the batch looked up once.
 struct Prepared {
   PlanProgram plan;
-  std::vector<Handler> handlers;              ///< one per step; null where there is nothing to do or a kernel does it
-  std::vector<std::optional<KernelStep>> kernels; ///< one per step
+  std::vector<Work> works;      ///< one per step
+  std::vector<size_t> bandEnds; ///< one per step: behind the band that begins with it, or the step itself
 };
+
+Work workOf(const PlanProgram &plan, const Op &op, const KernelLibrary &library) {
+  Work work;
+  if (op.op == "kernel") {
+    work.kernel = kernelStepOf(op, library);
+    return work;
+  }
+  const Place &place = plan.places[op.out[0]];
+  if (op.op == "param" || place.alias >= 0)
+    return work;
+  const auto found = allHandlers().find(op.op);
+  if (found == allHandlers().end())
+    failBundle("there is no op `" + op.op + "` (" + op.loc + ")");
+  if (place.slot < 0)
+    failBundle("`" + plan.body.name + "`: the result of " + op.op + " at " + op.loc + " has no slot");
+  work.handler = found->second;
+  work.product = productStepOf(op, plan.body);
+  return work;
+}
+
+/// Whether the step does its rows independently.
+bool isByRows(const Work &work) {
+  if (work.kernel)
+    return work.kernel->space == KernelStep::Space::rows && work.kernel->example && work.kernel->tasks.k != 0;
+  return work.isNothing() || (work.product && work.product->byRows);
+}
 
 Prepared prepare(PlanProgram plan, const KernelLibrary &library) {
   Prepared prepared{std::move(plan), {}, {}};
-  const Program &body = prepared.plan.body;
-  for (const Op &op : body.ops) {
-    prepared.kernels.emplace_back();
-    if (op.op == "kernel") {
-      prepared.kernels.back() = kernelStepOf(op, library);
-      prepared.handlers.push_back(nullptr);
-      continue;
-    }
-    const Place &place = prepared.plan.places[op.out[0]];
-    const auto found = allHandlers().find(op.op);
-    if (op.op != "param" && found == allHandlers().end())
-      failBundle("there is no op `" + op.op + "` (" + op.loc + ")");
-    if (op.op != "param" && place.slot < 0 && place.alias < 0)
-      failBundle("`" + body.name + "`: the result of " + op.op + " at " + op.loc + " has no slot");
-    prepared.handlers.push_back(op.op == "param" || place.alias >= 0 ? nullptr : found->second);
+  const std::vector<Op> &ops = prepared.plan.body.ops;
+  for (const Op &op : ops)
+    prepared.works.push_back(workOf(prepared.plan, op, library));
+  for (size_t begin = 0; begin < ops.size(); ++begin) {
+    const int64_t band = ops[begin].attrs.value("band", int64_t{-1});
+    size_t end = begin + 1;
+    while (band >= 0 && end < ops.size() && ops[end].attrs.value("band", int64_t{-1}) == band)
+      ++end;
+    const bool byRows = std::all_of(prepared.works.begin() + begin, prepared.works.begin() + end, isByRows);
+    prepared.bandEnds.push_back(byRows ? end : begin + 1);
   }
   return prepared;
 }
@@ -76,7 +106,7 @@ public:
   PlanExecutor(const Bundle &bundle, const ParameterStore &parameters, const PlanOptions &options) : parameters_(parameters), options_(options), library_(bundle, options.cpuTarget), products_(options.cpuTarget, productChoiceOf(options.products)) {
     for (PlanProgram &program : planOf(bundle.plan)) {
       const std::string name = program.body.name;
-      programs_.emplace(name, prepare(std::move(program), library_));
+      programs_.emplace(name, peftrt::prepare(std::move(program), library_));
     }
   }
 
@@ -100,13 +130,15 @@ public:
     kernels_.begin(size, random);
     profile_.start();
     for (size_t index = 0; index < program.ops.size(); ++index) {
+      const size_t end = options_.profile ? index + 1 : prepared.bandEnds[index]; // a table of steps needs them one by one
+      if (end > index + 1 && runBand(prepared, index, end, values, offsets, size)) {
+        index = end - 1;
+        continue;
+      }
       const Op &op = program.ops[index];
       for (const int64_t result : op.out)
         values[result] = place(prepared.plan, op, result, values, offsets, size);
-      if (prepared.kernels[index])
-        runKernel(*prepared.kernels[index], op, values);
-      else if (prepared.handlers[index])
-        apply(prepared.handlers[index], op, values, context);
+      run(prepared.works[index], op, values, context);
       if (options_.profile)
         profile_.add(program, op);
     }
@@ -164,12 +196,67 @@ private:
     return shape;
   }
 
-  void runKernel(const KernelStep &step, const Op &op, const std::vector<Packed> &values) {
+  static std::vector<void *> dataOf(const Op &op, const std::vector<Packed> &values) {
     std::vector<void *> data;
     for (const std::vector<int64_t> *list : {&op.in, &op.out})
       for (const int64_t value : *list)
         data.push_back(values[value].tensor.data_ptr());
-    kernels_.run(step, data.data());
+    return data;
+  }
+
+  void run(const Work &work, const Op &op, std::vector<Packed> &values, RunContext &context) {
+    if (work.kernel)
+      return kernels_.run(*work.kernel, dataOf(op, values).data());
+    if (work.product) {
+      products::Call call = callOf(*work.product, op, values, context.size);
+      if (prepare(call, *work.product, op, values, 0)) {
+        if (const void *sum = addendOf(op, values))
+          std::memcpy(call.c, sum, values[op.out[0]].tensor.nbytes());
+        return products_.multiply(call);
+      }
+    }
+    if (work.handler)
+      apply(work.handler, op, values, context);
+  }
+
+  bool prepare(products::Call &call, const ProductStep &step, const Op &op, const std::vector<Packed> &values, size_t place) {
+    const Packed &b = values[op.in[step.b]];
+    return products_.prepare(call, b.isConstant ? &b.tensor : nullptr, place);
+  }
+
+  /// The bytes that a product is added to, if they are not its result's.
+  static const void *addendOf(const Op &op, const std::vector<Packed> &values) {
+    const void *sum = op.in.size() > 2 ? values[op.in[2]].tensor.data_ptr() : nullptr;
+    return sum == values[op.out[0]].tensor.data_ptr() ? nullptr : sum;
+  }
+
+  /// False, and nothing but places is made, if a product of it is the library's, which knows no rows.
+  bool runBand(const Prepared &prepared, size_t begin, size_t end, std::vector<Packed> &values, const std::vector<int64_t> &offsets, const BatchSize &size) {
+    std::vector<RowWork> band;
+    int64_t rows = -1;
+    for (size_t index = begin; index < end; ++index) {
+      const Op &op = prepared.plan.body.ops[index];
+      const Work &work = prepared.works[index];
+      for (const int64_t result : op.out)
+        values[result] = place(prepared.plan, op, result, values, offsets, size);
+      if (work.isNothing())
+        continue;
+      const int64_t own = work.kernel ? kernels_.tasksOf(*work.kernel) : work.product->rows.at(size);
+      if (rows >= 0 && own != rows)
+        failBundle("`" + prepared.plan.body.name + "`: steps of one band have " + std::to_string(rows) + " and " + std::to_string(own) + " rows");
+      rows = own;
+      if (work.kernel) {
+        kernels_.reserve(*work.kernel);
+        band.emplace_back(kernels_, *work.kernel, dataOf(op, values));
+        continue;
+      }
+      products::Call call = callOf(*work.product, op, values, size);
+      if (!prepare(call, *work.product, op, values, band.size()))
+        return false;
+      band.emplace_back(products_, call, addendOf(op, values));
+    }
+    plan::runBand(band, rows);
+    return true;
   }
 
   Packed place(const PlanProgram &plan, const Op &op, int64_t index, const std::vector<Packed> &values, const std::vector<int64_t> &offsets, const BatchSize &size) const {

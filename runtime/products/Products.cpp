@@ -15,7 +15,6 @@ using namespace products;
 
 constexpr int64_t kLine = 64;          ///< bytes of a cache line
 constexpr int64_t kThin = 64;          ///< a side below this makes a product thin
-constexpr int64_t kRowTask = 24;       ///< rows: a multiple of every block's
 constexpr int64_t kThreadWork = 1 << 18; ///< multiply-adds that are worth a thread
 constexpr int64_t kConstantShare = 4;  ///< of the machine's memory, at most one part in so many is panels of constants
 
@@ -37,16 +36,6 @@ const Code *codeFor(const std::string &target) {
 
 bool isThin(const Call &call) { return std::min({call.rows, call.depth, call.columns}) < kThin; }
 int64_t parts(int64_t whole, int64_t part) { return (whole + part - 1) / part; }
-
-/// Threads by rows, or by panels where there are more of them; whichever, each element is summed alike.
-void multiplyInParallel(const Code &code, const Call &call) {
-  const int64_t rows = parts(call.rows, kRowTask), panels = parts(call.columns, code.panel), tasks = std::max(rows, panels);
-  const int64_t grain = std::max<int64_t>(1, tasks * kThreadWork / std::max<int64_t>(1, call.rows * call.depth * call.columns));
-  at::parallel_for(0, tasks, grain, [&](int64_t begin, int64_t end) {
-    const Part part = rows >= panels ? Part{begin * kRowTask, std::min(end * kRowTask, call.rows), 0, panels} : Part{0, call.rows, begin, end};
-    code.multiply(call, part);
-  });
-}
 
 } // namespace
 
@@ -100,10 +89,12 @@ int64_t Products::panelBytes(const Call &call) const {
   return (call.depth + 1) * parts(call.columns, code_->panel) * code_->panel * (call.layout == Layout::pairs ? 2 : 4);
 }
 
-void Products::pack(Call &call, const Operands &in) {
+void Products::pack(Call &call, const at::Tensor *constant, size_t place) {
   const int64_t bytes = panelBytes(call);
-  Buffer *buffer = &scratch_;
-  if (in.bIsConstant) {
+  if (scratch_.size() <= place)
+    scratch_.resize(place + 1);
+  Buffer *buffer = &scratch_[place];
+  if (constant) {
     const Key key{call.b, call.depth, call.columns, call.bDepth, call.bColumn, call.layout};
     const auto found = constants_.find(key);
     if (found != constants_.end()) {
@@ -113,13 +104,47 @@ void Products::pack(Call &call, const Operands &in) {
     if (constantBytes_ + bytes <= constantLimit_) {
       constantBytes_ += bytes;
       Constant &made = constants_[key];
-      made.source = in.b;
+      made.source = *constant;
       buffer = &made.panels;
     }
   }
   buffer->growTo(bytes);
   call.packed = buffer->begin();
-  at::parallel_for(0, parts(call.columns, code_->panel), 1, [&](int64_t begin, int64_t end) { code_->pack(call, begin, end); });
+  const int64_t panels = parts(call.columns, code_->panel), grain = std::max<int64_t>(1, panels * kThreadWork / std::max<int64_t>(1, 8 * call.depth * call.columns));
+  at::parallel_for(0, panels, grain, [&](int64_t begin, int64_t end) { code_->pack(call, begin, end); });
+}
+
+int64_t Products::scratchBytes() const {
+  int64_t bytes = 0;
+  for (const Buffer &buffer : scratch_)
+    bytes += buffer.size;
+  return bytes;
+}
+
+bool Products::prepare(Call &call, const at::Tensor *constant, size_t place) {
+  if (!code_ || call.depth == 0 || isForLibrary(call))
+    return false;
+  call.layout = layoutFor(call);
+  if (call.layout != Layout::asItLies && call.rows > 0 && call.columns > 0)
+    pack(call, constant, place);
+  return true;
+}
+
+void Products::multiplyRows(const Call &call, int64_t first, int64_t last) const {
+  if (call.columns > 0)
+    code_->multiply(call, {first, last, 0, parts(call.columns, code_->panel)});
+}
+
+/// Threads by rows, or by panels where there are more of them; whichever, each element is summed alike.
+void Products::multiply(const Call &call) const {
+  const int64_t rows = parts(call.rows, kRows), panels = parts(call.columns, code_->panel), tasks = std::max(rows, panels);
+  if (call.rows == 0 || call.columns == 0)
+    return;
+  const int64_t grain = std::max<int64_t>(1, tasks * kThreadWork / std::max<int64_t>(1, call.rows * call.depth * call.columns));
+  at::parallel_for(0, tasks, grain, [&](int64_t begin, int64_t end) {
+    const Part part = rows >= panels ? Part{begin * kRows, std::min(end * kRows, call.rows), 0, panels} : Part{0, call.rows, begin, end};
+    code_->multiply(call, part);
+  });
 }
 
 /// B as bf16; of a constant made once.
@@ -150,18 +175,13 @@ void Products::multiply(at::Tensor c, const Operands &in, const at::Tensor &sum)
   const at::Tensor &a = in.a, &b = in.b;
   const bool inPlace = sum.defined() && sum.data_ptr() == c.data_ptr();
   Call call{a.data_ptr(), b.data_ptr(), nullptr, c.data_ptr(), a.stride(0), a.stride(1), b.stride(0), b.stride(1), c.stride(0), a.size(0), a.size(1), b.size(1), inPlace, isBf16(a), isBf16(b), isBf16(c), Layout::floats};
-  if (!code_ || !isNumber(a) || !isNumber(b) || !isNumber(c) || c.stride(1) != 1 || call.depth == 0 || isForLibrary(call))
+  if (!isNumber(a) || !isNumber(b) || !isNumber(c) || c.stride(1) != 1 || !prepare(call, in.bIsConstant ? &b : nullptr))
     return multiplyByLibrary(c, in, sum);
-  if (call.rows == 0 || call.columns == 0)
-    return;
   if (sum.defined() && !inPlace) {
     c.copy_(sum);
     call.adds = true;
   }
-  call.layout = layoutFor(call);
-  if (call.layout != Layout::asItLies)
-    pack(call, in);
-  multiplyInParallel(*code_, call);
+  multiply(call);
 }
 
 } // namespace peftrt

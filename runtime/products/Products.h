@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace peftrt {
 
@@ -26,12 +27,21 @@ public:
     const at::Tensor &b; ///< [depth, columns]; of a bf16 product it may be f32, and is rounded
     bool bIsConstant;    ///< for as long as this lives: its panels are made once
   };
-  /// C [rows, columns] = A B, or A B + `sum`, which may be C itself. All f32 or bf16; C's columns are adjacent.
+  /// Makes the panels that B needs, in a room of its own for each `place`. False: it is a product for the library, and nothing is done.
+  /// `constant`: B, if it stays as it is.
+  bool prepare(products::Call &call, const at::Tensor *constant, size_t place = 0);
+  /// Rows first … last - 1 of a product that is prepared; all of it, by all threads.
+  void multiplyRows(const products::Call &call, int64_t first, int64_t last) const;
+  void multiply(const products::Call &call) const;
+  /// Rows are best done in multiples of this.
+  static constexpr int64_t kRows = 24;
+
+  /// C [rows, columns] = A B, or A B + `sum`, which may be C itself. All f32 or bf16.
   void multiply(at::Tensor c, const Operands &in, const at::Tensor &sum = {});
 
   /// What serves large products, for people: of f32, or of bf16.
   std::string servedBy(bool bf16) const;
-  int64_t scratchBytes() const { return scratch_.size; } ///< panels made anew each time
+  int64_t scratchBytes() const; ///< panels made anew each time
   int64_t constantBytes() const { return constantBytes_; } ///< panels of constants
 
 private:
@@ -58,11 +68,11 @@ private:
   at::Tensor rounded(const Operands &in);
   products::Layout layoutFor(const products::Call &call) const;
   int64_t panelBytes(const products::Call &call) const;
-  void pack(products::Call &call, const Operands &in);
+  void pack(products::Call &call, const at::Tensor *constant, size_t place);
 
   const products::Code *code_;
   bool libraryF32_, libraryBf16_; ///< for large products
-  Buffer scratch_;
+  std::vector<Buffer> scratch_;
   std::map<Key, Constant> constants_;
   int64_t constantBytes_ = 0, constantLimit_;
 };

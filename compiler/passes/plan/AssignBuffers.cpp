@@ -6,7 +6,8 @@
 // Why here  last: whatever removes or fuses steps frees slots
 //
 // Greedy, in order: a step takes over the slot of an operand that dies there if it may write over it (mayOverwrite); else
-// the free slot that fits best, growing it if its size is comparable; else a new one. "Best" is judged at a nominal batch.
+// the free slot that fits best, growing it if its size is comparable; else a new one. "Best" is judged at a nominal batch. What a band no longer
+// needs is free behind it.
 #include "compiler/passes/plan/Passes.h"
 #include "dialects/plan/Plan.h"
 #include "llvm/ADT/DenseMap.h"
@@ -29,6 +30,11 @@ public:
       for (Value operand : op.getOperands())
         lastUse[rootOf(operand)] = at;
     for (auto [at, op] : llvm::enumerate(block)) {
+      if (bandOf(&op) != band || band < 0) {
+        band = bandOf(&op);
+        free.append(afterBand);
+        afterBand.clear();
+      }
       if (auto step = dyn_cast<StepOp>(op); step && step.getOp() != "param" && failed(place(step, at)))
         return failure();
       if (auto kernel = dyn_cast<KernelOp>(op); kernel && failed(place(kernel)))
@@ -36,7 +42,7 @@ public:
       release(op, at);
       for (Value result : op.getResults())
         if (auto slot = slotOf(result); slot && !lastUse.count(result))
-          free.push_back(*slot); // nobody reads it
+          giveBack(*slot); // nobody reads it
     }
     program.setSlotsAttr(ArrayAttr::get(program.getContext(), SmallVector<Attribute>(slots.begin(), slots.end())));
     return success();
@@ -121,14 +127,18 @@ private:
       if (!slot || lastUse.at(root) != at || !seen.insert(root.getAsOpaquePointer()).second)
         continue;
       if (!taken.contains(root.getAsOpaquePointer()))
-        free.push_back(*slot);
+        giveBack(*slot);
     }
   }
+
+  /// Within a band other rows may still be read.
+  void giveBack(int64_t slot) { (band >= 0 ? afterBand : free).push_back(slot); }
 
   ProgramOp program;
   llvm::DenseMap<Value, size_t> lastUse; ///< of a root, through all its aliases
   SmallVector<SizeAttr> slots;
-  SmallVector<int64_t> free;
+  SmallVector<int64_t> free, afterBand;
+  int64_t band = -1; ///< of the op that is placed
   llvm::SmallPtrSet<void *, 16> taken; ///< roots whose slot went to the step that read them last
 };
 } // namespace

@@ -5,6 +5,7 @@
 #include "llvm/ADT/MapVector.h"
 #include "llvm/Support/FormatVariadic.h"
 #include <map>
+#include <set>
 
 using namespace mlir;
 using namespace mlir::plan;
@@ -42,7 +43,10 @@ std::string reportOf(ProgramOp program, int64_t examples, int64_t length) {
   llvm::MapVector<StringRef, Function> functions;
   std::map<std::pair<std::string, std::string>, int64_t> alone; // op and reason: how often
   int64_t products = 0;
+  std::set<int64_t> bands;
   for (Operation &op : program.getBody().front()) {
+    if (bandOf(&op) >= 0)
+      bands.insert(bandOf(&op));
     if (auto kernel = dyn_cast<KernelOp>(op)) {
       Function &function = functions.insert({*kernel.getSymbol(), Function{kernel, 0}}).first->second;
       ++function.calls;
@@ -54,7 +58,7 @@ std::string reportOf(ProgramOp program, int64_t examples, int64_t length) {
   }
   if (functions.empty())
     return "";
-  std::string text = llvm::formatv("{0}: {1} products; kernels:\n", program.getName(), products).str();
+  std::string text = llvm::formatv("{0}: {1} products, {2} bands of steps that threads take their rows through; kernels:\n", program.getName(), products, bands.size()).str();
   text += llvm::formatv("  {0,-12} {1,6} {2,6} {3,7} {4,9}  {5}\n", "kernel", "calls", "reads", "writes", "MiB/call", "ops").str();
   for (auto &[name, function] : functions) {
     KernelOp kernel = function.first;

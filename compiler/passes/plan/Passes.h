@@ -16,6 +16,7 @@ LogicalResult formKernels(ModuleOp module);   ///< FormKernels.cpp
 LogicalResult chooseStorage(ModuleOp module); ///< ChooseStorage.cpp
 LogicalResult nameKernels(ModuleOp module);   ///< NameKernels.cpp
 LogicalResult lowerPrograms(ModuleOp module); ///< LowerPrograms.cpp
+LogicalResult formBands(ModuleOp module);     ///< FormBands.cpp
 LogicalResult assignBuffers(ModuleOp module); ///< AssignBuffers.cpp
 
 /// A table of what each program's arena takes, for `examples` texts of `length` tokens.

@@ -179,3 +179,16 @@ func.func @f() {
   // expected-error@+1 {{expects parent op 'plan.program'}}
   plan.return
 }
+
+// -----
+// program_c6: the second step's wider rows would lie over later rows that the first has yet to read
+plan.program @p inputs ["x"] results ["r"] slots [#plan.size<c = 0, e = 0, t = 32, q = 0>, #plan.size<c = 0, e = 0, t = 32, q = 0>] {
+^bb0(%x: !plan.packed<example, [seq, 4], f32>):
+  %w = plan.step "aten" "param"() with {name = "w"} : () -> !plan.packed<[4, 4], f32>
+  %v = plan.step "aten" "param"() with {name = "v"} : () -> !plan.packed<[4, 8], f32>
+  %a = plan.step "gemm" "contract"(%x, %w) slot 0 with {equation = "ay,yz->az", over_examples = false} {plan.band = 3 : i64} : (!plan.packed<example, [seq, 4], f32>, !plan.packed<[4, 4], f32>) -> !plan.packed<example, [seq, 4], f32>
+  %b = plan.step "gemm" "contract"(%a, %w) slot 1 with {equation = "ay,yz->az", over_examples = false} {plan.band = 3 : i64} : (!plan.packed<example, [seq, 4], f32>, !plan.packed<[4, 4], f32>) -> !plan.packed<example, [seq, 4], f32>
+  // expected-error@+1 {{shares slot 0 with other rows of its band}}
+  %r = plan.step "gemm" "contract"(%b, %v) slot 0 with {equation = "ay,yz->az", over_examples = false} {plan.band = 3 : i64} : (!plan.packed<example, [seq, 4], f32>, !plan.packed<[4, 8], f32>) -> !plan.packed<example, [seq, 8], f32>
+  plan.return %r : !plan.packed<example, [seq, 8], f32>
+}

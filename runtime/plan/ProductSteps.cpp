@@ -1,0 +1,126 @@
+// ProductSteps: see the header.
+#include "runtime/plan/ProductSteps.h"
+#include <ATen/core/Tensor.h>
+#include <algorithm>
+#include <map>
+
+namespace peftrt::plan {
+namespace {
+
+constexpr char kExamples = '*'; ///< the letter of the packed examples' axis
+
+bool has(const std::string &letters, char letter) { return letters.find(letter) != std::string::npos; }
+
+/// The letters of `from` for which `test` holds, in their order.
+template <typename Test> std::string lettersOf(const std::string &from, Test test) {
+  std::string letters;
+  std::copy_if(from.begin(), from.end(), std::back_inserter(letters), test);
+  return letters;
+}
+
+/// A packed value's axes: their letters, the ragged one if it leads, and how long they are.
+struct Axes {
+  std::string letters;
+  char ragged = 0;
+};
+
+class Reader {
+public:
+  Reader(const Op &op, const Program &program) : op_(op), program_(program) {}
+
+  std::optional<ProductStep> step() {
+    if (!op_.attrs.contains("equation") || program_.flat)
+      return std::nullopt;
+    const std::string text = op_.attrs.at("equation");
+    const size_t comma = text.find(','), arrow = text.find("->");
+    if (comma == std::string::npos || arrow == std::string::npos || comma > arrow)
+      return std::nullopt;
+    const auto x = axesOf(text.substr(0, comma), op_.in[0]), y = axesOf(text.substr(comma + 1, arrow - comma - 1), op_.in[1]), out = axesOf(text.substr(arrow + 2), op_.out[0]);
+    if (!x || !y || !out || conflict_ || (x->ragged && y->ragged && x->ragged != y->ragged))
+      return std::nullopt;
+    return split(x->letters, y->letters, out->letters, x->ragged ? x->ragged : y->ragged);
+  }
+
+private:
+  std::optional<Axes> axesOf(const std::string &letters, int64_t index) {
+    const Value &value = program_.values[index];
+    Axes axes{letters, 0};
+    const Layout layout = layoutOf(value);
+    if (layout == Layout::ragged || letters.size() != value.dims.size())
+      return std::nullopt;
+    for (size_t axis = 0; axis < letters.size(); ++axis) {
+      const Dim &dim = value.dims[axis];
+      const bool leads = layout == Layout::leading && axis == 0;
+      if (leads)
+        axes.ragged = letters[0];
+      note(letters[axis], leads ? Extent{0, dim.c, dim.k} : Extent{dim.c, 0, 0});
+    }
+    if (layout == Layout::example) {
+      axes.letters.insert(axes.letters.begin(), kExamples);
+      note(kExamples, {0, 1, 0});
+    }
+    return axes;
+  }
+
+  void note(char letter, Extent extent) {
+    const auto [found, isNew] = extents_.emplace(letter, extent);
+    conflict_ |= !isNew && (found->second.c != extent.c || found->second.e != extent.e || found->second.t != extent.t);
+  }
+
+  /// At most one of the letters grows with the batch.
+  Extent extentOf(const std::string &letters) const {
+    Extent product{1, 0, 0};
+    for (const char letter : letters) {
+      const Extent &one = extents_.at(letter);
+      product = one.c ? Extent{product.c * one.c, product.e * one.c, product.t * one.c} : Extent{0, product.c * one.e, product.c * one.t};
+    }
+    return product;
+  }
+
+  std::optional<ProductStep> split(const std::string &x, const std::string &y, const std::string &out, char ragged) const {
+    const auto in = [](const std::string &letters) { return [&letters](char letter) { return has(letters, letter); }; };
+    const std::string left = lettersOf(out, in(x)), right = lettersOf(out, in(y)), sum = lettersOf(x, in(y));
+    if (left.size() + right.size() != out.size() || sum.empty() || left.size() + sum.size() != x.size() || right.size() + sum.size() != y.size())
+      return std::nullopt; // a batch of products, or a letter of one operand alone
+    ProductStep step;
+    const bool straight = out == left + right;
+    if (!straight && out != right + left)
+      return std::nullopt;
+    const std::string &rows = straight ? left : right, &columns = straight ? right : left, &a = straight ? x : y, &b = straight ? y : x;
+    step.a = straight ? 0 : 1;
+    step.b = straight ? 1 : 0;
+    step.aTurned = a != rows + sum;
+    step.bTurned = b != sum + columns;
+    if ((step.aTurned && a != sum + rows) || (step.bTurned && b != columns + sum))
+      return std::nullopt;
+    step.rows = extentOf(rows), step.depth = extentOf(sum), step.columns = extentOf(columns);
+    step.byRows = ragged && rows.size() == 1 && rows[0] == ragged && !step.aTurned && !has(b, ragged) && !has(b, kExamples);
+    return step;
+  }
+
+  const Op &op_;
+  const Program &program_;
+  std::map<char, Extent> extents_;
+  bool conflict_ = false;
+};
+
+} // namespace
+
+std::optional<ProductStep> productStepOf(const Op &op, const Program &program) { return op.op == "contract" ? Reader(op, program).step() : std::nullopt; }
+
+products::Call callOf(const ProductStep &step, const Op &op, const std::vector<Packed> &values, const BatchSize &size) {
+  const at::Tensor &a = values[op.in[step.a]].tensor, &b = values[op.in[step.b]].tensor, &c = values[op.out[0]].tensor;
+  const int64_t rows = step.rows.at(size), depth = step.depth.at(size), columns = step.columns.at(size);
+  const auto isBf16 = [](const at::Tensor &tensor) { return tensor.scalar_type() == at::kBFloat16; };
+  products::Call call{};
+  call.a = a.data_ptr(), call.b = b.data_ptr(), call.c = c.data_ptr();
+  call.aRow = step.aTurned ? 1 : depth, call.aDepth = step.aTurned ? rows : 1;
+  call.bDepth = step.bTurned ? 1 : columns, call.bColumn = step.bTurned ? depth : 1;
+  call.cRow = columns;
+  call.rows = rows, call.depth = depth, call.columns = columns;
+  call.adds = op.in.size() > 2;
+  call.aIsBf16 = isBf16(a), call.bIsBf16 = isBf16(b), call.cIsBf16 = isBf16(c);
+  return call;
+}
+
+} // namespace peftrt::plan

@@ -1,0 +1,27 @@
+// ProductSteps: contractions that are one matrix product of the packed batch, with everything that does not depend on the batch known beforehand.
+#pragma once
+#include "runtime/plan/Packed.h"
+#include "runtime/products/Products.h"
+#include <optional>
+
+namespace peftrt::plan {
+
+/// c + e · examples + t · tokens.
+struct Extent {
+  int64_t c = 0, e = 0, t = 0;
+  int64_t at(const BatchSize &size) const { return c + e * size.examples() + t * size.tokens; }
+};
+
+struct ProductStep {
+  size_t a = 0, b = 1;                  ///< which operand has the rows of the result, which its columns
+  bool aTurned = false, bTurned = false; ///< A lies as [depth, rows], B as [columns, depth]
+  Extent rows, depth, columns;
+  bool byRows = false; ///< a row of the result needs that row of A, and all of B
+};
+
+/// Nothing where it is no single product, or only after its operands are copied into another order: `ContractSteps` does those.
+std::optional<ProductStep> productStepOf(const Op &op, const Program &program);
+/// The product on these values, not prepared yet.
+products::Call callOf(const ProductStep &step, const Op &op, const std::vector<Packed> &values, const BatchSize &size);
+
+} // namespace peftrt::plan
