@@ -116,7 +116,7 @@ products::Call callOf(const ProductStep &step, const Op &op, const std::vector<P
   call.a = a.data_ptr(), call.b = b.data_ptr(), call.c = c.data_ptr();
   call.aRow = step.aTurned ? 1 : depth, call.aDepth = step.aTurned ? rows : 1;
   call.bDepth = step.bTurned ? 1 : columns, call.bColumn = step.bTurned ? depth : 1;
-  call.cRow = columns;
+  call.cRow = columns, call.cColumn = 1;
   call.rows = rows, call.depth = depth, call.columns = columns;
   call.adds = op.in.size() > 2;
   call.aIsBf16 = isBf16(a), call.bIsBf16 = isBf16(b), call.cIsBf16 = isBf16(c);

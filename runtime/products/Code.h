@@ -12,12 +12,12 @@ enum class Layout {
 };
 
 /// C [rows, columns] = A [rows, depth] B [depth, columns]. Strides are in elements. Element (i, k) of A lies i * aRow + k * aDepth behind `a`, (k, j) of B
-/// k * bDepth + j * bColumn behind `b`, (i, j) of C i * cRow + j behind `c`.
+/// k * bDepth + j * bColumn behind `b`, (i, j) of C i * cRow + j * cColumn behind `c`.
 struct Call {
   const void *a, *b;
   void *packed; ///< B's panels
   void *c;
-  int64_t aRow, aDepth, bDepth, bColumn, cRow, rows, depth, columns;
+  int64_t aRow, aDepth, bDepth, bColumn, cRow, cColumn, rows, depth, columns;
   bool adds; ///< C += A B
   bool aIsBf16, bIsBf16, cIsBf16;
   Layout layout;

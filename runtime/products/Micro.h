@@ -23,6 +23,8 @@ constexpr int kLanes = PEFT_LANES, kVectors = PEFT_VECTORS;
 constexpr int64_t kDepth = 512, kChunk = 192, kPanel = kVectors * kLanes;
 static_assert(kDepth % 2 == 0 && kChunk % 24 == 0);
 
+int64_t least(int64_t x, int64_t y) { return x < y ? x : y; }
+
 using Bf16 = uint16_t;
 struct Pair {
   uint32_t bits; ///< the earlier row's in the low half
@@ -56,13 +58,13 @@ inline void store(Floats x, Bf16 *to) {
 /// A block's place in C.
 struct Target {
   void *c;
-  int64_t row;   ///< from row to row, in elements
+  int64_t row, column; ///< from one to the next, in elements
   int64_t width; ///< columns that are there
   bool isBf16, adds;
 };
 
 template <typename C, int V> inline void finish(const Floats (&sums)[V], C *to, const Target &target) {
-  if (target.width >= V * kLanes) {
+  if (target.width >= V * kLanes && target.column == 1) {
 #pragma GCC unroll 4
     for (int v = 0; v < V; ++v)
       store(target.adds ? load(to + v * kLanes) + sums[v] : sums[v], to + v * kLanes);
@@ -70,12 +72,13 @@ template <typename C, int V> inline void finish(const Floats (&sums)[V], C *to, 
   }
   float line[V * kLanes];
   __builtin_memcpy(line, sums, sizeof line);
-  for (int64_t column = 0; column < target.width; ++column) {
-    const float sum = target.adds ? widen(to[column]) + line[column] : line[column];
+  for (int64_t column = 0; column < least(target.width, V * kLanes); ++column) {
+    C &place = to[column * target.column];
+    const float sum = target.adds ? widen(place) + line[column] : line[column];
     if constexpr (sizeof(C) == sizeof(float))
-      to[column] = sum;
+      place = sum;
     else
-      to[column] = rounded(sum);
+      place = rounded(sum);
   }
 }
 
@@ -146,11 +149,12 @@ inline void advance(Target &target, int64_t elements) {
 
 /// `rows` rows in blocks of R, what is left in smaller ones.
 template <typename A, typename B, int R, int V> void blocks(Factors<A, B> in, int64_t rows, Target target) {
-  for (; rows >= R; rows -= R, in.a += R * in.aRow, advance(target, R * target.row))
+  const bool byFour = R == 6 && rows % R == 2; // two rows alone would read all of B for little
+  for (; rows >= R && !(byFour && rows == R + 2); rows -= R, in.a += R * in.aRow, advance(target, R * target.row))
     block<A, B, R, V>(in, target);
   if constexpr (R > 1)
     if (rows > 0)
-      blocks<A, B, R / 2, V>(in, rows, target);
+      blocks<A, B, R == 6 ? 4 : R == 4 ? 3 : R / 2, V>(in, rows, target);
 }
 
 /// By the panel's width.
@@ -162,7 +166,6 @@ template <typename A, typename B, int V = kVectors> void panel(const Factors<A, 
   blocks<A, B, kRows, V>(in, rows, target);
 }
 
-int64_t least(int64_t x, int64_t y) { return x < y ? x : y; }
 /// Rows of B that are summed before C is touched; all of them in bf16, since C might round what is summed so far.
 int64_t blockOf(const Call &call) { return call.aIsBf16 ? call.depth : kDepth; }
 /// Columns of the panel that begins at a column.
@@ -188,8 +191,8 @@ template <typename A, typename B> void multiplyAs(const Call &call, const Part &
       for (int64_t column = part.firstPanel * kPanel; column < least(part.lastPanel * kPanel, call.columns); column += kPanel) {
         const int64_t here = widthAt(column, call.columns);
         const B *from = lies ? b + start * call.bDepth + column : b + start / rowsAPlace * width + column * places;
-        Target target{call.c, call.cRow, call.columns - column, call.cIsBf16, call.adds || start > 0};
-        advance(target, chunk * call.cRow + column);
+        Target target{call.c, call.cRow, call.cColumn, call.columns - column, call.cIsBf16, call.adds || start > 0};
+        advance(target, chunk * call.cRow + column * call.cColumn);
         panel(Factors<A, B>{static_cast<const A *>(call.a) + chunk * call.aRow + start * call.aDepth, from, call.aRow, call.aDepth, lies ? call.bDepth : here, depth},
               least(kChunk, part.lastRow - chunk), here, target);
       }

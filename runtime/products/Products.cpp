@@ -121,9 +121,22 @@ int64_t Products::scratchBytes() const {
   return bytes;
 }
 
+/// Whether Cᵀ = Bᵀ Aᵀ can read A where it lies, for a B that would leave a panel nearly empty: the gradient of a low-rank branch.
+bool Products::isBetterTurned(const Call &call) const {
+  return call.aRow == 1 && call.columns < code_->lanes && call.rows % code_->panel == 0 && call.aIsBf16 == call.bIsBf16;
+}
+
 bool Products::prepare(Call &call, const at::Tensor *constant, size_t place) {
   if (!code_ || call.depth == 0 || isForLibrary(call))
     return false;
+  if (isBetterTurned(call)) {
+    std::swap(call.a, call.b);
+    std::swap(call.rows, call.columns);
+    std::swap(call.cRow, call.cColumn);
+    std::swap(call.aDepth, call.bDepth);
+    std::swap(call.aRow, call.bColumn);
+    constant = nullptr;
+  }
   call.layout = layoutFor(call);
   if (call.layout != Layout::asItLies && call.rows > 0 && call.columns > 0)
     pack(call, constant, place);
@@ -174,8 +187,8 @@ void Products::multiply(at::Tensor c, const Operands &in, const at::Tensor &sum)
   const auto isNumber = [&](const at::Tensor &tensor) { return isBf16(tensor) || tensor.scalar_type() == at::kFloat; };
   const at::Tensor &a = in.a, &b = in.b;
   const bool inPlace = sum.defined() && sum.data_ptr() == c.data_ptr();
-  Call call{a.data_ptr(), b.data_ptr(), nullptr, c.data_ptr(), a.stride(0), a.stride(1), b.stride(0), b.stride(1), c.stride(0), a.size(0), a.size(1), b.size(1), inPlace, isBf16(a), isBf16(b), isBf16(c), Layout::floats};
-  if (!isNumber(a) || !isNumber(b) || !isNumber(c) || c.stride(1) != 1 || !prepare(call, in.bIsConstant ? &b : nullptr))
+  Call call{a.data_ptr(), b.data_ptr(), nullptr, c.data_ptr(), a.stride(0), a.stride(1), b.stride(0), b.stride(1), c.stride(0), c.stride(1), a.size(0), a.size(1), b.size(1), inPlace, isBf16(a), isBf16(b), isBf16(c), Layout::floats};
+  if (!isNumber(a) || !isNumber(b) || !isNumber(c) || !prepare(call, in.bIsConstant ? &b : nullptr))
     return multiplyByLibrary(c, in, sum);
   if (sum.defined() && !inPlace) {
     c.copy_(sum);

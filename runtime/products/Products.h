@@ -67,6 +67,7 @@ private:
   void multiplyByLibrary(at::Tensor c, const Operands &in, const at::Tensor &sum);
   at::Tensor rounded(const Operands &in);
   products::Layout layoutFor(const products::Call &call) const;
+  bool isBetterTurned(const products::Call &call) const;
   int64_t panelBytes(const products::Call &call) const;
   void pack(products::Call &call, const at::Tensor *constant, size_t place);
 

@@ -41,7 +41,7 @@ double errorOf(const at::Tensor &got, const at::Tensor &a, const at::Tensor &b, 
 
 struct Case {
   int64_t rows, depth, columns;
-  bool aTurned, bTurned, adds;
+  bool aTurned, bTurned, cTurned, adds;
   at::ScalarType aType, bType, cType;
 };
 
@@ -51,16 +51,17 @@ at::Tensor numbers(int64_t rows, int64_t columns, bool turned, at::ScalarType ty
 
 Call callOf(const at::Tensor &a, const at::Tensor &b, const at::Tensor &c, bool adds) {
   const auto isBf16 = [](const at::Tensor &tensor) { return tensor.scalar_type() == at::kBFloat16; };
-  return {a.data_ptr(), b.data_ptr(), nullptr, c.data_ptr(), a.stride(0), a.stride(1), b.stride(0), b.stride(1), c.stride(0), a.size(0), a.size(1), b.size(1), adds, isBf16(a), isBf16(b), isBf16(c), Layout::floats};
+  return {a.data_ptr(), b.data_ptr(), nullptr, c.data_ptr(), a.stride(0), a.stride(1), b.stride(0), b.stride(1), c.stride(0), c.stride(1), a.size(0), a.size(1), b.size(1), adds, isBf16(a), isBf16(b), isBf16(c), Layout::floats};
 }
 
 /// In one part, then in single rows and panels: the same bits.
 double check(const Code &code, const Case &one, Layout layout) {
   const at::Tensor a = numbers(one.rows, one.depth, one.aTurned, one.aType), b = numbers(one.depth, one.columns, one.bTurned, one.bType);
-  const int64_t pitch = one.columns + 3, panels = (one.columns + code.panel - 1) / code.panel;
-  const at::Tensor before = at::randn({one.rows, pitch}).to(one.cType), whole = before.clone(), pieces = before.clone();
+  const int64_t panels = (one.columns + code.panel - 1) / code.panel;
+  const at::Tensor before = numbers(one.rows + 3, one.columns + 3, one.cTurned, one.cType), whole = before.clone(), pieces = before.clone();
   std::vector<float> packed((one.depth + 1) * (one.columns + code.panel), std::numeric_limits<float>::quiet_NaN()); // what is not written must not be read
-  Call call = callOf(a, b, whole.narrow(1, 0, one.columns), one.adds);
+  const auto result = [&](const at::Tensor &all) { return all.narrow(0, 0, one.rows).narrow(1, 0, one.columns); };
+  Call call = callOf(a, b, result(whole), one.adds);
   call.layout = layout;
   call.packed = packed.data();
   if (layout != Layout::asItLies)
@@ -71,21 +72,21 @@ double check(const Code &code, const Case &one, Layout layout) {
     for (int64_t panel = 0; panel < panels; ++panel)
       code.multiply(call, {row, std::min(row + 5, one.rows), panel, panel + 1});
   EXPECT(at::equal(whole, pieces));
-  EXPECT(at::equal(whole.narrow(1, one.columns, 3), before.narrow(1, one.columns, 3)));
+  EXPECT(at::equal(whole.narrow(1, one.columns, 3), before.narrow(1, one.columns, 3)) && at::equal(whole.narrow(0, one.rows, 3), before.narrow(0, one.rows, 3)));
   const at::Tensor rounded = one.aType == at::kBFloat16 ? b.to(at::kBFloat16) : b;
-  return errorOf(whole.narrow(1, 0, one.columns), a, rounded, one.adds ? before.narrow(1, 0, one.columns) : at::Tensor());
+  return errorOf(result(whole), a, rounded, one.adds ? result(before) : at::Tensor());
 }
 
 void checkCode(const Named &named) {
   const Code &code = *named.code;
   double worst[2] = {0, 0};
-  for (const int64_t rows : {1, 5, 7, 13, 31, 200})
+  for (const int64_t rows : {1, 5, 8, 13, 31, 200})
     for (const int64_t depth : {1, 7, 64, 511, 1030})
       for (const int64_t columns : {1, 8, 17, 33, 64, 65, 200})
         for (const bool bf16 : {false, true}) {
           const uint64_t draw = static_cast<uint64_t>(rows * 7919 + depth * 31 + columns + bf16);
           const at::ScalarType type = bf16 ? at::kBFloat16 : at::kFloat;
-          const Case one{rows, depth, columns, (draw & 1) != 0, (draw & 2) != 0, (draw & 4) != 0, type, bf16 && draw % 5 ? type : at::kFloat, bf16 && draw % 3 ? type : at::kFloat};
+          const Case one{rows, depth, columns, (draw & 1) != 0, (draw & 2) != 0, (draw & 8) != 0, (draw & 4) != 0, type, bf16 && draw % 5 ? type : at::kFloat, bf16 && draw % 3 ? type : at::kFloat};
           std::vector<Layout> layouts = {Layout::floats};
           if (code.dots && bf16 && !one.aTurned)
             layouts.push_back(Layout::pairs);
@@ -144,6 +145,10 @@ void checkChoice() {
   EXPECT(bytes > 0 && own.constantBytes() == bytes && at::equal(c, once));
   own.multiply(c, {a, b, true}, c);
   EXPECT(at::allclose(c, once * 2));
+  at::Tensor gradient = at::zeros({128, 8});
+  const at::Tensor tokens = at::randn({70, 128}), low = at::randn({70, 8});
+  own.multiply(gradient, {tokens.t(), low, false});
+  EXPECT(errorOf(gradient, tokens.t(), low, {}) < 2e-6);
   own.multiply(at::empty({0, 80}), {a.narrow(0, 0, 0), b, false});
   own.multiply(c, {a.narrow(1, 0, 0), b.narrow(0, 0, 0), false});
   EXPECT(at::equal(c, at::zeros({100, 80})));
