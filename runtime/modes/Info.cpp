@@ -1,5 +1,8 @@
 // Info: what is attached where, counts, merging; of the trainer and of a run.
 #include "runtime/modes/Modes.h"
+#include "runtime/bundle/Errors.h"
+#include "runtime/cpu/Kernels.h"
+#include "runtime/products/Products.h"
 #include <cstdio>
 
 namespace peftrt {
@@ -14,7 +17,21 @@ std::string grouped(int64_t number) {
   return text;
 }
 
-json reportOf(const Bundle &bundle, const std::string &run) {
+/// What of this machine is used.
+json cpuReport(const Bundle &bundle, const Surroundings &surroundings) {
+  const std::string wanted = bundle.manifest.value("run", json::object()).value("precision", "auto");
+  const bool bf16 = wanted == "bf16";
+  json report = {{"precision", bf16 ? "bf16" : "fp32"}, {"products", Products(surroundings.cpuTarget, productChoiceOf(surroundings.products)).servedBy(bf16)}};
+  try {
+    report["kernels"] = KernelLibrary(bundle, surroundings.cpuTarget).target();
+  } catch (const RuntimeError &error) { // a trainer may be looked at where it cannot run
+    report["kernels"] = nullptr;
+    report["problem"] = error.message;
+  }
+  return report;
+}
+
+json reportOf(const Bundle &bundle, const std::string &run, const Surroundings &surroundings) {
   json report;
   for (const char *key : {"compiler", "spec", "counts", "attaches", "merge", "optimizer", "run", "metrics", "rows"})
     if (bundle.manifest.contains(key))
@@ -27,6 +44,7 @@ json reportOf(const Bundle &bundle, const std::string &run) {
     if (parameter.value("trainable", false) || parameter.at("role") != "base")
       report["parameters"].push_back({{"name", parameter.at("name")}, {"shape", parameter.at("shape")}, {"role", parameter.at("role")}, {"trainable", parameter.value("trainable", false)}});
   report["fingerprint"] = bundleFingerprint(bundle);
+  report["cpu"] = cpuReport(bundle, surroundings);
   if (!run.empty()) {
     const RunFolder folder(run);
     report["run_folder"] = folder.readRun();
@@ -58,6 +76,9 @@ void printHuman(const Bundle &bundle, const json &report) {
       break;
     }
   std::printf("optimizer  %s, %zu group%s\n", report["optimizer"].value("name", "?").c_str(), report["optimizer"]["groups"].size(), report["optimizer"]["groups"].size() == 1 ? "" : "s");
+  const json &cpu = report["cpu"];
+  std::printf("cpu        %s; kernels: %s; large products: %s\n", cpu["precision"].get<std::string>().c_str(), (cpu["kernels"].is_null() ? cpu["problem"] : cpu["kernels"]).get<std::string>().c_str(),
+              cpu["products"].get<std::string>().c_str());
   std::printf("run        %s\n", bundle.manifest.value("run", json::object()).dump().c_str());
   if (report.contains("run_folder")) {
     const json &run = report["run_folder"];
@@ -66,8 +87,8 @@ void printHuman(const Bundle &bundle, const json &report) {
   }
 }
 
-int info(Bundle bundle, const Arguments &arguments, const Surroundings &) {
-  const json report = reportOf(bundle, arguments.word());
+int info(Bundle bundle, const Arguments &arguments, const Surroundings &surroundings) {
+  const json report = reportOf(bundle, arguments.word(), surroundings);
   if (arguments.has("json"))
     std::printf("%s\n", report.dump(2).c_str());
   else

@@ -56,6 +56,9 @@ Stepper::Stepper(Session &session) : session_(session), gradient_(at::zeros_like
   }
   for (const json &name : session.manifest().at("optimizer").at("states"))
     states_[name.get<std::string>()] = at::zeros_like(session.parameters.flat);
+  next_["p"] = at::zeros_like(session.parameters.flat);
+  for (const auto &[name, state] : states_)
+    next_["state." + name] = at::zeros_like(state);
 }
 
 void Stepper::restoreStates(const std::map<std::string, at::Tensor> &states) {
@@ -115,7 +118,8 @@ void Stepper::optimize(int64_t step, int64_t steps) {
       tensors["state." + name] = part(state);
     const Results results = session_.executor->run("optimizer." + std::to_string(range.group), Batch{}, tensors, {session_.options.seed, step, 0});
     for (const auto &[name, value] : results) {
-      moves.emplace_back(value.to(at::kFloat).reshape({range.size}).clone(), tensors.at(name));
+      moves.emplace_back(part(next_.at(name)), tensors.at(name));
+      moves.back().first.copy_(value.reshape({range.size}));
       if (!std::isfinite(sumOfSquares(moves.back().first)))
         throw RuntimeError("R0201", "step " + std::to_string(step + 1) + " would make " + (name == "p" ? "parameters" : "the optimizer's " + name) + " not finite", kDivergedHelp);
     }

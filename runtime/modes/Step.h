@@ -38,6 +38,7 @@ private:
   std::vector<Range> ranges_; ///< maximal contiguous stretches of one group
   at::Tensor gradient_;
   std::map<std::string, at::Tensor> states_;
+  std::map<std::string, at::Tensor> next_; ///< what a step makes of `p` and the states, until all of it is known to be finite
 };
 
 } // namespace peftrt

@@ -8,6 +8,7 @@
 #include "runtime/modes/Progress.h"
 #include "runtime/modes/Step.h"
 #include "runtime/bundle/Errors.h"
+#include <fstream>
 #include <ATen/Parallel.h>
 #include <chrono>
 #include <csignal>
@@ -35,6 +36,16 @@ struct TrainRequest {
   bool resume = false, overwrite = false, json = false;
   int64_t limitSteps = 0; ///< stop after so many steps of the whole run; 0: at its end
 };
+
+/// The most that the process had in memory; `getrusage` would count what it was before it became this program. 0 where /proc is not mounted.
+int64_t peakBytes() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);)
+    if (line.starts_with("VmHWM:"))
+      return std::stoll(line.substr(6)) * 1024;
+  return 0;
+}
+
 
 /// Which micro-batches each step takes, over all epochs.
 class Schedule {
@@ -200,7 +211,13 @@ private:
   void report() const {
     if (request_.json)
       printJson({{"run", folder_.path()}, {"adapter", folder_.adapterPath()}, {"step", progress_.step}, {"steps", schedule_.steps()}, {"finished", progress_.finished}, {"tokens", progress_.tokens},
-                 {"seconds", progress_.seconds}, {"best", progress_.hasBest ? json(progress_.best) : json()}, {"best_step", progress_.bestStep}});
+                 {"seconds", progress_.seconds}, {"best", progress_.hasBest ? json(progress_.best) : json()}, {"best_step", progress_.bestStep}, {"memory", memory()}});
+  }
+
+  /// Bytes: of buffers, and the most that the process had in memory.
+  json memory() const {
+    const MemoryUse use = session_.executor->memory();
+    return {{"arena", use.arena}, {"scratch", use.scratch}, {"panels", use.panels}, {"peak", peakBytes()}};
   }
 
   void stopped(const std::string &how) {

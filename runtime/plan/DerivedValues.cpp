@@ -41,7 +41,7 @@ public:
   DerivedValues(const ParameterStore &parameters, std::unique_ptr<Executor> inner, std::map<std::string, Maker> makers)
       : parameters_(parameters), inner_(std::move(inner)), makers_(std::move(makers)) {}
 
-  int64_t arenaBytes() const override { return inner_->arenaBytes(); }
+  MemoryUse memory() const override { return inner_->memory(); }
   std::string profile() const override { return inner_->profile(); }
 
   Results run(const std::string &program, const Batch &batch, const std::map<std::string, at::Tensor> &tensors, const RandomState &random) override {

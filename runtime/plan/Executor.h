@@ -48,6 +48,13 @@ private:
 /// Results by name. A per-example result with static dims is stacked [E, dims…]; a ragged one is the flat concatenation.
 using Results = std::map<std::string, at::Tensor>;
 
+/// Bytes of buffers, at the largest batch so far.
+struct MemoryUse {
+  int64_t arena = 0;   ///< planned results
+  int64_t scratch = 0; ///< of kernels, and of products' panels that are made each time
+  int64_t panels = 0;  ///< of frozen weights
+};
+
 class Executor {
 public:
   virtual ~Executor() = default;
@@ -55,8 +62,8 @@ public:
   /// buffers: valid until the next run of any program.
   virtual Results run(const std::string &program, const Batch &batch, const std::map<std::string, at::Tensor> &tensors,
                       const RandomState &random) = 0;
-  /// Bytes of planned buffers in use at the largest batch so far (0 for the reference).
-  virtual int64_t arenaBytes() const { return 0; }
+  /// Nothing for the reference.
+  virtual MemoryUse memory() const { return {}; }
   /// Where the time went, as a table; empty unless asked for when it was made.
   virtual std::string profile() const { return ""; }
 };

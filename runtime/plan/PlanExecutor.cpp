@@ -110,7 +110,7 @@ public:
     }
   }
 
-  int64_t arenaBytes() const override { return (arena_.defined() ? arena_.numel() : 0) + kernels_.scratchBytes() + products_.scratchBytes() + products_.constantBytes(); }
+  MemoryUse memory() const override { return {arena_.defined() ? arena_.numel() : 0, kernels_.scratchBytes() + products_.scratchBytes(), products_.constantBytes()}; }
 
   std::string profile() const override { return profile_.table(); }
 
