@@ -5,6 +5,7 @@
 // Errs   a user's: in `diags`, phases parse to sites; ours: Outcome::internalError
 #include "compiler/driver/Compile.h"
 #include "compiler/conversion/Kernels.h"
+#include "compiler/driver/Cache.h"
 #include "compiler/driver/KernelObjects.h"
 #include "compiler/driver/Phases.h"
 #include "compiler/emit/Emit.h"
@@ -18,6 +19,9 @@
 #include "dialects/plan/Plan.h"
 #include "lang/ast/Dump.h"
 #include "lang/sema/Sites.h"
+#include "runtime/bundle/Errors.h"
+#include "runtime/bundle/Reader.h"
+#include "runtime/bundle/Writer.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/OwningOpRef.h"
 #include "llvm/Support/FormatVariadic.h"
@@ -74,6 +78,37 @@ void printKernels(mlir::ModuleOp module, const Request &request, Outcome &outcom
   KernelObjects kernels = compileGpuKernels(module, *request.gpu, request.cacheFolder);
   outcome.internalError = kernels.internalError;
   outcome.text = kernels.objects[request.gpu->name.str()];
+}
+
+/// Where the whole bundle is kept for the next compile: by everything that is read for it.
+std::string bundleEntry(const Request &request, const SourceMap &sources, const model::Checkpoint &checkpoint) {
+  std::vector<std::string> parts = {request.exact ? "exact" : "", request.budgets ? "budgets" : "", request.appended, checkpoint.directory, checkpoint.config.dump()};
+  for (const InputOverride &override : request.overrides)
+    parts.insert(parts.end(), {override.name, override.text});
+  for (size_t file = 0; file < sources.size(); ++file)
+    parts.insert(parts.end(), {sources.file(static_cast<int32_t>(file)).name(), std::string(sources.file(static_cast<int32_t>(file)).text())});
+  for (const auto &[name, tensor] : checkpoint.tensors)
+    parts.insert(parts.end(), {name, tensor.dtype, tensor.file, model::toString(tensor.shape)});
+  return cacheEntry(request.cacheFolder, llvm::to_vector(llvm::map_range(parts, [](const std::string &part) { return llvm::StringRef(part); })), ".bundle");
+}
+
+std::optional<peftrt::Bundle> keptBundle(const std::string &entry) {
+  try {
+    if (!entry.empty() && std::ifstream(entry))
+      return peftrt::readBundle(entry);
+  } catch (const peftrt::RuntimeError &) { // damaged: it is made again
+  }
+  return std::nullopt;
+}
+
+void keepBundle(const peftrt::Bundle &bundle, const std::string &entry) {
+  if (entry.empty())
+    return;
+  trimCache(entry);
+  try {
+    peftrt::writeArchive(bundle, entry);
+  } catch (const peftrt::RuntimeError &) { // nowhere to keep it
+  }
 }
 
 /// The last phases: kernels and bundle.
@@ -145,6 +180,13 @@ Outcome compile(const Request &request, SourceMap &sources, diag::Engine &diags)
   auto checkpoint = model::readCheckpoint(request.modelPath, diags); // compiler/model
   if (!checkpoint)
     return outcome;
+  // Tables for people come of the module, and what was said while compiling is not kept.
+  const bool mayBeKept = request.stopAfter == Stop::Bundle && !request.explain && diags.all().empty();
+  const std::string entry = mayBeKept ? bundleEntry(request, sources, *checkpoint) : "";
+  outcome.bundle = keptBundle(entry);
+  watch.lap("cache");
+  if (outcome.bundle)
+    return outcome;
   mlir::MLIRContext context(mlir::MLIRContext::Threading::DISABLED);
   loadDialects(context);
   mlir::OwningOpRef<mlir::ModuleOp> module(mlir::ModuleOp::create(mlir::UnknownLoc::get(&context)));
@@ -172,6 +214,8 @@ Outcome compile(const Request &request, SourceMap &sources, diag::Engine &diags)
       return outcome;
   }
   finish(*module, info, request, watch, outcome);
+  if (outcome.bundle && diags.all().empty())
+    keepBundle(*outcome.bundle, entry);
   return outcome;
 }
 

@@ -1,16 +1,11 @@
 // KernelObjects: see the header.
 #include "compiler/driver/KernelObjects.h"
 #include "compiler/conversion/Kernels.h"
+#include "compiler/driver/Cache.h"
 #include "compiler/target/Cpu.h"
 #include "compiler/target/Lowering.h"
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/Parser/Parser.h"
-#include "llvm/ADT/StringExtras.h"
-#include "llvm/Support/FileSystem.h"
-#include "llvm/Support/FormatVariadic.h"
-#include "llvm/Support/MemoryBuffer.h"
-#include "llvm/Support/Process.h"
-#include "llvm/Support/SHA256.h"
 #include <functional>
 #include <thread>
 
@@ -19,59 +14,11 @@ using namespace mlir;
 namespace peftc {
 namespace {
 
-constexpr llvm::StringRef kWhole = "whole"; ///< what an entry ends with
-
 /// What is made for a target.
 struct Form {
   llvm::StringRef suffix, begin; ///< of an entry's file; of its bytes
 };
 constexpr Form kShared = {".so", "\x7f" "ELF"}, kPtx = {".ptx", "//"};
-
-/// Changes whenever this program is built anew.
-std::string ownIdentity() {
-  llvm::sys::fs::file_status status;
-  if (llvm::sys::fs::status("/proc/self/exe", status))
-    return "";
-  return llvm::formatv("{0} {1}", status.getSize(), status.getLastModificationTime().time_since_epoch().count()).str();
-}
-
-std::string entryFor(const std::string &folder, llvm::StringRef text, llvm::StringRef target, const Form &form) {
-  static const std::string identity = ownIdentity();
-  if (folder.empty() || identity.empty())
-    return "";
-  llvm::SHA256 hash;
-  for (llvm::StringRef part : {llvm::StringRef(identity), target, text}) {
-    hash.update(part);
-    hash.update(llvm::StringRef("\0", 1));
-  }
-  return folder + "/" + llvm::toHex(hash.final(), /*LowerCase=*/true) + form.suffix.str();
-}
-
-std::string readEntry(const std::string &path, const Form &form) {
-  if (path.empty())
-    return "";
-  auto buffer = llvm::MemoryBuffer::getFile(path, /*IsText=*/false, /*RequiresNullTerminator=*/false);
-  llvm::StringRef bytes = buffer ? (*buffer)->getBuffer() : "";
-  return bytes.starts_with(form.begin) && bytes.consume_back(kWhole) ? bytes.str() : "";
-}
-
-void writeEntry(const std::string &path, llvm::StringRef bytes) {
-  if (path.empty() || llvm::sys::fs::create_directories(llvm::StringRef(path).rsplit('/').first))
-    return;
-  std::string beside = path + llvm::formatv(".new-{0}-{1}", llvm::sys::Process::getProcessId(), std::hash<std::thread::id>()(std::this_thread::get_id())).str();
-  std::error_code code;
-  {
-    llvm::raw_fd_ostream file(beside, code);
-    if (code)
-      return;
-    file << bytes << kWhole;
-    file.close();
-    code = file.error();
-    file.clear_error();
-  }
-  if (code || llvm::sys::fs::rename(beside, path))
-    llvm::sys::fs::remove(beside);
-}
 
 struct Job {
   llvm::StringRef target;
@@ -81,8 +28,8 @@ struct Job {
 };
 
 void run(Job &job, const std::string &cacheFolder) {
-  std::string entry = entryFor(cacheFolder, job.text, job.target, job.form);
-  job.bytes = readEntry(entry, job.form);
+  std::string entry = cacheEntry(cacheFolder, {job.target, job.text}, job.form.suffix);
+  job.bytes = readCache(entry, job.form.begin);
   if (!job.bytes.empty())
     return;
   MLIRContext context(MLIRContext::Threading::DISABLED);
@@ -96,7 +43,7 @@ void run(Job &job, const std::string &cacheFolder) {
   if (failed(made))
     return;
   job.bytes = std::move(*made);
-  writeEntry(entry, job.bytes);
+  writeCache(entry, job.bytes);
 }
 
 std::string textOf(ModuleOp kernels) {

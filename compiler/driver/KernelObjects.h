@@ -1,7 +1,4 @@
 // KernelObjects: the phase `kernels`: the code of a module's kernels for every CPU, or for a GPU, made at once and kept for the next compile.
-//
-// A cache entry is named by a hash of everything that its bytes depend on: the kernels' text, the target and this program's own file. It is written
-// beside its place and renamed, so that compiles at the same time see none or a whole one; what is not whole is made again.
 #pragma once
 #include "compiler/target/Nvptx.h"
 #include "mlir/IR/BuiltinOps.h"

@@ -115,4 +115,6 @@ void writeTrainer(const Bundle &bundle, const std::string &runnerPath, const std
   writeWhole(outPath, runnerBytes(runnerPath) + archiveOf(bundle), true);
 }
 
+void writeArchive(const Bundle &bundle, const std::string &path) { writeWhole(path, archiveOf(bundle), false); }
+
 } // namespace peftrt

@@ -14,4 +14,7 @@ void writeDirectory(const Bundle &bundle, const std::string &folder);
 /// The runner's bytes, then the archive; executable. Appears whole or not at all.
 void writeTrainer(const Bundle &bundle, const std::string &runnerPath, const std::string &outPath);
 
+/// The archive alone, which `readBundle` reads too. Appears whole or not at all.
+void writeArchive(const Bundle &bundle, const std::string &path);
+
 } // namespace peftrt
