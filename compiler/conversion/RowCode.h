@@ -19,7 +19,6 @@ namespace peftc::conversion {
 struct Columns {
   mlir::Value begin, end;            ///< i64
   std::optional<int64_t> count;      ///< where known: then begin is 0
-  bool padded = false;               ///< whether all buffers may be read and written up to a whole vector
 };
 
 /// Whether the value lies in memory as bf16 (in registers it is f32), and what an element is there.

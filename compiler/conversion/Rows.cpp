@@ -49,7 +49,7 @@ public:
 
 private:
   void emitRow(Value row) {
-    Columns range{code.integer(0), code.integer(columns), columns, false};
+    Columns range{code.integer(0), code.integer(columns), columns};
     RowCode rowCode(code, range, [this](Value value) { return formOf(kernel.space, value); });
     Value start = code.mul(row, columns);
     for (auto [index, argument] : llvm::enumerate(kernel.body().getArguments()))
@@ -115,7 +115,7 @@ void emitRows(Kernel &kernel) { Rows(kernel).emit(); }
 
 void emitFlat(Kernel &kernel) {
   Code &code = kernel.code;
-  RowCode rowCode(code, Columns{kernel.begin, kernel.end, std::nullopt, false}, [&](Value value) { return formOf(kernel.space, value); });
+  RowCode rowCode(code, Columns{kernel.begin, kernel.end, std::nullopt}, [&](Value value) { return formOf(kernel.space, value); });
   for (auto [index, argument] : llvm::enumerate(kernel.body().getArguments())) {
     Value pointer = kernel.argumentPointer(index);
     if (formOf(kernel.space, argument) == RowCode::Form::full)

@@ -152,7 +152,7 @@ private:
   }
 
   void emitRow(Value inTile, Value row, const llvm::DenseMap<Value, Value> &random) {
-    RowCode rowCode(code, Columns{code.integer(0), keyCount, std::nullopt, true}, formOf);
+    RowCode rowCode(code, Columns{code.integer(0), keyCount, std::nullopt}, formOf);
     for (auto &[argument, pointer] : pointers)
       if (isQuadratic(argument))
         rowCode.bind(argument, code.at(pointer, code.add(matrixStart(), code.mul(row, keyCount))), false);

@@ -2,7 +2,6 @@
 #include "compiler/target/Cpu.h"
 #include "compiler/target/LinkShared.h"
 #include "compiler/target/Lowering.h"
-#include "llvm/MC/TargetRegistry.h"
 #include "llvm/Support/TargetSelect.h"
 #include "llvm/Target/TargetOptions.h"
 #include <mutex>
@@ -22,16 +21,9 @@ std::unique_ptr<llvm::TargetMachine> machineOf(const CpuTarget &target, std::str
     LLVMInitializeX86TargetMC();
     LLVMInitializeX86AsmPrinter();
   });
-  const llvm::Triple triple(kTriple);
-  const llvm::Target *found = llvm::TargetRegistry::lookupTarget(triple, error);
-  if (!found)
-    return nullptr;
   llvm::TargetOptions options;
-  options.AllowFPOpFusion = llvm::FPOpFusion::Fast;
   options.FunctionSections = true; // what the linker drops, it drops by section
-  error = "LLVM has no such CPU";
-  return std::unique_ptr<llvm::TargetMachine>(
-      found->createTargetMachine(triple, target.cpu, target.features, options, llvm::Reloc::PIC_, std::nullopt, llvm::CodeGenOptLevel::Aggressive));
+  return machineFor({kTriple, target.cpu, target.features}, options, llvm::Reloc::PIC_, error);
 }
 
 } // namespace

@@ -24,6 +24,7 @@
 #include "mlir/Transforms/Passes.h"
 #include "llvm/IR/LegacyPassManager.h"
 #include "llvm/IR/Module.h"
+#include "llvm/MC/TargetRegistry.h"
 #include "llvm/Passes/PassBuilder.h"
 #include "llvm/Target/TargetMachine.h"
 
@@ -63,6 +64,16 @@ void peftc::target::loadKernelDialects(MLIRContext &context) {
   registerLLVMDialectTranslation(registry);
   context.appendDialectRegistry(registry);
   context.loadDialect<LLVM::LLVMDialect, scf::SCFDialect, arith::ArithDialect, math::MathDialect, vector::VectorDialect, cf::ControlFlowDialect, index::IndexDialect, ub::UBDialect>();
+}
+
+std::unique_ptr<llvm::TargetMachine> peftc::target::machineFor(const MachineName &name, llvm::TargetOptions options, std::optional<llvm::Reloc::Model> relocation, std::string &error) {
+  const llvm::Triple triple(name.triple);
+  const llvm::Target *found = llvm::TargetRegistry::lookupTarget(triple, error);
+  if (!found)
+    return nullptr;
+  options.AllowFPOpFusion = llvm::FPOpFusion::Fast;
+  error = "LLVM has no `" + name.cpu.str() + "`";
+  return std::unique_ptr<llvm::TargetMachine>(found->createTargetMachine(triple, name.cpu, name.features, options, relocation, std::nullopt, llvm::CodeGenOptLevel::Aggressive));
 }
 
 std::unique_ptr<llvm::Module> peftc::target::llvmOf(ModuleOp module, llvm::LLVMContext &context, const llvm::TargetMachine &machine) {

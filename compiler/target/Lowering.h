@@ -11,6 +11,13 @@ namespace peftc::target {
 /// What a caller needs before it builds kernels: llvm, scf, arith, math, vector, cf, index, ub and their translation to LLVM IR.
 void loadKernelDialects(mlir::MLIRContext &context);
 
+/// What of LLVM's target says a machine.
+struct MachineName {
+  llvm::StringRef triple, cpu, features;
+};
+/// Null, and why, where LLVM has no such machine. Its target must be initialized.
+std::unique_ptr<llvm::TargetMachine> machineFor(const MachineName &name, llvm::TargetOptions options, std::optional<llvm::Reloc::Model> relocation, std::string &error);
+
 /// Consumes the module; null where it fails.
 std::unique_ptr<llvm::Module> llvmOf(mlir::ModuleOp module, llvm::LLVMContext &context, const llvm::TargetMachine &machine);
 void optimize(llvm::Module &module, llvm::TargetMachine &machine);

@@ -2,7 +2,6 @@
 #include "compiler/target/Nvptx.h"
 #include "compiler/target/Lowering.h"
 #include "llvm/IR/Intrinsics.h"
-#include "llvm/MC/TargetRegistry.h"
 #include "llvm/Support/TargetSelect.h"
 #include "llvm/Target/TargetOptions.h"
 #include <mutex>
@@ -22,15 +21,7 @@ std::unique_ptr<llvm::TargetMachine> machineOf(const GpuTarget &target, std::str
     LLVMInitializeNVPTXTargetMC();
     LLVMInitializeNVPTXAsmPrinter();
   });
-  const llvm::Triple triple(kTriple);
-  const llvm::Target *found = llvm::TargetRegistry::lookupTarget(triple, error);
-  if (!found)
-    return nullptr;
-  llvm::TargetOptions options;
-  options.AllowFPOpFusion = llvm::FPOpFusion::Fast;
-  error = "LLVM has no such GPU";
-  return std::unique_ptr<llvm::TargetMachine>(
-      found->createTargetMachine(triple, target.name, target.features, options, std::nullopt, std::nullopt, llvm::CodeGenOptLevel::Aggressive));
+  return machineFor({kTriple, target.name, target.features}, {}, std::nullopt, error);
 }
 
 /// Whether LLVM would make a call of libm, which a GPU does not have, of this intrinsic.

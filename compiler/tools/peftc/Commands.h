@@ -1,6 +1,7 @@
 // Commands: what `peftc` can be asked to do, one function each. The exit code: 0 done, 1 the program or its files are wrong, 2 the
 // command is.
 #pragma once
+#include "compiler/driver/Request.h"
 #include "compiler/tools/peftc/CommandLine.h"
 #include "lang/diag/Engine.h"
 #include "lang/sema/Check.h"
@@ -26,6 +27,8 @@ int usage(const UsageError &error);
 int failed(const std::string &message, const std::string &help = "");
 /// One diagnostic that no place in a text goes with, in the format asked for; 1.
 int refuse(const CommandLine &line, diag::Kind kind, std::vector<std::string> args, const std::string &help = "");
+/// What a compilation has come to besides diagnostics: nothing (0), or a failure of ours or of the machine, which is said (1).
+int failureOf(const CommandLine &line, const Outcome &outcome);
 /// Why a file cannot be read; "" where it can.
 std::string unreadable(const std::string &path);
 /// Diagnostics on stderr in the format asked for (JSON on stdout); 1 if one is an error, else 0.

@@ -189,12 +189,8 @@ int compileCommand(const std::vector<std::string> &words, const Surroundings &su
   int code = diags.all().empty() ? 0 : show(diags, line.get("--diag-format", "text"));
   if (line.has("--timing"))
     std::fputs(outcome.timing.c_str(), stderr);
-  if (!outcome.internalError.empty())
-    return failed("internal error: " + outcome.internalError, "this is a bug of peftc; please report it with the reproducer");
-  if (code != 0)
-    return code;
-  if (!outcome.unwritten.empty())
-    return refuse(line, diag::Kind::E0701, {outcome.unwritten, "not all of it was written"}, "TMPDIR names a folder for temporary files with room");
+  if (int broken = failureOf(line, outcome); broken != 0 || code != 0)
+    return broken != 0 ? broken : code;
   std::fputs(outcome.text.c_str(), stdout);
   if (!outcome.bundle)
     return 0;

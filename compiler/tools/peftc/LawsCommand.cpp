@@ -181,10 +181,8 @@ int checkSubject(const Subject &subject, Request request, const CommandLine &lin
   } else {
     return show(diags, line.get("--diag-format", "text"));
   }
-  if (!outcome.unwritten.empty())
-    return refuse(line, diag::Kind::E0701, {outcome.unwritten, "not all of it was written"}, "TMPDIR names a folder for temporary files with room");
-  if (!outcome.internalError.empty())
-    return failed("internal error: " + outcome.internalError, "this is a bug of peftc; please report it with the reproducer");
+  if (int code = failureOf(line, outcome); code != 0)
+    return code;
   peftrt::writeDirectory(*outcome.bundle, folder.path() + "/bundle");
   return runLaws(subject, folder.path() + "/bundle", line, surroundings, folder.path());
 }

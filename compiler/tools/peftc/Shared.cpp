@@ -64,6 +64,14 @@ int replaceText(const CommandLine &line, const std::string &path, const std::str
   return refuse(line, diag::Kind::E0701, {path, "it is as it was"}, "it must be writable, and the disk have room");
 }
 
+int failureOf(const CommandLine &line, const Outcome &outcome) {
+  if (!outcome.internalError.empty())
+    return failed("internal error: " + outcome.internalError, "this is a bug of peftc; please report it with the reproducer");
+  if (!outcome.unwritten.empty())
+    return refuse(line, diag::Kind::E0701, {outcome.unwritten, "not all of it was written"}, "TMPDIR names a folder for temporary files with room");
+  return 0;
+}
+
 int show(const diag::Engine &diags, const std::string &format) {
   diag::Format layout = diag::Format::Rich;
   diag::formatNamed(format == "text" ? "rich" : format, layout);
