@@ -95,7 +95,7 @@ void Products::pack(Call &call, const at::Tensor *constant, size_t place) {
     scratch_.resize(place + 1);
   Buffer *buffer = &scratch_[place];
   if (constant) {
-    const Key key{call.b, call.depth, call.columns, call.bDepth, call.bColumn, call.layout};
+    const Key key{call.b, call.depth, call.columns, call.bDepth, call.bColumn, call.layout, call.aIsBf16};
     const auto found = constants_.find(key);
     if (found != constants_.end()) {
       call.packed = found->second.panels.begin();
@@ -164,7 +164,7 @@ void Products::multiply(const Call &call) const {
 at::Tensor Products::rounded(const Operands &in) {
   if (!in.bIsConstant)
     return in.b.to(at::kBFloat16);
-  Constant &made = constants_[{in.b.data_ptr(), in.b.size(0), in.b.size(1), in.b.stride(0), in.b.stride(1), Layout::asItLies}];
+  Constant &made = constants_[{in.b.data_ptr(), in.b.size(0), in.b.size(1), in.b.stride(0), in.b.stride(1), Layout::asItLies, true}];
   if (!made.rounded.defined()) {
     made.source = in.b;
     made.rounded = in.b.to(at::kBFloat16);

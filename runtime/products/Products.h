@@ -61,6 +61,7 @@ private:
     const void *data;
     int64_t depth, columns, bDepth, bColumn;
     products::Layout layout;
+    bool aIsBf16; ///< then panels of floats hold rounded ones
     auto operator<=>(const Key &) const = default;
   };
   bool isForLibrary(const products::Call &call) const;

@@ -138,6 +138,13 @@ void checkChoice() {
     products->multiply(wide, {a.to(at::kDouble), b.to(at::kDouble), false});
     EXPECT(errorOf(wide, a, b, {}) < 1e-14);
   }
+  Products narrowest("x86-64-v3", ProductChoice::own); // no pairs: both have panels of floats
+  at::Tensor half = at::zeros({100, 80}, at::kBFloat16);
+  for (Products *products : {&own, &narrowest}) {
+    products->multiply(half, {a.to(at::kBFloat16), b, true});
+    products->multiply(c, {a, b, true});
+    EXPECT(errorOf(c, a, b, {}) < 2e-6);
+  }
   own.multiply(c, {a, b, true});
   const int64_t bytes = own.constantBytes();
   const at::Tensor once = c.clone();
