@@ -8,11 +8,11 @@
 #include "runtime/modes/Progress.h"
 #include "runtime/modes/Step.h"
 #include "runtime/bundle/Errors.h"
-#include <fstream>
 #include <ATen/Parallel.h>
 #include <chrono>
 #include <csignal>
 #include <filesystem>
+#include <fstream>
 #include <unistd.h>
 
 namespace peftrt {
@@ -45,7 +45,6 @@ int64_t peakBytes() {
       return std::stoll(line.substr(6)) * 1024;
   return 0;
 }
-
 
 /// Which micro-batches each step takes, over all epochs.
 class Schedule {

@@ -4,6 +4,7 @@
 // batch letter; operands that lead with the ragged axis are one matrix of all tokens, also where `over_examples` sums them;
 // the rest (attention) is one product an example.
 #include "runtime/bundle/Errors.h"
+#include "runtime/plan/Equation.h"
 #include "runtime/plan/Packed.h"
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -11,28 +12,12 @@
 namespace peftrt::plan {
 namespace {
 
-constexpr char kExamples = '*'; ///< the letter of the packed examples' axis
-
-struct Equation {
-  std::string x, y, out;
-};
-
 Equation equationOf(const Step &step) {
   const std::string text = step.op.attrs.at("equation");
-  const size_t comma = text.find(','), arrow = text.find("->");
-  if (comma == std::string::npos || arrow == std::string::npos || comma > arrow)
+  const auto equation = equationFrom(text);
+  if (!equation)
     failBundle(where(step) + ": the equation `" + text + "`");
-  return {text.substr(0, comma), text.substr(comma + 1, arrow - comma - 1), text.substr(arrow + 2)};
-}
-
-bool has(const std::string &letters, char letter) { return letters.find(letter) != std::string::npos; }
-
-template <typename Test> std::string lettersOf(const std::string &from, Test test) {
-  std::string letters;
-  for (const char letter : from)
-    if (test(letter))
-      letters.push_back(letter);
-  return letters;
+  return *equation;
 }
 
 /// The operand with its axes in the order of `letters`.

@@ -1,22 +1,11 @@
 // ProductSteps: see the header.
 #include "runtime/plan/ProductSteps.h"
+#include "runtime/plan/Equation.h"
 #include <ATen/core/Tensor.h>
-#include <algorithm>
 #include <map>
 
 namespace peftrt::plan {
 namespace {
-
-constexpr char kExamples = '*'; ///< the letter of the packed examples' axis
-
-bool has(const std::string &letters, char letter) { return letters.find(letter) != std::string::npos; }
-
-/// The letters of `from` for which `test` holds, in their order.
-template <typename Test> std::string lettersOf(const std::string &from, Test test) {
-  std::string letters;
-  std::copy_if(from.begin(), from.end(), std::back_inserter(letters), test);
-  return letters;
-}
 
 /// A packed value's axes: their letters, the ragged one if it leads, and how long they are.
 struct Axes {
@@ -31,11 +20,10 @@ public:
   std::optional<ProductStep> step() {
     if (!op_.attrs.contains("equation") || program_.flat)
       return std::nullopt;
-    const std::string text = op_.attrs.at("equation");
-    const size_t comma = text.find(','), arrow = text.find("->");
-    if (comma == std::string::npos || arrow == std::string::npos || comma > arrow)
+    const auto equation = equationFrom(op_.attrs.at("equation"));
+    if (!equation)
       return std::nullopt;
-    const auto x = axesOf(text.substr(0, comma), op_.in[0]), y = axesOf(text.substr(comma + 1, arrow - comma - 1), op_.in[1]), out = axesOf(text.substr(arrow + 2), op_.out[0]);
+    const auto x = axesOf(equation->x, op_.in[0]), y = axesOf(equation->y, op_.in[1]), out = axesOf(equation->out, op_.out[0]);
     if (!x || !y || !out || conflict_ || (x->ragged && y->ragged && x->ragged != y->ragged))
       return std::nullopt;
     return split(x->letters, y->letters, out->letters, x->ragged ? x->ragged : y->ragged);
