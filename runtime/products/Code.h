@@ -8,7 +8,8 @@ namespace peftrt::products {
 enum class Layout {
   asItLies, ///< its columns are adjacent and fill whole panels
   floats,   ///< panels of f32
-  pairs     ///< panels of pairs of bf16, which A's adjacent bf16 columns are multiplied with
+  pairs,    ///< panels of pairs of bf16, which A's adjacent bf16 columns are multiplied with
+  pairsAsItLies ///< bf16, columns adjacent and whole panels; A's rows are adjacent too, and C is f32: both are paired as they are read
 };
 
 /// C [rows, columns] = A [rows, depth] B [depth, columns]. Strides are in elements. Element (i, k) of A lies i * aRow + k * aDepth behind `a`, (k, j) of B
@@ -32,7 +33,6 @@ struct Code {
   void (*pack)(const Call &, int64_t firstPanel, int64_t lastPanel);
   void (*multiply)(const Call &, const Part &);
   int64_t panel; ///< columns of a full panel
-  int64_t lanes; ///< columns of the narrowest
   bool dots;     ///< whether there are pairs
 };
 

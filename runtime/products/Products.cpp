@@ -30,7 +30,7 @@ bool hasAmxBf16() {
 
 const Code *codeFor(const std::string &target) {
   if (target != "x86-64-v3" && __builtin_cpu_supports("x86-64-v4"))
-    return __builtin_cpu_supports("avx512bf16") ? &codeV4Bf16() : &codeV4();
+    return target != "x86-64-v4" && __builtin_cpu_supports("avx512bf16") ? &codeV4Bf16() : &codeV4();
   return __builtin_cpu_supports("x86-64-v3") ? &codeV3() : nullptr;
 }
 
@@ -82,6 +82,8 @@ Layout Products::layoutFor(const Call &call) const {
   if (code_->dots && call.aIsBf16 && call.aDepth == 1)
     return Layout::pairs;
   const bool lies = call.bColumn == 1 && call.columns % code_->panel == 0 && call.aIsBf16 == call.bIsBf16;
+  if (lies && code_->dots && call.aIsBf16 && call.aRow == 1 && !call.cIsBf16)
+    return Layout::pairsAsItLies;
   return lies ? Layout::asItLies : Layout::floats;
 }
 
@@ -121,9 +123,9 @@ int64_t Products::scratchBytes() const {
   return bytes;
 }
 
-/// Whether Cᵀ = Bᵀ Aᵀ can read A where it lies, for a B that would leave a panel nearly empty: the gradient of a low-rank branch.
+/// Whether Cᵀ = Bᵀ Aᵀ can read A where it lies, for a B that would leave a panel partly empty: the gradient of a low-rank branch.
 bool Products::isBetterTurned(const Call &call) const {
-  return call.aRow == 1 && call.columns < code_->lanes && call.rows % code_->panel == 0 && call.aIsBf16 == call.bIsBf16;
+  return call.aRow == 1 && call.bColumn == 1 && call.columns < code_->panel && call.rows % code_->panel == 0 && call.aIsBf16 == call.bIsBf16;
 }
 
 bool Products::prepare(Call &call, const at::Tensor *constant, size_t place) {
@@ -138,7 +140,7 @@ bool Products::prepare(Call &call, const at::Tensor *constant, size_t place) {
     constant = nullptr;
   }
   call.layout = layoutFor(call);
-  if (call.layout != Layout::asItLies && call.rows > 0 && call.columns > 0)
+  if ((call.layout == Layout::floats || call.layout == Layout::pairs) && call.rows > 0 && call.columns > 0)
     pack(call, constant, place);
   return true;
 }

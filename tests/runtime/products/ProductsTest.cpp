@@ -64,7 +64,7 @@ double check(const Code &code, const Case &one, Layout layout) {
   Call call = callOf(a, b, result(whole), one.adds);
   call.layout = layout;
   call.packed = packed.data();
-  if (layout != Layout::asItLies)
+  if (layout == Layout::floats || layout == Layout::pairs)
     code.pack(call, 0, panels);
   code.multiply(call, {0, one.rows, 0, panels});
   call.c = pieces.data_ptr();
@@ -80,9 +80,9 @@ double check(const Code &code, const Case &one, Layout layout) {
 void checkCode(const Named &named) {
   const Code &code = *named.code;
   double worst[2] = {0, 0};
-  for (const int64_t rows : {1, 5, 8, 13, 31, 200})
+  for (const int64_t rows : {1, 5, 8, 13, 31, 50, 200})
     for (const int64_t depth : {1, 7, 64, 511, 1030})
-      for (const int64_t columns : {1, 8, 17, 33, 64, 65, 200})
+      for (const int64_t columns : {1, 8, 9, 17, 33, 64, 65, 128, 200})
         for (const bool bf16 : {false, true}) {
           const uint64_t draw = static_cast<uint64_t>(rows * 7919 + depth * 31 + columns + bf16);
           const at::ScalarType type = bf16 ? at::kBFloat16 : at::kFloat;
@@ -92,6 +92,8 @@ void checkCode(const Named &named) {
             layouts.push_back(Layout::pairs);
           if (!one.bTurned && columns % code.panel == 0 && one.aType == one.bType)
             layouts.push_back(Layout::asItLies);
+          if (code.dots && bf16 && one.aTurned && !one.bTurned && columns % code.panel == 0 && one.bType == type && one.cType == at::kFloat)
+            layouts.push_back(Layout::pairsAsItLies);
           for (const Layout layout : layouts) {
             const double error = check(code, one, layout), bound = one.cType == at::kBFloat16 ? 1.0 / 250 : 2e-6;
             if (!(error <= bound))
