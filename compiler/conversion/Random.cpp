@@ -1,4 +1,4 @@
-// Random: see the header. A counter is (block's low 32 bits, site, step, pass | rate << 24 | block's high bits << 27); a block is four elements.
+// Random: see the header. A counter is (block's low 32 bits, site, step, pass | rate << 24 | block's high bits << 27); a block is four elements, or eight of 16 bits.
 //
 // The low 32 bits of a vector of blocks do not carry into the high ones: that would need an array of 2^34 elements.
 #include "compiler/conversion/Random.h"
@@ -10,7 +10,7 @@ namespace peftc::conversion {
 namespace {
 
 constexpr uint32_t kLeft = 0xD2511F53u, kRight = 0xCD9E8D57u, kWeyl0 = 0x9E3779B9u, kWeyl1 = 0xBB67AE85u;
-constexpr int kRounds = 10;
+constexpr int kRounds = 7;
 
 /// 32-bit arithmetic on half a vector of lanes (so that four words make two vectors of f32).
 class Words {
@@ -83,31 +83,43 @@ RandomKey randomKeyOf(Code &code, Value call, nn::RandomOp op) {
   Value step = rate == 4 ? constant(0) : code.field(call, CallField::step);
   Value pass = rate >= 3 ? constant(0) : arith::AndIOp::create(b, code.loc, code.field(call, CallField::pass), constant(0xFFFFFF)).getResult();
   Value passAndRate = arith::OrIOp::create(b, code.loc, pass, constant(rate << 24));
-  return {code.field(call, CallField::key0), code.field(call, CallField::key1), site, step, passAndRate};
+  return {code.field(call, CallField::key0), code.field(call, CallField::key1), site, step, passAndRate, op.getDist() == "uniform16"};
+}
+
+/// As many numbers as the words hold, in [0, 1): 24 bits of each word, or 16 of each half.
+static Value uniforms(Code &code, Value words, bool halves) {
+  OpBuilder &b = code.b;
+  Location loc = code.loc;
+  int64_t count = cast<VectorType>(words.getType()).getNumElements() * (halves ? 2 : 1);
+  VectorType wide = VectorType::get({count}, b.getI32Type()), floats = VectorType::get({count}, b.getF32Type());
+  Value whole;
+  if (halves) {
+    whole = arith::ExtUIOp::create(b, loc, wide, vector::BitCastOp::create(b, loc, VectorType::get({count}, b.getI16Type()), words));
+  } else {
+    whole = arith::ShRUIOp::create(b, loc, words, arith::ConstantOp::create(b, loc, wide, DenseElementsAttr::get(wide, b.getI32IntegerAttr(8))));
+  }
+  Value scale = arith::ConstantOp::create(b, loc, floats, DenseElementsAttr::get(floats, b.getF32FloatAttr(halves ? 0x1p-16f : 0x1p-24f)));
+  return arith::MulFOp::create(b, loc, arith::SIToFPOp::create(b, loc, floats, whole), scale);
 }
 
 Value fillRandom(Code &code, const RandomKey &key, Value first, Value count, Value buffer) {
   Words words(code);
   OpBuilder &b = code.b;
   Location loc = code.loc;
-  const int64_t made = 4 * words.count();
-  Value four = code.integer(4), firstBlock = arith::DivUIOp::create(b, loc, first, four), behind = arith::RemUIOp::create(b, loc, first, four);
+  const int64_t ofBlock = key.halves ? 8 : 4, made = ofBlock * words.count();
+  Value size = code.integer(ofBlock), firstBlock = arith::DivUIOp::create(b, loc, first, size), behind = arith::RemUIOp::create(b, loc, first, size);
   Value end = code.add(count, behind);
   Value site = words.splat(key.site), step = words.splat(key.step), key0 = words.splat(key.key0), key1 = words.splat(key.key1);
   code.loop(code.integer(0), end, made, [&](Value place) {
-    Value block = code.add(firstBlock, arith::DivUIOp::create(b, loc, place, four));
+    Value block = code.add(firstBlock, arith::DivUIOp::create(b, loc, place, size));
     Value low = arith::TruncIOp::create(b, loc, b.getI32Type(), block);
     Value high = arith::TruncIOp::create(b, loc, b.getI32Type(), arith::ShRUIOp::create(b, loc, block, code.integer(5))); // bits 32.. at 27..
     Value top = arith::OrIOp::create(b, loc, key.passAndRate,
                                      arith::AndIOp::create(b, loc, high, arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(static_cast<int32_t>(0xF8000000u)))));
     std::array<Value, 4> bits = words.philox({words.add(words.splat(low), words.counting()), site, step, words.splat(top)}, key0, key1);
-    // Element 4 b + l is lane l of block b.
+    // Word 4 b + l is lane l of block b.
     Value all = words.interleave(words.interleave(bits[0], bits[2]), words.interleave(bits[1], bits[3]));
-    VectorType wide = VectorType::get({made}, b.getI32Type()), floats = VectorType::get({made}, b.getF32Type());
-    Value shift = arith::ConstantOp::create(b, loc, wide, DenseElementsAttr::get(wide, b.getI32IntegerAttr(8)));
-    Value scale = arith::ConstantOp::create(b, loc, floats, DenseElementsAttr::get(floats, b.getF32FloatAttr(0x1p-24f)));
-    Value uniform = arith::MulFOp::create(b, loc, arith::SIToFPOp::create(b, loc, floats, arith::ShRUIOp::create(b, loc, all, shift)), scale);
-    LLVM::StoreOp::create(b, loc, uniform, code.at(buffer, place), 4);
+    LLVM::StoreOp::create(b, loc, uniforms(code, all, key.halves), code.at(buffer, place), 4);
   });
   return code.at(buffer, behind);
 }

@@ -46,10 +46,9 @@ Value Elaborator::initial(const Initializer &init, const std::vector<Dim> &dims,
     high = std::sqrt(6.0 / (fanIn + fanOut));
   if (name != "uniform" && name != "bernoulli")
     low = -high;
-  Tensor u = random("uniform", like, dims, rate, range);
-  if (name == "bernoulli")
-    return asFloat(binary("nn.lt", u, arg(0, 0.5), range), range);
-  return affine(u, high - low, low);
+  if (name == "bernoulli") // sixteen bits: the probability is off by 1 / 65536 at most, and masks cost half as much
+    return asFloat(binary("nn.lt", random("uniform16", like, dims, rate, range), arg(0, 0.5), range), range);
+  return affine(random("uniform", like, dims, rate, range), high - low, low);
 }
 
 } // namespace peftc::import

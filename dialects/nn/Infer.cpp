@@ -388,8 +388,8 @@ LogicalResult LiteralOp::verify() {
 }
 LogicalResult RandomOp::verify() {
   static const llvm::StringSet<> rates = {"token", "example", "pass", "step", "init"};
-  if (getDist() != "uniform" && getDist() != "normal")
-    return emitOpError("distribution `") << getDist() << "` is neither uniform nor normal";
+  if (getDist() != "uniform" && getDist() != "uniform16" && getDist() != "normal")
+    return emitOpError("distribution `") << getDist() << "` is none of uniform, uniform16, normal";
   if (!rates.contains(getRate()))
     return emitOpError("no such rate: `") << getRate() << "`";
   NNType type = getResult().getType();

@@ -67,7 +67,7 @@ def NN_DimOp : NN_InferredOp<"dim"> {
   let assemblyFormat = "$like `axis` $axis attr-dict `:` functional-type(operands, results)";
 }
 def NN_RandomOp : NN_Op<"random", [NN_Rate]> {
-  let summary = "uniform in [0, 1) or standard normal numbers";
+  let summary = "uniform in [0, 1) (`uniform`, or `uniform16`: multiples of 1 / 65536) or standard normal numbers";
   let description = [{
     `site` tells this sampling place from all others; `rate` says when the numbers change: `token`, `example`, `pass`, `step`, `init`.
     With an operand the result has its shape and level; otherwise it is `run` with static dims.

@@ -6,7 +6,7 @@
 namespace peftrt {
 namespace {
 
-/// The counter of a block of four elements: 32 bits of the block, the site, the step, and pass (24 bits), rate (3 bits) and the block's high 5 bits.
+/// The counter of a block: 32 bits of the block, the site, the step, and pass (24 bits), rate (3 bits) and the block's high 5 bits.
 std::array<uint32_t, 4> counterOf(const RandomStream &stream, uint64_t block) {
   const bool stepped = stream.rate != RandomRate::init;
   const bool passed = stepped && stream.rate != RandomRate::step;
@@ -17,12 +17,21 @@ std::array<uint32_t, 4> counterOf(const RandomStream &stream, uint64_t block) {
 
 double uniformOf(uint32_t bits) { return static_cast<double>(bits >> 8) * 0x1p-24; }
 
-std::array<float, 4> blockOf(const RandomStream &stream, uint64_t block) {
+constexpr int kMostOfBlock = 8;
+/// Elements that a block of four words makes.
+int sizeOfBlock(Distribution distribution) { return distribution == Distribution::uniform16 ? 8 : 4; }
+
+std::array<float, kMostOfBlock> blockOf(const RandomStream &stream, uint64_t block) {
   const std::array<uint32_t, 4> bits = philox(counterOf(stream, block), {static_cast<uint32_t>(stream.seed), static_cast<uint32_t>(stream.seed >> 32)});
-  std::array<float, 4> numbers{};
+  std::array<float, kMostOfBlock> numbers{};
   if (stream.distribution == Distribution::uniform) {
     for (int lane = 0; lane < 4; ++lane)
       numbers[lane] = static_cast<float>(uniformOf(bits[lane]));
+    return numbers;
+  }
+  if (stream.distribution == Distribution::uniform16) {
+    for (int half = 0; half < 8; ++half)
+      numbers[half] = static_cast<float>(bits[half / 2] >> (half % 2 ? 16 : 0) & 0xFFFFu) * 0x1p-16f;
     return numbers;
   }
   for (int lane = 0; lane < 4; lane += 2) {
@@ -36,7 +45,7 @@ std::array<float, 4> blockOf(const RandomStream &stream, uint64_t block) {
 } // namespace
 
 std::array<uint32_t, 4> philox(std::array<uint32_t, 4> counter, std::array<uint32_t, 2> key) {
-  for (int round = 0; round < 10; ++round) {
+  for (int round = 0; round < 7; ++round) {
     const uint64_t left = uint64_t{0xD2511F53u} * counter[0], right = uint64_t{0xCD9E8D57u} * counter[2];
     counter = {static_cast<uint32_t>(right >> 32) ^ counter[1] ^ key[0], static_cast<uint32_t>(right), static_cast<uint32_t>(left >> 32) ^ counter[3] ^ key[1], static_cast<uint32_t>(left)};
     key[0] += 0x9E3779B9u;
@@ -46,15 +55,16 @@ std::array<uint32_t, 4> philox(std::array<uint32_t, 4> counter, std::array<uint3
 }
 
 void fillRandom(const RandomStream &stream, uint64_t first, int64_t count, float *out) {
-  std::array<float, 4> numbers{};
+  std::array<float, kMostOfBlock> numbers{};
+  const uint64_t size = sizeOfBlock(stream.distribution);
   uint64_t held = ~uint64_t{0};
   for (int64_t index = 0; index < count; ++index) {
     const uint64_t element = first + index;
-    if (element / 4 != held) {
-      held = element / 4;
+    if (element / size != held) {
+      held = element / size;
       numbers = blockOf(stream, held);
     }
-    out[index] = numbers[element % 4];
+    out[index] = numbers[element % size];
   }
 }
 
@@ -69,6 +79,8 @@ RandomRate rateOf(const std::string &name) {
 Distribution distributionOf(const std::string &name) {
   if (name == "uniform")
     return Distribution::uniform;
+  if (name == "uniform16")
+    return Distribution::uniform16;
   if (name == "normal")
     return Distribution::normal;
   failBundle("there is no distribution `" + name + "`");

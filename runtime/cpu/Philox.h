@@ -1,7 +1,7 @@
-// Philox: counter-based random numbers (Philox4x32-10; Salmon et al., SC 2011). Standard library only.
+// Philox: counter-based random numbers (Philox4x32-7; Salmon et al., SC 2011: seven rounds are the fewest that pass BigCrush). Standard library only.
 //
 // Numerics  A number depends on (seed, site, step, pass, rate, element) and on nothing else: not on threads, order or device.
-//           Uniform: 24 bits, in [0, 1). Normal: Box–Muller of a block's lanes (0, 1) and (2, 3), in double, rounded once.
+//           Uniform: 24 bits, in [0, 1), four elements a block; uniform16: 16 bits, eight elements, low halves first. Normal: Box–Muller of a block's lanes (0, 1) and (2, 3), in double, rounded once.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -11,7 +11,7 @@ namespace peftrt {
 
 /// How often a random number changes; `init` ignores step and pass, `step` ignores pass.
 enum class RandomRate : uint32_t { token = 0, example = 1, pass = 2, step = 3, init = 4 };
-enum class Distribution { uniform, normal };
+enum class Distribution { uniform, uniform16, normal };
 
 struct RandomStream {
   uint64_t seed = 0;

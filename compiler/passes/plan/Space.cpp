@@ -232,7 +232,7 @@ Fusable mlir::plan::fusableIn(Operation *op, bool flatProgram) {
     return isNumber(result) && result.getExample() && meetingOf(from, result) != Meeting::none ? inRows(result) : no("it broadcasts along other axes than rows or columns");
   }
   if (auto random = dyn_cast<RandomOp>(op)) {
-    if (random.getDist() != "uniform" || !random.getLike() || !result.getExample())
+    if (random.getDist() == "normal" || !random.getLike() || !result.getExample())
       return no("only uniform numbers of a text are made inside kernels");
     return isQuadratic(result) ? Fusable{tilesOf(result), ""} : inRows(result);
   }

@@ -165,7 +165,7 @@ func.func @f(%x: !nn.tensor<example, [seq, 4], f32>, %v3: !nn.tensor<[3], f32>, 
 
 // -----
 func.func @f(%x: !nn.tensor<example, [seq, 4], f32>, %v3: !nn.tensor<[3], f32>, %w: !nn.tensor<[9, 4], f32>, %i: !nn.tensor<example, [seq], i64>, %ss: !nn.tensor<example, [seq, seq], f32>) {
-  // expected-error-re@+1 {{{{.*}}distribution `cauchy` is neither uniform nor normal}}
+  // expected-error-re@+1 {{{{.*}}distribution `cauchy` is none of uniform, uniform16, normal}}
   %0 = nn.random "cauchy" site 1 per "pass" -> !nn.tensor<[3], f32>
   return
 }
