@@ -43,38 +43,50 @@ void Code::storeVector(Value vector, Value address, Value mask) {
     LLVM::StoreOp::create(b, loc, vector, address, kAlignment);
 }
 
-Value Code::loadHalves(Value address, Value mask) {
+Value Code::loadHalfWords(Value address, Value mask) {
   VectorType type = vectorOf(half());
   Value zeros = arith::ConstantOp::create(b, loc, type, DenseElementsAttr::get(type, b.getI16IntegerAttr(0)));
   Value halves = mask ? LLVM::MaskedLoadOp::create(b, loc, type, address, mask, zeros, b.getI32IntegerAttr(kHalfAlignment)).getResult()
                       : LLVM::LoadOp::create(b, loc, type, address, kHalfAlignment).getResult();
-  return widened(halves);
+  return wordsOf(halves);
 }
 
-void Code::storeHalves(Value vector, Value address, Value mask) {
+Value Code::loadHalves(Value address, Value mask) { return widened(loadHalfWords(address, mask)); }
+
+/// To nearest, ties to even; a NaN stays one.
+Value Code::rounded(Value vector) {
+  if (pairs)
+    return arith::BitcastOp::create(b, loc, vectorOf(half()), arith::TruncFOp::create(b, loc, vectorOf(b.getBF16Type()), vector));
   VectorType words = vectorOf(b.getI32Type());
   auto word = [&](int32_t value) -> Value { return arith::ConstantOp::create(b, loc, words, DenseElementsAttr::get(words, b.getI32IntegerAttr(value))); };
   Value bits = arith::BitcastOp::create(b, loc, words, vector), half16 = word(16);
   Value odd = arith::AndIOp::create(b, loc, arith::ShRUIOp::create(b, loc, bits, half16), word(1));
   Value near = arith::ShRUIOp::create(b, loc, add(add(bits, word(0x7fff)), odd), half16);
   Value isNan = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::UNO, vector, vector);
-  Value halves = arith::TruncIOp::create(b, loc, vectorOf(half()), arith::SelectOp::create(b, loc, isNan, word(0x7fc0), near));
+  return arith::TruncIOp::create(b, loc, vectorOf(half()), arith::SelectOp::create(b, loc, isNan, word(0x7fc0), near));
+}
+
+void Code::storeHalves(Value vector, Value address, Value mask) {
+  Value halves = rounded(vector);
   if (mask)
     LLVM::MaskedStoreOp::create(b, loc, halves, address, mask, b.getI32IntegerAttr(kHalfAlignment));
   else
     LLVM::StoreOp::create(b, loc, halves, address, kHalfAlignment);
 }
 
-Value Code::loadHalf(Value address) { return widened(LLVM::LoadOp::create(b, loc, half(), address, kHalfAlignment)); }
+Value Code::loadHalf(Value address) { return widened(wordsOf(LLVM::LoadOp::create(b, loc, half(), address, kHalfAlignment))); }
+
+Value Code::wordsOf(Value halves) { return arith::ExtUIOp::create(b, loc, isa<VectorType>(halves.getType()) ? Type(vectorOf(b.getI32Type())) : b.getI32Type(), halves); }
+
+Value Code::upperHalf(Value words) {
+  auto vector = dyn_cast<VectorType>(words.getType());
+  Value sixteen = vector ? Value(arith::ConstantOp::create(b, loc, vector, DenseElementsAttr::get(vector, b.getI32IntegerAttr(16))))
+                         : Value(arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(16)));
+  return arith::ShLIOp::create(b, loc, words, sixteen);
+}
 
 /// bf16 is the upper half of f32.
-Value Code::widened(Value halves) {
-  auto vector = dyn_cast<VectorType>(halves.getType());
-  Type words = vector ? Type(vectorOf(b.getI32Type())) : b.getI32Type(), floats = vector ? Type(vectorOf(f32())) : f32();
-  Value sixteen = vector ? Value(arith::ConstantOp::create(b, loc, words, DenseElementsAttr::get(cast<VectorType>(words), b.getI32IntegerAttr(16))))
-                         : Value(arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(16)));
-  return arith::BitcastOp::create(b, loc, floats, arith::ShLIOp::create(b, loc, arith::ExtUIOp::create(b, loc, words, halves), sixteen));
-}
+Value Code::widened(Value words) { return arith::BitcastOp::create(b, loc, isa<VectorType>(words.getType()) ? Type(vectorOf(f32())) : f32(), upperHalf(words)); }
 
 Value Code::loadBools(Value address, Value mask) {
   VectorType type = vectorOf(b.getI8Type());

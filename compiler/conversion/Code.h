@@ -14,9 +14,15 @@ namespace peftc::conversion {
 /// Fields of the struct that a kernel is called with (runtime/cpu/Kernels.h has the same in C).
 enum class CallField : int32_t { data, offsets, squares, sites, scratch, examples, elements, key0, key1, step, pass };
 
+/// What code is made for.
+struct Machine {
+  unsigned lanes;     ///< f32 elements that are taken at a time
+  bool pairs = false; ///< instructions of AVX512_BF16: products of pairs of bf16, and rounding to bf16
+};
+
 class Code {
 public:
-  Code(mlir::OpBuilder &builder, mlir::Location loc, unsigned lanes) : b(builder), loc(loc), lanes(lanes) {}
+  Code(mlir::OpBuilder &builder, mlir::Location loc, Machine machine) : b(builder), loc(loc), lanes(machine.lanes), pairs(machine.pairs) {}
 
   using Value = mlir::Value;
   mlir::Type f32() const { return b.getF32Type(); }
@@ -47,6 +53,9 @@ public:
   Value loadHalves(Value pointer, Value mask = {});
   void storeHalves(Value vector, Value pointer, Value mask = {});
   Value loadHalf(Value pointer);
+  /// A vector of bf16 as words that hold nothing else.
+  Value loadHalfWords(Value pointer, Value mask = {});
+  Value upperHalf(Value words); ///< the lower halves, moved up
   /// The same for bools in bytes, as i1.
   Value loadBools(Value pointer, Value mask = {});
   void storeBools(Value vector, Value pointer, Value mask = {});
@@ -73,9 +82,12 @@ public:
   mlir::OpBuilder &b;
   mlir::Location loc;
   unsigned lanes;
+  bool pairs;
 
 private:
-  Value widened(Value halves);
+  Value rounded(Value vector);
+  Value wordsOf(Value halves);
+  Value widened(Value words);
 };
 
 } // namespace peftc::conversion

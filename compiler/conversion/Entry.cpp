@@ -36,7 +36,7 @@ void emitEntry(plan::KernelOp op, LLVM::LLVMFuncOp body, OpBuilder &builder, uns
   auto function = LLVM::LLVMFuncOp::create(builder, op.getLoc(), (body.getName() + "__entry").str(), type, LLVM::Linkage::External, /*dsoLocal=*/false, LLVM::CConv::PTX_Kernel);
   Block *entry = function.addEntryBlock(builder);
   OpBuilder inside = OpBuilder::atBlockEnd(entry);
-  Code code(inside, op.getLoc(), lanes);
+  Code code(inside, op.getLoc(), {lanes});
   function.setArgAttr(0, LLVM::LLVMDialect::getByValAttrName(), TypeAttr::get(code.callType()));
   Value given = entry->getArgument(0), tasks = entry->getArgument(1), scratchBytes = entry->getArgument(2);
 

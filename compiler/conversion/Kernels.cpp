@@ -11,14 +11,14 @@ namespace {
 
 constexpr unsigned kWidestLanes = 64; ///< no target takes more at a time; scratch is planned for it
 
-LLVM::LLVMFuncOp emitKernel(plan::KernelOp op, OpBuilder &builder, unsigned lanes) {
+LLVM::LLVMFuncOp emitKernel(plan::KernelOp op, OpBuilder &builder, Machine machine) {
   MLIRContext *context = builder.getContext();
   Type pointer = LLVM::LLVMPointerType::get(context), number = builder.getI64Type();
   auto type = LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(context), {pointer, number, number});
   auto function = LLVM::LLVMFuncOp::create(builder, op.getLoc(), *op.getSymbol(), type);
   Block *entry = function.addEntryBlock(builder);
   OpBuilder inside = OpBuilder::atBlockEnd(entry);
-  Code code(inside, op.getLoc(), lanes);
+  Code code(inside, op.getLoc(), machine);
   Kernel kernel{op, code, entry->getArgument(0), entry->getArgument(1), entry->getArgument(2), spaceOf(op)};
   switch (kernel.space.kind) {
   case plan::Space::rows:
@@ -77,13 +77,13 @@ nlohmann::json callOf(plan::KernelOp op) {
           {"scratch", {{"c", scratch.c}, {"k", scratch.k}}}};
 }
 
-OwningOpRef<ModuleOp> kernelModule(ModuleOp plan, unsigned lanes) {
-  return moduleOf(plan, [&](plan::KernelOp op, OpBuilder &builder) { emitKernel(op, builder, lanes); });
+OwningOpRef<ModuleOp> kernelModule(ModuleOp plan, Machine machine) {
+  return moduleOf(plan, [&](plan::KernelOp op, OpBuilder &builder) { emitKernel(op, builder, machine); });
 }
 
 OwningOpRef<ModuleOp> gpuKernelModule(ModuleOp plan, unsigned lanes) {
   return moduleOf(plan, [&](plan::KernelOp op, OpBuilder &builder) {
-    LLVM::LLVMFuncOp body = emitKernel(op, builder, lanes);
+    LLVM::LLVMFuncOp body = emitKernel(op, builder, {lanes});
     body.setLinkage(LLVM::Linkage::Internal);
     emitEntry(op, body, builder, lanes);
   });

@@ -6,6 +6,7 @@
 // On a GPU the functions are internal, and what is started is `NAME__entry(KernelCall call, i64 tasks, i64 scratchBytes)`: a grid of one axis, of any size, does
 // tasks 0 … tasks - 1. Every thread has `scratchBytes` of its own, a multiple of 4, behind `call.scratch`. All pointers are to memory that the GPU reaches.
 #pragma once
+#include "compiler/conversion/Code.h"
 #include "dialects/plan/Plan.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/OwningOpRef.h"
@@ -13,8 +14,8 @@
 
 namespace peftc::conversion {
 
-/// A module of llvm.funcs, one a symbol, for a CPU that takes `lanes` f32 at a time.
-mlir::OwningOpRef<mlir::ModuleOp> kernelModule(mlir::ModuleOp plan, unsigned lanes);
+/// A module of llvm.funcs, one a symbol, for a CPU.
+mlir::OwningOpRef<mlir::ModuleOp> kernelModule(mlir::ModuleOp plan, Machine machine);
 /// The same functions and their entries, for a GPU whose threads take `lanes` f32 at a time.
 mlir::OwningOpRef<mlir::ModuleOp> gpuKernelModule(mlir::ModuleOp plan, unsigned lanes);
 

@@ -51,7 +51,7 @@ private:
 
 void emitProduct(Code &outer, const Matrix &c, const Matrix &a, const Matrix &b, const ProductShape &shape, bool accumulate) {
   unsigned lanes = shape.knownColumns ? std::min<unsigned>(outer.lanes, llvm::PowerOf2Ceil(std::max<int64_t>(8, *shape.knownColumns))) : outer.lanes;
-  Code code(outer.b, outer.loc, lanes);
+  Code code(outer.b, outer.loc, {lanes, outer.pairs});
   auto rowsOf = [&](Value column, Value mask) {
     Block block(code, c, a, b, shape.depth, column, mask, accumulate);
     Value whole = code.mul(arith::DivUIOp::create(code.b, code.loc, shape.rows, code.integer(kBlockRows)), kBlockRows);

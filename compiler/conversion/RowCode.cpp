@@ -185,11 +185,11 @@ void RowCode::emitColumns(int64_t stage, SmallVectorImpl<Value> &sums, Value col
     if (form(output.value) != Form::full || levelOf(output.value) != stage)
       continue;
     Value vector = vectorOf(output.value, column, mask, made), where = output.padded ? Value() : mask;
-    Value place = code.at(output.pointer, memoryType(code, output.value), column);
+    Value place = code.at(output.pointer, output.half ? code.half() : memoryType(code, output.value), column);
     if (getElementTypeOrSelf(vector.getType()).isInteger(1))
       code.storeBools(vector, place, where);
     else
-      isHalf(output.value) ? code.storeHalves(vector, place, where) : code.storeVector(vector, place, where);
+      output.half ? code.storeHalves(vector, place, where) : code.storeVector(vector, place, where);
   }
 }
 

@@ -34,8 +34,8 @@ public:
   void bind(mlir::Value value, mlir::Value pointer, bool padded);
   /// A number: of the row, or of the run.
   void bindNumber(mlir::Value value, mlir::Value number) { numbers[value] = number; }
-  /// Where a value goes; it may be given twice.
-  void put(mlir::Value value, mlir::Value pointer, bool padded) { outputs.push_back({value, pointer, padded}); }
+  /// Where a value goes; it may be given twice. `rounds`: as bf16, whatever the value's type says.
+  void put(mlir::Value value, mlir::Value pointer, bool padded, bool rounds = false) { outputs.push_back({value, pointer, padded, rounds || isHalf(value)}); }
 
   /// What must be computed: the ops behind all outputs that are not bound. `buffer(index)` is room for one row of floats.
   void emit(const std::function<mlir::Value(int64_t index)> &buffer);
@@ -46,7 +46,7 @@ private:
   using Value = mlir::Value;
   struct Output {
     Value value, pointer;
-    bool padded;
+    bool padded, half;
   };
   struct Memory {
     Value pointer;

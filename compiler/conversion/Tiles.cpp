@@ -5,8 +5,11 @@
 // kTileRows rows of a few thousand keys lie in the second-level cache.
 //
 // Scratch  floats: a tile for each matrix that a product makes or reads, random numbers of a tile, rows that wait for a reduction, and the
-//          transposed right operand of each product that makes a matrix, and sums over tiles that memory holds as bf16.
+//          transposed right operand of each product that makes a matrix, and sums over tiles that memory holds as bf16. Pairs of what products multiply.
+//
+// Pairs    where the CPU multiplies pairs of bf16, products do whose operands are bf16 in memory; a tile that only they read is rounded to bf16.
 #include "compiler/conversion/Kernel.h"
+#include "compiler/conversion/PairProduct.h"
 #include "compiler/conversion/Product.h"
 
 using namespace mlir;
@@ -52,7 +55,30 @@ Value yieldedFor(nn::ContractOp op) {
 /// A sum over tiles whose result is rounded: it waits in f32.
 bool accumulates(nn::ContractOp op) { return plan::tileProductOf(op)->kind == TileProduct::overRows && isHalf(yieldedFor(op)); }
 
+/// A product's matrix, and its other operand.
+Value matrixIn(nn::ContractOp op) { return plan::tileProductOf(op)->matrix == 0 ? op.getX() : op.getY(); }
+Value otherIn(nn::ContractOp op) { return plan::tileProductOf(op)->matrix == 0 ? op.getY() : op.getX(); }
+int64_t sizeOf(Value linear) { return typeOf(linear).getDims()[2].constant; }
+int64_t paddedSize(Value linear) { return llvm::alignTo(sizeOf(linear), kPairLanes); }
+bool isBf16InMemory(Value operand) { return isHalf(readFrom(operand)); }
+
+/// A matrix that the row program makes for products alone, which may take it as bf16.
+bool isPairedTile(Value tile) {
+  if (!tile.getDefiningOp() || isa<nn::ContractOp>(tile.getDefiningOp()))
+    return false;
+  return llvm::all_of(tile.getUsers(), [&](Operation *user) {
+    auto contract = dyn_cast<nn::ContractOp>(user);
+    return !contract || isQuadratic(contract.getResult()) || isBf16InMemory(otherIn(contract));
+  });
+}
+bool takesPairs(nn::ContractOp op) {
+  if (isQuadratic(op.getResult()))
+    return isBf16InMemory(op.getX()) && isBf16InMemory(op.getY()) && sizeOf(op.getX()) % 2 == 0;
+  return isPairedTile(matrixIn(op));
+}
+
 struct Counts {
+  int64_t pairsOfKey = 0, pairs = 0; ///< words a key, and beside them
   int64_t tiles = 0, randoms = 0, rows = 0, transposed = 0, sums = 0; ///< transposed, sums: columns in all
 };
 Counts countsOf(plan::KernelOp op) {
@@ -68,6 +94,11 @@ Counts countsOf(plan::KernelOp op) {
       ++counts.rows;
     if (contract && accumulates(contract))
       counts.sums += typeOf(contract.getResult()).getDims()[2].constant;
+    if (!contract || isQuadratic(contract.getResult()) || !takesPairs(contract))
+      continue;
+    const bool overKeys = plan::tileProductOf(contract)->kind == TileProduct::overKeys;
+    counts.pairsOfKey += overKeys ? paddedSize(otherIn(contract)) / 2 : kTileRows / 2;
+    counts.pairs += (overKeys ? 1 : kTileRows / 2) * paddedSize(otherIn(contract));
   }
   return counts;
 }
@@ -104,9 +135,11 @@ private:
       if (auto contract = dyn_cast<nn::ContractOp>(op)) {
         TileProduct product = *plan::tileProductOf(contract);
         if (product.kind == TileProduct::scores)
-          transpose(contract, product);
+          transpose(contract);
         else if (product.kind == TileProduct::overRows)
           clear(contract);
+        else if (byPairs(contract))
+          emitPairedRows(code, linear(otherIn(contract), code.integer(0)), keyCount, {}, sizeOf(otherIn(contract)), pairedOther[contract]);
       }
     code.loop(code.integer(0), rowCount, kTileRows, [&](Value row) { emitTile(row); });
     for (auto &[op, place] : sums)
@@ -132,6 +165,14 @@ private:
       if (contract && accumulates(contract))
         sums[contract] = take(code.mul(code.roundUp(lengthOf(typeOf(contract.getResult()).getDims()[0]), code.lanes), sizeOf(contract.getResult())));
     }
+    for (Operation &op : kernel.body())
+      if (auto contract = dyn_cast<nn::ContractOp>(op); contract && !isQuadratic(contract.getResult()) && byPairs(contract)) {
+        const bool overKeys = plan::tileProductOf(contract)->kind == TileProduct::overKeys;
+        Value width = code.integer(paddedSize(otherIn(contract)));
+        pairedOther[contract] = {take(code.mul(overKeys ? halved(keyCount) : code.integer(kTileRows / 2), width)), width, {}};
+        if (!overKeys)
+          pairedTile[contract] = {take(code.mul(pitch, kTileRows / 2)), pitch, {}};
+      }
     rowBuffers = next;
   }
 
@@ -162,12 +203,16 @@ private:
         rowCode.bindNumber(argument, code.load(pointer, code.f32()));
     for (auto &[value, place] : random)
       rowCode.bind(value, code.at(place, code.mul(inTile, keyCount)), true);
+    SmallVector<Value> rounded; // rows of tiles
     for (Value tile : tiles) {
-      Value place = code.at(places[tile], code.mul(inTile, pitch));
+      const bool rounds = code.pairs && isPairedTile(tile);
+      Value place = code.at(places[tile], rounds ? code.half() : code.f32(), code.mul(inTile, pitch));
       if (tile.getDefiningOp<nn::ContractOp>())
         rowCode.bind(tile, place, true);
       else
-        rowCode.put(tile, place, true);
+        rowCode.put(tile, place, true, rounds);
+      if (rounds)
+        rounded.push_back(place);
     }
     for (auto [value, pointer] : llvm::zip_equal(kernel.yielded(), resultPointers))
       if (isQuadratic(value))
@@ -175,18 +220,29 @@ private:
       else if (plan::isRowOfTiles(typeOf(value)))
         rowCode.put(value, code.at(pointer, code.add(rowsStart(), row)), false);
     rowCode.emit([&](int64_t index) { return code.at(rowBuffers, code.mul(pitch, index)); });
+    for (Value place : rounded) // the last pair's second half, if there is no such key; the pitch is even
+      code.when(isOdd(keyCount), [&] {
+        Value zero = arith::ConstantOp::create(code.b, code.loc, code.b.getI16IntegerAttr(0));
+        LLVM::StoreOp::create(code.b, code.loc, zero, code.at(place, code.half(), keyCount), 2);
+      });
   }
 
   void emitScores(nn::ContractOp op, Value firstRow, Value rows) {
     TileProduct product = *plan::tileProductOf(op);
     Value left = product.matrix == 0 ? op.getX() : op.getY();
     Matrix a = linear(left, firstRow);
+    if (byPairs(op)) {
+      Pairs rowsOfA{a.pointer, code.integer(heads * sizeOf(left) / 2), {}}, columns{transposed[op], pitch, {}};
+      return emitPairProduct(code, {places[op.getResult()], pitch, {}, false}, rowsOfA, columns, {rows, code.integer(sizeOf(left) / 2), pitch, std::nullopt}, false);
+    }
     emitProduct(code, {places[op.getResult()], pitch, {}, false}, a, {transposed[op], pitch, {}, false}, {rows, code.integer(sizeOf(left)), pitch, std::nullopt}, false);
   }
 
   void emitUse(nn::ContractOp op, Value firstRow, Value rows) {
     TileProduct product = *plan::tileProductOf(op);
-    Value matrix = product.matrix == 0 ? op.getX() : op.getY(), other = product.matrix == 0 ? op.getY() : op.getX();
+    if (byPairs(op))
+      return emitUseOfPairs(op, firstRow, rows);
+    Value matrix = matrixIn(op), other = otherIn(op);
     Matrix a = matrixOf(matrix, firstRow);
     int64_t size = sizeOf(other);
     if (product.kind == TileProduct::overKeys)
@@ -195,17 +251,44 @@ private:
     emitProduct(code, sumOf(op), turned, linear(other, firstRow), {keyCount, rows, code.integer(size), size}, true);
   }
 
+  void emitUseOfPairs(nn::ContractOp op, Value firstRow, Value rows) {
+    Value tile = places[matrixIn(op)], half = arith::DivUIOp::create(code.b, code.loc, pitch, code.integer(2));
+    int64_t size = sizeOf(otherIn(op));
+    Value columns = code.integer(size);
+    if (plan::tileProductOf(op)->kind == TileProduct::overKeys)
+      return emitPairProduct(code, resultOf(op, firstRow), {tile, half, {}}, pairedOther[op], {rows, halved(keyCount), columns, size}, false);
+    emitPairedRows(code, {tile, pitch, {}, true}, rows, pitch, std::nullopt, pairedTile[op]);
+    emitPairedRows(code, linear(otherIn(op), firstRow), rows, {}, size, pairedOther[op]);
+    Pairs turned{pairedTile[op].pointer, code.integer(1), pitch};
+    emitPairProduct(code, sumOf(op), turned, pairedOther[op], {keyCount, halved(rows), columns, size}, true);
+  }
+
+  bool byPairs(nn::ContractOp op) { return code.pairs && takesPairs(op); }
+  /// Half, rounded up.
+  Value halved(Value count) { return arith::DivUIOp::create(code.b, code.loc, code.add(count, code.integer(1)), code.integer(2)); }
+  Value isOdd(Value count) {
+    return arith::CmpIOp::create(code.b, code.loc, arith::CmpIPredicate::ne, arith::RemUIOp::create(code.b, code.loc, count, code.integer(2)), code.integer(0));
+  }
+
   Matrix matrixOf(Value matrix, Value firstRow) {
     if (Value place = places.lookup(matrix))
       return {place, pitch, {}, false};
     return {code.at(pointers[matrix], code.add(matrixStart(), code.mul(firstRow, keyCount))), keyCount, {}, false};
   }
 
-  /// The operand of the keys, [keys, size], as [size, pitch].
-  void transpose(nn::ContractOp op, const TileProduct &product) {
-    Matrix right = linear(product.matrix == 0 ? op.getY() : op.getX(), code.integer(0));
+  /// The operand of the keys, [keys, size], as [size, pitch]; of pairs [size / 2, pitch].
+  void transpose(nn::ContractOp op) {
+    Matrix right = linear(otherIn(op), code.integer(0));
     Value to = transposed[op];
     int64_t size = sizeOf(op.getX());
+    if (byPairs(op)) {
+      Type word = code.b.getI32Type();
+      return code.loop(code.integer(0), keyCount, 1, [&](Value key) {
+        Value line = code.at(right.pointer, code.half(), code.mul(key, right.rowStride));
+        for (int64_t pair = 0; pair < size / 2; ++pair)
+          code.store(code.load(code.at(line, word, code.integer(pair)), word), code.at(to, word, code.add(key, code.mul(pitch, pair))));
+      });
+    }
     Type element = right.isHalf ? code.half() : code.f32();
     code.loop(code.integer(0), keyCount, 1, [&](Value key) {
       Value line = code.at(right.pointer, element, code.mul(key, right.rowStride)), column = code.at(to, key);
@@ -242,7 +325,6 @@ private:
   }
 
   // ---- places in memory ----
-  static int64_t sizeOf(Value linear) { return typeOf(linear).getDims()[2].constant; }
   Value lengthOf(nn::Dim dim) { return code.add(code.integer(dim.constant), code.mul(length, dim.scale)); }
   /// The first row of this example among all examples' rows.
   Value firstRowOf(nn::Dim dim) { return code.add(code.mul(example, dim.constant), code.mul(firstToken, dim.scale)); }
@@ -287,6 +369,7 @@ private:
   llvm::DenseMap<Value, Value> places;
   llvm::DenseMap<Operation *, Value> transposed;
   llvm::MapVector<Operation *, Value> sums;
+  llvm::DenseMap<Operation *, Pairs> pairedOther, pairedTile;
   Value offsets, squares, scratch, rowBuffers;
   Value example, head, firstToken, length, rowCount, keyCount, pitch; ///< of the task
 };
@@ -298,9 +381,9 @@ void emitTiles(Kernel &kernel) { Tiles(kernel).emit(); }
 ScratchSize tilesScratch(plan::KernelOp op, unsigned lanes) {
   Counts counts = countsOf(op);
   nn::Dim keys = spaceOf(op).keyCount;
-  int64_t slack = lanes, perKey = counts.tiles * kTileRows + counts.rows + counts.transposed + counts.sums, randomSlack = counts.randoms * (kRandomSlack + lanes);
+  int64_t slack = lanes, perKey = counts.tiles * kTileRows + counts.rows + counts.transposed + counts.sums + counts.pairsOfKey, randomSlack = counts.randoms * (kRandomSlack + lanes);
   ScratchSize size;
-  size.c = 4 * (perKey * (keys.constant + slack) + counts.randoms * kTileRows * keys.constant + randomSlack);
+  size.c = 4 * (perKey * (keys.constant + slack) + counts.randoms * kTileRows * keys.constant + randomSlack + counts.pairs);
   size.k = 4 * (perKey + counts.randoms * kTileRows) * keys.scale;
   return size;
 }

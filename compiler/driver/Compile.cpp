@@ -72,7 +72,7 @@ EmitInfo infoOf(const Spec &spec, const SourceMap &sources, const model::Checkpo
 /// Text that is the end of a compilation: kernels as a module, or as a GPU's code.
 void printKernels(mlir::ModuleOp module, const Request &request, Outcome &outcome) {
   if (request.stopAfter == Stop::Kernels) {
-    outcome.text = print(request.gpu ? *conversion::gpuKernelModule(module, request.gpu->lanes) : *conversion::kernelModule(module, target::cpuTargets().front().lanes));
+    outcome.text = print(request.gpu ? *conversion::gpuKernelModule(module, request.gpu->lanes) : *conversion::kernelModule(module, {target::cpuTargets().front().lanes}));
     return;
   }
   KernelObjects kernels = compileGpuKernels(module, *request.gpu, request.cacheFolder);

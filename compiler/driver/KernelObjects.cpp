@@ -74,11 +74,14 @@ KernelObjects runAll(std::vector<Job> &jobs, const std::string &cacheFolder) {
 KernelObjects compileKernels(ModuleOp module, const std::string &cacheFolder) {
   std::vector<Job> jobs;
   for (const target::CpuTarget &target : target::cpuTargets()) {
-    auto kernels = conversion::kernelModule(module, target.lanes);
+    auto kernels = conversion::kernelModule(module, {target.lanes, target.pairs});
     if (kernels->getBody()->empty())
       return {};
+    std::string text = textOf(*kernels);
+    if (!jobs.empty() && jobs.back().text == text)
+      continue; // what this CPU has more than the one before, these kernels do not use
     auto make = [&target](ModuleOp code, std::string &unwritten) { return target::compileShared(code, target, unwritten); };
-    jobs.push_back({target.name, kShared, make, textOf(*kernels), "", "", ""});
+    jobs.push_back({target.name, kShared, make, std::move(text), "", "", ""});
   }
   return runAll(jobs, cacheFolder);
 }

@@ -30,7 +30,7 @@ std::unique_ptr<llvm::TargetMachine> machineOf(const CpuTarget &target, std::str
 
 ArrayRef<CpuTarget> peftc::target::cpuTargets() {
   static constexpr CpuTarget kTargets[] = {
-#define PEFT_CPU_TARGET(NAME, CPU, FEATURES, LANES, VECTOR_BITS) {NAME, CPU, FEATURES, LANES, VECTOR_BITS},
+#define PEFT_CPU_TARGET(NAME, CPU, FEATURES, LANES, VECTOR_BITS, PAIRS) {NAME, CPU, FEATURES, LANES, VECTOR_BITS, PAIRS},
 #define PEFT_GPU_TARGET(...)
 #include "compiler/target/Targets.def"
   };

@@ -16,6 +16,7 @@ struct CpuTarget {
   llvm::StringRef name, cpu, features;
   unsigned lanes;      ///< f32 elements that a row kernel takes at a time
   unsigned vectorBits; ///< of a register
+  bool pairs;          ///< whether it multiplies pairs of bf16
 };
 
 /// Worse before better.

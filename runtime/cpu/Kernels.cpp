@@ -22,7 +22,9 @@ struct Cpu {
 };
 
 /// Best first.
-constexpr Cpu kCpus[] = {{"x86-64-v4", [] { return __builtin_cpu_supports("x86-64-v4") != 0; }}, {"x86-64-v3", [] { return __builtin_cpu_supports("x86-64-v3") != 0; }}};
+constexpr Cpu kCpus[] = {{"x86-64-v4-bf16", [] { return __builtin_cpu_supports("x86-64-v4") && __builtin_cpu_supports("avx512bf16"); }},
+                         {"x86-64-v4", [] { return __builtin_cpu_supports("x86-64-v4") != 0; }},
+                         {"x86-64-v3", [] { return __builtin_cpu_supports("x86-64-v3") != 0; }}};
 
 std::string wantedOf(const Bundle &bundle, const std::string &wanted) {
   for (const Cpu &cpu : kCpus) {
