@@ -2,8 +2,10 @@
 #include "runtime/modes/Step.h"
 #include "runtime/bundle/Errors.h"
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 namespace peftrt {
 namespace {
@@ -12,10 +14,7 @@ using nlohmann::json;
 
 constexpr const char *kDivergedHelp = "a lower lr, a longer warm-up or clip = 1.0 usually helps";
 
-/// Sum of squares in one order, whatever the number of threads.
-double sumOfSquares(const at::Tensor &values) {
-  const float *data = values.data_ptr<float>();
-  const int64_t count = values.numel();
+double sumOfSquares(const float *data, int64_t count) {
   double lanes[8] = {};
   int64_t place = 0;
   for (; place + 8 <= count; place += 8)
@@ -27,6 +26,18 @@ double sumOfSquares(const at::Tensor &values) {
   for (const double lane : lanes)
     sum += lane;
   return sum;
+}
+
+/// In one order, whatever the number of threads.
+double sumOfSquares(const at::Tensor &values) {
+  constexpr int64_t kBlock = 1 << 15;
+  const float *data = values.data_ptr<float>();
+  std::vector<double> sums((values.numel() + kBlock - 1) / kBlock);
+  at::parallel_for(0, static_cast<int64_t>(sums.size()), 2, [&](int64_t begin, int64_t end) {
+    for (int64_t block = begin; block < end; ++block)
+      sums[block] = sumOfSquares(data + block * kBlock, std::min(kBlock, values.numel() - block * kBlock));
+  });
+  return std::accumulate(sums.begin(), sums.end(), 0.0);
 }
 
 double sumOf(const at::Tensor &values) {

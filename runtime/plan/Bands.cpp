@@ -8,6 +8,13 @@ namespace peftrt::plan {
 namespace {
 /// Rows of a few layers' widths that lie in the second-level cache; fewer would read the weights too often.
 constexpr int64_t kMostRows = 96;
+
+/// Rows of a chunk: every thread gets as many chunks, and they are nearly equal.
+int64_t chunkOf(int64_t rows) {
+  const auto parts = [](int64_t whole, int64_t part) { return (whole + part - 1) / part; };
+  const int64_t threads = at::get_num_threads(), chunks = parts(parts(rows, kMostRows), threads) * threads;
+  return std::max<int64_t>(1, parts(parts(rows, chunks), Products::kRows)) * Products::kRows;
+}
 } // namespace
 
 void RowWork::run(int64_t first, int64_t last) const {
@@ -21,9 +28,9 @@ void RowWork::run(int64_t first, int64_t last) const {
 }
 
 void runBand(const std::vector<RowWork> &band, int64_t rows) {
-  constexpr int64_t kUnit = Products::kRows;
-  const auto units = [](int64_t count) { return (count + kUnit - 1) / kUnit; };
-  const int64_t share = units((rows + at::get_num_threads() - 1) / at::get_num_threads()), chunk = std::min(kMostRows, std::max<int64_t>(1, share) * kUnit);
+  if (rows == 0)
+    return;
+  const int64_t chunk = chunkOf(rows);
   at::parallel_for(0, (rows + chunk - 1) / chunk, 1, [&](int64_t begin, int64_t end) {
     for (int64_t index = begin; index < end; ++index)
       for (const RowWork &work : band)

@@ -9,6 +9,7 @@ namespace {
 
 constexpr int64_t kRowGrain = 16 * 1024;   ///< elements that are worth a thread
 constexpr int64_t kFlatGrain = 64 * 1024;
+constexpr int64_t kTokenCost = 16;         ///< what a head's token costs beside its scores, in scores
 constexpr int64_t kScratchAlignment = 4096;
 
 KernelStep::Space spaceOf(const std::string &name) {
@@ -89,8 +90,30 @@ void KernelRunner::runPart(const KernelStep &step, void *const *data, int64_t fi
   step.function(&call, first, last);
 }
 
+/// Where each thread's heads begin, and the end: texts differ in length, and what a head costs grows with the square of it.
+std::vector<int64_t> KernelRunner::headShares(const KernelStep &step) const {
+  const int64_t threads = at::get_num_threads(), heads = step.tasks.c;
+  const auto costBefore = [&](int64_t example) { return static_cast<double>(squares_[example] + kTokenCost * offsets_[example]); };
+  std::vector<int64_t> shares = {0};
+  int64_t example = 0;
+  for (int64_t thread = 1; thread < threads; ++thread) {
+    const double wanted = costBefore(examples_) * thread / threads;
+    while (example < examples_ && costBefore(example + 1) <= wanted)
+      ++example;
+    const double own = example < examples_ ? costBefore(example + 1) - costBefore(example) : 1;
+    const int64_t inside = static_cast<int64_t>(heads * (wanted - costBefore(example)) / own + 0.5);
+    shares.push_back(std::min(heads * examples_, example * heads + inside));
+  }
+  shares.push_back(heads * examples_);
+  return shares;
+}
+
 void KernelRunner::run(const KernelStep &step, void *const *data) {
   reserve(step);
+  if (step.space == KernelStep::Space::tiles && step.example && tasksOf(step) > grainOf(step)) {
+    const std::vector<int64_t> shares = headShares(step);
+    return at::parallel_for(0, static_cast<int64_t>(shares.size()) - 1, 1, [&](int64_t begin, int64_t end) { runPart(step, data, shares[begin], shares[end]); });
+  }
   at::parallel_for(0, tasksOf(step), grainOf(step), [&](int64_t first, int64_t last) { runPart(step, data, first, last); });
 }
 

@@ -36,6 +36,8 @@ public:
   int64_t scratchBytes() const { return static_cast<int64_t>(scratch_.size()); }
 
 private:
+  std::vector<int64_t> headShares(const KernelStep &step) const;
+
   std::vector<int64_t> offsets_, squares_;
   int64_t longest_ = 0, examples_ = 0, elements_ = 0, scratchOfThread_ = 0;
   RandomState random_;

@@ -34,7 +34,7 @@ public:
   void multiplyRows(const products::Call &call, int64_t first, int64_t last) const;
   void multiply(const products::Call &call) const;
   /// Rows are best done in multiples of this.
-  static constexpr int64_t kRows = 24;
+  static constexpr int64_t kRows = 6;
 
   /// C [rows, columns] = A B, or A B + `sum`, which may be C itself. All f32 or bf16.
   void multiply(at::Tensor c, const Operands &in, const at::Tensor &sum = {});
