@@ -159,6 +159,13 @@ PEFT_INFER(DimOp) {
   types.push_back(make(context, like.getExample(), {}, indexType(context)));
   return success();
 }
+PEFT_INFER(OriginOp) {
+  NNType x = typeOf(operands[0]), of = typeOf(operands[1]);
+  if (x.rank() < 1 || of.rank() < 1)
+    return emitOptionalError(location, "entries of ", toString(x), " have no place among those of ", toString(of));
+  types.push_back(make(context, anyExample(operands), x.getDims().front(), indexType(context)));
+  return success();
+}
 PEFT_INFER(ArgmaxOp) {
   NNType x = typeOf(operands[0]);
   auto axis = axisOf(location, op.getAxis(), x.rank());
@@ -273,6 +280,26 @@ PEFT_INFER(MergeOp) {
   SmallVector<Dim> dims(x.getDims().take_front(*axis));
   dims.push_back(merged);
   llvm::append_range(dims, x.getDims().drop_front(*axis + op.getCount()));
+  types.push_back(x.withDims(dims));
+  return success();
+}
+PEFT_INFER(RollOp) {
+  NNType x = typeOf(operands[0]);
+  if (failed(axisOf(location, op.getAxis(), x.rank())))
+    return failure();
+  types.push_back(x);
+  return success();
+}
+PEFT_INFER(RepeatOp) {
+  NNType x = typeOf(operands[0]);
+  auto axis = axisOf(location, op.getAxis(), x.rank());
+  if (failed(axis))
+    return failure();
+  const auto times = static_cast<int64_t>(op.getTimes());
+  if (times < 1)
+    return emitOptionalError(location, "entries of ", toString(x), " cannot be repeated ", times, " times");
+  SmallVector<Dim> dims(x.getDims());
+  dims[*axis] = {dims[*axis].constant * times, dims[*axis].scale * times};
   types.push_back(x.withDims(dims));
   return success();
 }

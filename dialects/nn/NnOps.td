@@ -83,6 +83,16 @@ def NN_ByModeOp : NN_InferredOp<"by_mode"> {
   let assemblyFormat = "$train `,` $infer attr-dict `:` functional-type(operands, results)";
 }
 
+def NN_OriginOp : NN_InferredOp<"origin"> {
+  let summary = "for each entry of the first axis which row of `of` it belongs to; negative for entries that were joined to it";
+  let description = [{
+    `x` is `of`'s rows with other entries concatenated before or behind them; where they stand is known once all rewirings are
+    inlined, so no program holds this op.
+  }];
+  let arguments = (ins NN_Tensor:$x, NN_Tensor:$of);
+  let assemblyFormat = "$x `,` $of attr-dict `:` functional-type(operands, results)";
+}
+
 // ---- elementwise ---------------------------------------------------------------------------------------------------
 
 class NN_Unary<string mnemonic, list<Trait> traits = []> : NN_InferredOp<mnemonic, !listconcat([NN_Diff], traits)> {
@@ -208,6 +218,16 @@ def NN_PadOp : NN_Op<"pad", [NN_Diff, NN_Movement]> {
   let results = (outs NN_Tensor:$result);
   let assemblyFormat = "$x `axis` $axis `at` $lo `step` $step attr-dict `:` functional-type(operands, results)";
   let hasVerifier = 1;
+}
+def NN_RollOp : NN_InferredOp<"roll", [NN_Diff, NN_Movement]> {
+  let summary = "an axis turned: entry i is the operand's entry i + by, beyond the end from the front again";
+  let arguments = (ins NN_Tensor:$x, I64Attr:$axis, I64Attr:$by);
+  let assemblyFormat = "$x `axis` $axis `by` $by attr-dict `:` functional-type(operands, results)";
+}
+def NN_RepeatOp : NN_InferredOp<"repeat", [NN_Diff, NN_Movement]> {
+  let summary = "each entry of an axis `times` times in succession";
+  let arguments = (ins NN_Tensor:$x, I64Attr:$axis, I64Attr:$times);
+  let assemblyFormat = "$x `axis` $axis `times` $times attr-dict `:` functional-type(operands, results)";
 }
 def NN_ConcatOp : NN_InferredOp<"concat", [NN_Diff, NN_Movement]> {
   let arguments = (ins Variadic<NN_Tensor>:$xs, I64Attr:$axis);

@@ -185,6 +185,14 @@ PEFT_VJP(PadOp) {
              Dim{length.isStatic() ? 1 : 0, 0};
   out.push_back(SliceOp::create(b, getLoc(), ct, getAxisAttr(), getLo(), DimAttr::get(b.getContext(), stop), getStepAttr()));
 }
+PEFT_VJP(RollOp) { out.push_back(RollOp::create(b, getLoc(), ct, getAxisAttr(), b.getI64IntegerAttr(-static_cast<int64_t>(getBy())))); }
+PEFT_VJP(RepeatOp) {
+  const int64_t axis = fromFront(getAxis(), getX());
+  const Dim length = getX().getType().getDims()[axis];
+  Value parts = SplitOp::create(b, getLoc(), ct, b.getI64IntegerAttr(axis),
+                                b.getDenseI64ArrayAttr({length.isStatic() ? length.constant : -1, static_cast<int64_t>(getTimes())}));
+  out.push_back(ReduceOp::create(b, getLoc(), parts, b.getStringAttr("sum"), b.getDenseI64ArrayAttr({axis + 1}), b.getBoolAttr(false), b.getBoolAttr(false)));
+}
 PEFT_VJP(ConcatOp) {
   int64_t rank = getResult().getType().rank(), axis = getAxis() < 0 ? getAxis() + rank : getAxis();
   Dim at;

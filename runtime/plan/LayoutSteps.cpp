@@ -60,6 +60,31 @@ template <void (*into)(at::Tensor &, const at::Tensor &, int64_t, int64_t, int64
 void slice(Step &step) { strided<sliceInto>(step, "start"); }
 void pad(Step &step) { strided<padInto>(step, "lo"); }
 
+void rollInto(at::Tensor &out, const at::Tensor &in, int64_t axis, int64_t by) {
+  const int64_t length = in.size(axis), from = length == 0 ? 0 : ((by % length) + length) % length;
+  out.narrow(axis, 0, length - from).copy_(in.narrow(axis, from, length - from));
+  out.narrow(axis, length - from, from).copy_(in.narrow(axis, 0, from));
+}
+
+void repeatInto(at::Tensor &out, const at::Tensor &in, int64_t axis, int64_t times) {
+  std::vector<int64_t> parts(out.sizes().begin(), out.sizes().end());
+  parts[static_cast<size_t>(axis)] = in.size(axis);
+  parts.insert(parts.begin() + axis + 1, times);
+  out.view(parts).copy_(in.unsqueeze(axis + 1).expand(parts));
+}
+
+/// One call for the packed batch where the axis lies whole in it, else one an example.
+template <void (*into)(at::Tensor &, const at::Tensor &, int64_t, int64_t)> void alongAxis(Step &step, const char *attribute) {
+  const int64_t by = step.op.attrs.at(attribute).get<int64_t>();
+  const auto axis = packedAxis(step.in[0], step.axis());
+  if (axis && step.in[0].layout == step.out.layout)
+    return into(step.out.tensor, step.in[0].tensor, *axis, by);
+  forEachExample(step, [&](at::Tensor &out, const std::vector<at::Tensor> &in, int64_t) { into(out, in[0], step.axis(), by); });
+}
+
+void roll(Step &step) { alongAxis<rollInto>(step, "by"); }
+void repeat(Step &step) { alongAxis<repeatInto>(step, "times"); }
+
 void concatInto(at::Tensor &out, const std::vector<at::Tensor> &in, int64_t axis, int64_t axisFromEnd) {
   int64_t begin = 0;
   for (const at::Tensor &part : in) {
@@ -87,7 +112,7 @@ void concat(Step &step) {
 
 Handlers layoutSteps() {
   return {{"transpose", transpose}, {"split", sameOrder}, {"merge", sameOrder}, {"expand_dims", sameOrder}, {"squeeze", sameOrder}, {"stop_grad", sameOrder},
-          {"slice", slice}, {"pad", pad}, {"concat", concat}};
+          {"slice", slice}, {"pad", pad}, {"roll", roll}, {"repeat", repeat}, {"concat", concat}};
 }
 
 } // namespace peftrt::plan

@@ -22,13 +22,15 @@ at::Tensor pad(const Call &call) {
   return at::zeros(call.shape, call.options()).index_copy(call.axis(), places(call, "lo", call.in[0].size(call.axis())), call.in[0]);
 }
 
+at::Tensor roll(const Call &call) { return call.in[0].roll(-call.op.attrs.at("by").get<int64_t>(), call.axis()); }
+at::Tensor repeat(const Call &call) { return call.in[0].repeat_interleave(call.op.attrs.at("times").get<int64_t>(), call.axis()); }
 at::Tensor concat(const Call &call) { return at::cat(call.in, call.axis()); }
 
 } // namespace
 
 Table layouts() {
   return {{"transpose", transpose}, {"split", reshape}, {"merge", reshape}, {"expand_dims", reshape}, {"squeeze", reshape},
-          {"broadcast", broadcast}, {"slice", slice}, {"pad", pad}, {"concat", concat}, {"stop_grad", stopGrad}};
+          {"broadcast", broadcast}, {"slice", slice}, {"pad", pad}, {"roll", roll}, {"repeat", repeat}, {"concat", concat}, {"stop_grad", stopGrad}};
 }
 
 } // namespace peftrt::reference
