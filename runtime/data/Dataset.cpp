@@ -19,6 +19,7 @@ struct Raw {
   std::vector<int64_t> offsets{0};
   std::vector<int32_t> ids;
   std::vector<std::vector<std::string>> labels; ///< by column
+  std::vector<std::vector<int64_t>> targets;    ///< by row, as given; empty where they are not
   bool hasIds = false, hasTexts = false;
 };
 
@@ -113,10 +114,54 @@ void readTokens(const std::string &where, const json &row, const RowField &field
     appendIds(where, row["input_ids"], options, raw, truncated);
     return;
   }
+  const bool answers = !field.response.empty() && (row.contains(field.response) || row.contains(field.prompt)) && !row.contains(field.field);
+  if (answers) {
+    raw.texts.push_back(json({{"prompt", textOf(where, row, field.prompt)}, {"response", textOf(where, row, field.response) + field.end}}).dump());
+    return;
+  }
   json texts = json::array({textOf(where, row, field.field)});
   if (!field.pair.empty())
     texts.push_back(textOf(where, row, field.pair));
   raw.texts.push_back(texts.dump());
+}
+
+/// The row's own list of targets, if it has one.
+void readTargets(const std::string &where, const json &row, const RowField &field, const ReadOptions &options, Raw &raw) {
+  std::vector<int64_t> &targets = raw.targets.emplace_back();
+  const auto found = row.find(field.field);
+  if (found == row.end() || found->is_null())
+    return;
+  if (!row.contains("input_ids"))
+    throw RuntimeError("R0134", where + "`" + field.field + "` beside text", "which tokens are targets is said of `input_ids`, or by fields for prompt and response");
+  const json list = found->is_string() ? listOf(found->get<std::string>()) : *found;
+  for (const json &target : list) {
+    if (!target.is_number_integer())
+      throw RuntimeError("R0134", where + "`" + field.field + "` holds " + target.dump().substr(0, 40) + ", which is no token id", "negative numbers stand where nothing is to be learned");
+    const int64_t number = target.get<int64_t>();
+    if (options.vocab > 0 && number >= options.vocab)
+      throw RuntimeError("R0139", where + "target " + std::to_string(number) + " is outside the vocabulary of " + std::to_string(options.vocab), "the ids come from another tokenizer");
+    targets.push_back(number < 0 ? kNoTarget : number);
+  }
+  const json &ids = row["input_ids"];
+  if (const size_t tokens = ids.is_string() ? listOf(ids.get<std::string>()).size() : ids.size(); tokens != targets.size())
+    throw RuntimeError("R0134", where + "`" + field.field + "` has " + std::to_string(targets.size()) + " entries for " + std::to_string(tokens) + " tokens", "give one a token");
+}
+
+/// One target a token; each row has one behind its first token.
+void makeTargets(const Dataset &dataset, const TokenTable &tokens, const Raw &raw, Dataset::Column &column) {
+  for (int64_t row = 0; row < tokens.rows; ++row) {
+    const std::vector<int64_t> &given = raw.targets[static_cast<size_t>(row)];
+    const int64_t length = tokens.offsets[row + 1] - tokens.offsets[row], first = tokens.starts ? tokens.starts[row] : 0;
+    bool any = false;
+    for (int64_t place = 0; place < length; ++place) {
+      const int64_t own = given.empty() ? (place < first ? kNoTarget : tokens.ids[tokens.offsets[row] + place]) : given[static_cast<size_t>(place)];
+      column.targets.push_back(own);
+      any |= place > 0 && own >= 0;
+    }
+    if (!any)
+      throw RuntimeError("R0134", at(dataset.path, dataset.lines[static_cast<size_t>(row)]) + "none of the row's " + std::to_string(length) + " tokens is to be predicted",
+                         "leave it out, or give more room with max_length: a prompt that fills it leaves no response");
+  }
 }
 
 TokenTable tableOf(Raw &raw) {
@@ -170,7 +215,13 @@ std::vector<RowField> rowFieldsOf(const json &manifest) {
     const std::string encoder = row.at("encoder");
     if (encoder == "tokens") {
       field.encoder = Encoder::Tokens;
-      field.pair = args.size() > 1 && args[1].is_string() ? args[1].get<std::string>() : "";
+      const auto name = [&](size_t index) { return args.size() > index && args[index].is_string() ? args[index].get<std::string>() : std::string(); };
+      field.pair = name(1);
+      field.prompt = name(2);
+      field.response = name(3);
+      field.end = name(4);
+    } else if (encoder == "targets") {
+      field.encoder = Encoder::Targets;
     } else if (encoder == "class") {
       field.encoder = Encoder::Class;
       field.classes = args.at(1);
@@ -194,7 +245,7 @@ Dataset readDataset(const std::string &path, const std::vector<RowField> &fields
   raw.labels.resize(fields.size());
   for (const RowField &field : fields)
     if (field.encoder == Encoder::Tokens || options.targets)
-      dataset.columns.push_back({field, {}, {}, {}});
+      dataset.columns.push_back({field, {}, {}, {}, {}});
   forEachRecord(path, [&](int64_t line, const json &row) {
     const std::string where = at(path, line);
     dataset.lines.push_back(line);
@@ -202,6 +253,7 @@ Dataset readDataset(const std::string &path, const std::vector<RowField> &fields
       const RowField &field = dataset.columns[column].field;
       switch (field.encoder) {
       case Encoder::Tokens: readTokens(where, row, field, options, raw, dataset.truncated); break;
+      case Encoder::Targets: readTargets(where, row, field, options, raw); break;
       case Encoder::Class: raw.labels[column].push_back(labelOf(where, row, field.field)); break;
       case Encoder::Number: dataset.columns[column].numbers.push_back(numberOf(where, row, field.field)); break;
       }
@@ -217,6 +269,10 @@ Dataset readDataset(const std::string &path, const std::vector<RowField> &fields
     for (int64_t row = 0; row < column.tokens.rows; ++row)
       dataset.lengths.push_back(column.tokens.offsets[row + 1] - column.tokens.offsets[row]);
   }
+  for (const Dataset::Column &tokens : dataset.columns)
+    for (Dataset::Column &column : dataset.columns)
+      if (tokens.field.encoder == Encoder::Tokens && column.field.encoder == Encoder::Targets)
+        makeTargets(dataset, tokens.tokens, raw, column);
   for (int64_t row = 0; row < dataset.size(); ++row)
     if (dataset.lengths[static_cast<size_t>(row)] == 0)
       throw RuntimeError("R0134", at(path, dataset.lines[static_cast<size_t>(row)]) + "the row has no tokens", "leave it out");
@@ -231,9 +287,18 @@ Batch Dataset::pack(const std::vector<int64_t> &rows) const {
     total += batch.lengths.back();
   }
   const auto count = static_cast<int64_t>(rows.size());
+  const TokenTable *tokens = nullptr;
+  for (const Column &column : columns)
+    if (column.field.encoder == Encoder::Tokens)
+      tokens = &column.tokens;
   for (const Column &column : columns) {
     at::Tensor values;
-    if (column.field.encoder == Encoder::Tokens) {
+    if (column.field.encoder == Encoder::Targets) {
+      values = at::empty({total}, at::kLong);
+      int64_t *next = values.data_ptr<int64_t>();
+      for (const int64_t row : rows)
+        next = std::copy(column.targets.begin() + tokens->offsets[row], column.targets.begin() + tokens->offsets[row + 1], next);
+    } else if (column.field.encoder == Encoder::Tokens) {
       values = at::empty({total}, at::kLong);
       int64_t *next = values.data_ptr<int64_t>();
       for (const int64_t row : rows)

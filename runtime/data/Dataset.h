@@ -1,6 +1,7 @@
 // Dataset: the rows of one file, encoded as the manifest's `rows` say.
 //
 // A row has `input_ids`, or the text fields that its `tokens` encoder names; targets are read unless the caller has none.
+// `targets`: each token's own id where it is to be predicted from those before it, kNoTarget elsewhere.
 // Errs   those of Records, Labels and Tokenizer, and R0133 a missing field, R0134 a field of the wrong type,
 //        R0139 a token id outside the vocabulary
 #pragma once
@@ -13,7 +14,8 @@
 
 namespace peftrt {
 
-enum class Encoder { Tokens, Class, Number };
+enum class Encoder { Tokens, Class, Number, Targets };
+constexpr int64_t kNoTarget = -100;
 
 /// One entry of the manifest's `rows`.
 struct RowField {
@@ -22,6 +24,8 @@ struct RowField {
   std::string field; ///< of the data row
   std::string pair;  ///< second text, or empty
   int64_t classes = 0;
+  std::string prompt, response; ///< two texts of which the second is to be predicted, or empty
+  std::string end;              ///< appended to the response
 };
 
 /// Errs R0101 an encoder that this runtime does not know.
@@ -41,6 +45,7 @@ struct Dataset {
     TokenTable tokens;
     std::vector<int64_t> classes;
     std::vector<float> numbers;
+    std::vector<int64_t> targets; ///< one a token, rows one after the other
   };
   std::string path;
   std::vector<Column> columns;

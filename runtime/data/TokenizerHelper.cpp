@@ -4,7 +4,7 @@
 namespace peftrt {
 
 const char *const kTokenizerHelper = R"PYTHON(
-"""Texts to token ids: reads JSON lists of one or two strings, a line each, and writes the token file of runtime/data/Tokenizer.cpp.
+"""Texts to token ids: reads JSON lists of one or two strings, or objects of `prompt` and `response`, a line each, and writes the token file of runtime/data/Tokenizer.cpp.
 
 usage: tokenize_rows.py TOKENIZER_JSON MAX_LENGTH OUT < rows
 Exit status 3: the `tokenizers` library is not installed.
@@ -31,25 +31,30 @@ def main(tokenizer_path, max_length, out):
         tokenizer.enable_truncation(int(max_length))
     else:
         tokenizer.no_truncation()
-    offsets, ids, truncated, block = array("q", [0]), array("i"), 0, []
+    offsets, starts, ids, truncated, block, prompts = array("q", [0]), array("q"), array("i"), 0, [], []
 
     def flush():
         nonlocal truncated
-        for encoding in tokenizer.encode_batch(block):
+        for encoding, prompt in zip(tokenizer.encode_batch(block), prompts):
+            starts.append(next((place for place, (_, end) in enumerate(encoding.offsets) if end > prompt), len(encoding.ids)) if prompt else 0)
             ids.extend(encoding.ids)
             offsets.append(len(ids))
             truncated += bool(encoding.overflowing)
         block.clear()
+        prompts.clear()
 
     for line in sys.stdin.buffer:
         texts = json.loads(line)
-        block.append(texts[0] if len(texts) == 1 else tuple(texts))
+        answers = isinstance(texts, dict)
+        prompts.append(len(texts["prompt"]) if answers else 0)
+        block.append(texts["prompt"] + texts["response"] if answers else texts[0] if len(texts) == 1 else tuple(texts))
         if len(block) == 4096:
             flush()
     flush()
     with open(out, "wb") as file:
-        file.write(b"PEFTTOK1" + struct.pack("<qqq", len(offsets) - 1, len(ids), truncated))
+        file.write(b"PEFTTOK2" + struct.pack("<qqq", len(offsets) - 1, len(ids), truncated))
         offsets.tofile(file)
+        starts.tofile(file)
         ids.tofile(file)
         file.flush()
         os.fsync(file.fileno())

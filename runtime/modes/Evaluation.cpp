@@ -8,6 +8,20 @@
 
 namespace peftrt {
 
+/// Metrics that are made of sums over all rows: each is a program of its own.
+static void addMetricsOfTotals(const Session &session, const std::map<std::string, at::Tensor> &totals, Evaluation &evaluation) {
+  for (const auto &metric : session.manifest().at("metrics")) {
+    const std::string name = metric, program = "metric." + name, prefix = "total." + name + ".";
+    if (!session.hasProgram(program))
+      continue;
+    std::map<std::string, at::Tensor> inputs;
+    for (const auto &[total, value] : totals)
+      if (total.rfind(prefix, 0) == 0)
+        inputs[total] = value;
+    evaluation.values[name] = session.executor->run(program, Batch{}, inputs, {session.options.seed, 0, 0}).at(name).item<double>();
+  }
+}
+
 Evaluation evaluate(const Session &session, const Dataset &dataset) {
   const auto start = std::chrono::steady_clock::now();
   const auto rows = static_cast<size_t>(dataset.size());
@@ -18,8 +32,8 @@ Evaluation evaluate(const Session &session, const Dataset &dataset) {
     random.seed = session.options.seed;
     const Results results = session.executor->run("eval", dataset.pack(batch), {}, random);
     for (const auto &[name, value] : results) {
-      const bool metric = name.rfind("metric.", 0) == 0;
-      if (!metric && name != "loss" && name != "count")
+      const bool metric = name.rfind("metric.", 0) == 0, total = name.rfind("total.", 0) == 0;
+      if (!metric && !total && name != "loss" && name != "count")
         continue;
       const at::Tensor column = value.to(at::kDouble).contiguous();
       if (column.numel() != static_cast<int64_t>(batch.size()))
@@ -37,12 +51,17 @@ Evaluation evaluate(const Session &session, const Dataset &dataset) {
   double targets = 0;
   for (const double count : counts)
     targets += count;
+  std::map<std::string, at::Tensor> totals;
   for (const auto &[name, column] : columns) {
     double sum = 0;
     for (const double value : column)
       sum += value;
-    evaluation.values[name] = sum / (name == "loss" ? targets : static_cast<double>(rows));
+    if (name.rfind("total.", 0) == 0)
+      totals[name] = at::full({}, sum, at::kFloat);
+    else
+      evaluation.values[name] = sum / (name == "loss" ? targets : static_cast<double>(rows));
   }
+  addMetricsOfTotals(session, totals, evaluation);
   evaluation.rows = dataset.size();
   evaluation.tokens = dataset.tokens();
   evaluation.truncated = dataset.truncated;

@@ -26,17 +26,19 @@ int64_t naturalBelow(uint64_t seed, uint32_t stream, uint64_t place, int64_t end
   return std::min<int64_t>(static_cast<int64_t>(uniformNumber(seed, stream, place) * static_cast<double>(end)), end - 1);
 }
 
-/// One row of data as `train` would read it.
-json rowOf(const Subject &subject, int64_t row) {
+/// One row of data as `train` would read it, of at least so many tokens.
+json rowOf(const Subject &subject, int64_t row, int64_t least = 1) {
   json line = json::object();
   uint32_t column = 0;
   for (const RowField &field : rowFieldsOf(subject.session->manifest())) {
     const auto place = static_cast<uint64_t>(row);
     ++column;
+    if (field.encoder == Encoder::Targets)
+      continue; // a row that says nothing of them: all its tokens
     if (field.encoder == Encoder::Tokens) {
       const int64_t vocab = subject.session->manifest().at("model").at("vocab").get<int64_t>();
       json ids = json::array();
-      for (int64_t token = 0; token < kLengths[place % kLengths.size()]; ++token)
+      for (int64_t token = 0; token < std::max(least, kLengths[place % kLengths.size()]); ++token)
         ids.push_back(naturalBelow(subject.seed, kTokens + column, place * 64 + static_cast<uint64_t>(token), vocab));
       line["input_ids"] = ids;
     } else if (field.encoder == Encoder::Class) {
@@ -57,7 +59,7 @@ Batch batchOf(const Subject &subject) {
   for (const RowField &field : rowFieldsOf(subject.session->manifest())) {
     std::vector<double> values;
     for (const json &row : rows)
-      if (field.encoder == Encoder::Tokens)
+      if (field.encoder == Encoder::Tokens || field.encoder == Encoder::Targets)
         for (const json &id : row.at("input_ids"))
           values.push_back(id.get<double>());
       else
@@ -134,7 +136,7 @@ std::string writeRows(const Subject &subject, int64_t count) {
   const std::string path = subject.scratch + "/rows.jsonl";
   std::ofstream file(path);
   for (int64_t row = 0; row < count; ++row)
-    file << rowOf(subject, row).dump() << "\n";
+    file << rowOf(subject, row, /*least=*/2).dump() << "\n"; // a lone token may have nothing to be predicted from
   if (!file.flush())
     throw RuntimeError("R0117", "cannot write `" + path + "`", "");
   return path;

@@ -7,6 +7,7 @@
 #include "runtime/modes/Modes.h"
 #include "runtime/modes/Output.h"
 #include "runtime/bundle/Errors.h"
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -24,10 +25,17 @@ const std::vector<std::string> kTokenizerFiles = {"tokenizer.json", "tokenizer_c
 
 std::string withPrefix(const std::string &name, const std::string &prefix) { return name.compare(0, prefix.size(), prefix) == 0 ? name : prefix + name; }
 
+/// Whether the architecture's names have the prefix where they need it: then it is nowhere added.
+bool namesAreWhole(const json &parameters, const std::string &prefix) {
+  return std::any_of(parameters.begin(), parameters.end(), [&](const json &parameter) {
+    return parameter.at("role") == "base" && !prefix.empty() && parameter.at("checkpoint").get<std::string>().compare(0, prefix.size(), prefix) == 0;
+  });
+}
+
 /// Every tensor of the merged checkpoint, under the names that the merged class reads.
 std::map<std::string, at::Tensor> checkpointOf(const Session &session) {
   const ParameterStore merged = mergedStore(session);
-  const std::string prefix = session.model->prefix();
+  const std::string own = session.model->prefix(), prefix = namesAreWhole(session.manifest().at("parameters"), own) ? "" : own;
   std::map<std::string, at::Tensor> tensors;
   for (const std::string &name : session.model->unused(session.manifest().at("parameters")))
     tensors[withPrefix(name, prefix)] = session.model->loadStored(name);
@@ -46,7 +54,7 @@ json configOf(const Session &session) {
   config["architectures"] = json::array({model.at("merged_class")});
   config["torch_dtype"] = "float32";
   for (const RowField &field : rowFieldsOf(session.manifest())) {
-    if (field.encoder == Encoder::Tokens)
+    if (field.encoder == Encoder::Tokens || field.encoder == Encoder::Targets)
       continue;
     const int64_t classes = field.encoder == Encoder::Class ? field.classes : 1;
     json id2label = json::object(), label2id = json::object();

@@ -38,6 +38,36 @@ json describe(const at::Tensor &logits, const RowField *target, const Labels &la
   return {{"label", labels.nameOf(best)}, {"probability", data[best]}, {"probabilities", all}};
 }
 
+Value typeOfLogits(const Bundle &bundle, const std::string &name) {
+  for (const Program &program : programsOf(bundle.programs))
+    if (program.name == name)
+      for (const NamedValue &result : program.results)
+        if (result.name == "logits")
+          return program.values.at(static_cast<size_t>(result.value));
+  throw RuntimeError("R0102", "the program `" + name + "` gives no logits", "this is a bug of peftc");
+}
+
+/// [rows, …]: each row's logits, or, where each token has some, those of its last one.
+at::Tensor ofRows(const at::Tensor &logits, const Value &type, const Batch &batch) {
+  if (!type.ragged())
+    return logits.reshape({batch.examples(), -1});
+  if (type.dims.size() != 2 || !type.dims[0].ragged() || type.dims[1].ragged())
+    throw RuntimeError("R0102", "logits are neither a row's nor a token's", "this is a bug of peftc");
+  const at::Tensor table = logits.reshape({-1, type.dims[1].c});
+  std::vector<int64_t> last;
+  int64_t end = 0;
+  for (const int64_t length : batch.lengths)
+    last.push_back((end += type.dims[0].at(length)) - 1);
+  return table.index_select(0, at::tensor(last, at::kLong));
+}
+
+/// A row whose tokens each have logits: what is most probable after the last one.
+json describeLast(const at::Tensor &logits) {
+  const at::Tensor probabilities = at::softmax(logits, 0);
+  const int64_t best = probabilities.argmax().item<int64_t>();
+  return {{"next", best}, {"probability", probabilities[best].item<double>()}};
+}
+
 /// Into a file, whole or not at all; or to standard output.
 void writeLines(const std::string &out, const std::vector<std::string> &lines) {
   if (out.empty()) {
@@ -75,17 +105,19 @@ int predict(Bundle bundle, const Arguments &arguments, const Surroundings &surro
   const std::vector<RowField> fields = rowFieldsOf(session->manifest());
   const RowField *target = nullptr;
   for (const RowField &field : fields)
-    if (field.encoder != Encoder::Tokens)
+    if (field.encoder == Encoder::Class || field.encoder == Encoder::Number)
       target = &field;
+  const Value type = typeOfLogits(session->bundle, merged ? kBasePredict : "predict");
   const auto start = std::chrono::steady_clock::now();
   std::vector<std::string> lines(static_cast<size_t>(dataset.size()));
   for (const auto &batch : planByLength(dataset.lengths, session->options.batching())) {
-    const Results results = (executor ? *executor : *session->executor).run(merged ? kBasePredict : "predict", dataset.pack(batch), {}, {session->options.seed, 0, 0});
-    const at::Tensor logits = results.at("logits").to(at::kDouble).reshape({static_cast<int64_t>(batch.size()), -1}).contiguous();
+    const Batch packed = dataset.pack(batch);
+    const Results results = (executor ? *executor : *session->executor).run(merged ? kBasePredict : "predict", packed, {}, {session->options.seed, 0, 0});
+    const at::Tensor logits = ofRows(results.at("logits"), type, packed).to(at::kDouble).contiguous();
     if (!logits.isfinite().all().item<bool>())
       throw RuntimeError("R0201", "the logits of rows of `" + data + "` are not finite", "the run has diverged: train again with a lower lr");
     for (size_t index = 0; index < batch.size(); ++index)
-      lines[static_cast<size_t>(batch[index])] = describe(logits[static_cast<int64_t>(index)], target, session->labels).dump() + "\n";
+      lines[static_cast<size_t>(batch[index])] = (type.ragged() ? describeLast(logits[static_cast<int64_t>(index)]) : describe(logits[static_cast<int64_t>(index)], target, session->labels)).dump() + "\n";
   }
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   writeLines(out, lines);

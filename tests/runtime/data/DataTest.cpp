@@ -12,7 +12,7 @@ using namespace peftrt;
 namespace {
 
 std::vector<RowField> fields() {
-  RowField ids{"ids", Encoder::Tokens, "text", "", 0}, target{"target", Encoder::Class, "label", "", 3};
+  RowField ids{"ids", Encoder::Tokens, "text", "", 0, {}, {}, {}}, target{"target", Encoder::Class, "label", "", 3, {}, {}, {}};
   return {ids, target};
 }
 
