@@ -16,7 +16,7 @@ struct EmitInfo {
   /// A column of a batch and how it is read from a row of data.
   struct Row {
     std::string name;
-    std::string encoder;                          ///< tokens | class | number: what the runtime knows
+    std::string encoder;                          ///< tokens | targets | class | number: what the runtime knows
     nlohmann::json args = nlohmann::json::array();
     bool perSeq = false;                          ///< one entry a token, else one an example
     std::string dtype = "i64";                    ///< f32 | i64

@@ -45,7 +45,8 @@ Value BuiltinCall::run() {
       {"len", &B::len},           {"fail", &B::fail},           {"max", &B::extremum},  {"min", &B::extremum},  {"sum", &B::sum},
       {"size", &B::size},         {"argmax", &B::argmax},       {"einsum", &B::einsum}, {"concat", &B::join},   {"stack", &B::join},
       {"transpose", &B::transpose}, {"rearrange", &B::rearrange}, {"one_hot", &B::oneHot}, {"index", &B::index}, {"where", &B::where},
-      {"gather", &B::gather}};
+      {"gather", &B::gather},
+      {"roll", &B::turn},         {"repeat", &B::turn},         {"origin", &B::origin},     {"total", &B::total}};
   if (kInitializers.count(name))
     return initializer();
   if (kElementwise.count(name))
@@ -152,8 +153,14 @@ Value BuiltinCall::chain() {
   if (!modules)
     e.fail(Kind::E0350, need(0, "modules").range, {"`chain` wants a list of modules"});
   Value x = value(1, "x");
+  auto inputs = [&](Value first) {
+    std::vector<Value> all = {std::move(first)};
+    for (size_t i = 2; i < positional(); ++i)
+      all.push_back(e.eval(*at(i), env));
+    return all;
+  };
   for (ModuleNode *node : modules->nodes)
-    x = e.callModule(*node, {x}, range);
+    x = e.callModule(*node, inputs(x), range);
   return x;
 }
 

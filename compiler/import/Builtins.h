@@ -43,6 +43,9 @@ private:
   Value argmax();
   Value einsum();
   Value rearrange();
+  Value turn();
+  Value origin();
+  Value total();
   Value join();
   Value transpose();
   Value oneHot();

@@ -24,7 +24,7 @@ Value Elaborator::evalCall(const ast::CallExpr &expr, const EnvPtr &env) {
       std::string key = evalString(*expr.args[0].value, env);
       if (auto *config = object.as<Config>()) {
         if (config->json.contains(key))
-          return fromJson(config->json[key]);
+          return configEntry(*config, key);
       } else if (auto it = (*object.as<std::shared_ptr<Record>>())->fields.find(key);
                  it != (*object.as<std::shared_ptr<Record>>())->fields.end()) {
         return it->second;
@@ -152,6 +152,17 @@ void Elaborator::checkParameter(const ast::Parameter &param, const Value &value,
 
 // ---- conversions ---------------------------------------------------------------------------------------------------
 
+/// Notes that the key was asked for.
+Value Elaborator::configEntry(const Config &config, const std::string &key) {
+  const std::string path = config.path.empty() ? key : config.path + "." + key;
+  if (config.read)
+    config.read->insert(path);
+  Value value = fromJson(config.json.at(key));
+  if (auto *part = value.as<Config>())
+    return Config{part->json, config.read, path};
+  return value;
+}
+
 Value Elaborator::fromJson(const nlohmann::json &json) {
   if (json.is_boolean())
     return json.get<bool>();
@@ -169,7 +180,7 @@ Value Elaborator::fromJson(const nlohmann::json &json) {
       list->push_back(fromJson(item));
     return Value(list);
   }
-  return Config{json};
+  return Config{json, nullptr, ""};
 }
 
 nlohmann::json Elaborator::toJson(const Value &value, Range range) {

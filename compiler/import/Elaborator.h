@@ -2,7 +2,7 @@
 //
 // Compile-time values (numbers, functions, methods, lists) are computed away; every tensor operation becomes an `nn` op in the
 // region under construction. The classes of statements live in files of their own: Scopes, Expressions, Calls, Tensors, Equations,
-// Builtins, Initial, Modules, Selectors, Attaches, Optimizers. A failure reports a diagnostic and unwinds by `Failed`, which never
+// Builtins, Initial, Root, Modules, Selectors, Attaches, Optimizers. A failure reports a diagnostic and unwinds by `Failed`, which never
 // leaves this folder.
 #pragma once
 #include "compiler/import/Import.h"
@@ -22,7 +22,7 @@ public:
   Elaborator(const Spec &spec, const model::Checkpoint &checkpoint, diag::Engine &diags, mlir::ModuleOp module,
              EmitInfo &info);
 
-  void importModel();     ///< arch and task -> peft.module tree            (Modules.cpp)
+  void importModel();     ///< arch and task -> peft.module tree            (Root.cpp)
   void importRun();       ///< run { … }                                    (Optimizers.cpp)
   void importOptimizer(); ///< optimize … -> @optimizer.N                   (Optimizers.cpp)
   void importAttaches();  ///< attach, train, freeze -> peft.attach         (Attaches.cpp)
@@ -56,6 +56,7 @@ private:
   std::optional<ModuleRef> lookupModule(const std::string &name, const EnvPtr &env);
   std::optional<ModuleRef> moduleOf(const ast::Expr &expr, const EnvPtr &env);
   Value fromJson(const nlohmann::json &json);
+  Value configEntry(const Config &config, const std::string &key);
   nlohmann::json toJson(const Value &value, Range range);
   bool evalBool(const ast::Expr &expr, const EnvPtr &env);
   int64_t evalInt(const ast::Expr &expr, const EnvPtr &env, const char *what);
@@ -100,18 +101,29 @@ private:
   ModuleNode *addModule(ModuleNode &parent, const ast::ModuleStmt &stmt, const std::string &name, std::optional<int64_t> index,
                         const EnvPtr &env);
   void addModules(ModuleNode &parent, const ast::ModuleStmt &stmt, const EnvPtr &env);
+  ModuleRef addNamed(ModuleNode &parent, const ast::ModuleStmt &stmt, const std::string &name, const EnvPtr &env);
   void openModule(ModuleNode &node);
   void closeModule(ModuleNode &node);
   void execModuleBody(ModuleNode &node, const ast::Block &body, const EnvPtr &env);
   void execModuleStmt(ModuleNode &node, const ast::Stmt &stmt, const EnvPtr &env);
   void addInput(ModuleNode &node, const std::string &name, mlir::nn::NNType type, std::vector<std::string> axes, Range range);
   void addWeight(ModuleNode &node, const ast::WeightStmt &stmt, const EnvPtr &env);
+  void tieWeight(ModuleNode &node, const ast::WeightStmt &stmt, mlir::nn::NNType type);
   void bindPoint(ModuleNode &node, const std::string &name, Tensor value, Range range);
-  void addRow(const ast::RowStmt &stmt, const EnvPtr &env);
-  void addCheckpointFacts(const ast::CheckpointStmt &stmt, const EnvPtr &env);
   /// `base`: the site of a method as left by earlier attaches, rather than a child of the module under construction.
   Value callModule(ModuleNode &node, std::vector<Value> args, Range range, bool base = false);
   std::vector<const ast::KindDeclStmt *> kindsOf(const std::vector<ast::Ident> &names, Range range);
+
+  // ---- the root (Root.cpp)
+  void importTask(const EnvPtr &env);
+  void addRow(const ast::RowStmt &stmt, const EnvPtr &env);
+  void addCheckpointFacts(const ast::CheckpointStmt &stmt, const EnvPtr &env);
+  void addIgnored(const ast::Field &field, const EnvPtr &env);
+  /// config.json says nothing that was not asked for.
+  void checkConfigRead(const ast::ArchStmt &arch, const std::set<std::string> &read);
+  void addMetric(const ast::MetricStmt &stmt, const EnvPtr &env);
+  void addMetricOfTotals(const ast::MetricStmt &stmt, const Tensor &tensor);
+  Tensor total(const Tensor &perRow, Range range);
 
   // ---- parameters (Parameters.cpp)
   mlir::nn::ParameterOp declare(const std::string &name, mlir::nn::NNType type, llvm::StringRef role, bool trainable,
@@ -230,6 +242,8 @@ private:
   std::string randomScope_;                 ///< path that names the sampling sites of what is being elaborated
   std::map<std::string, int64_t> randomCount_;
   std::map<std::string, Value> runFields_;
+  std::set<std::string> ignoredConfig_; ///< keys that the arch knows to change nothing
+  bool inMetric_ = false;
   Instance *instance_ = nullptr; ///< the method being elaborated, if any
   std::map<std::pair<const void *, const void *>, std::string> applied_; ///< method values already applied -> their names
   llvm::DenseMap<mlir::Operation *, Range> reads_; ///< places of peft.reads

@@ -146,7 +146,7 @@ Value Elaborator::evalMember(const ast::MemberExpr &expr, const EnvPtr &env) {
   if (auto *config = object.as<Config>()) {
     if (!config->json.is_object() || !config->json.contains(name))
       fail(Kind::E0601, expr.member.range, {name}, "", "`cfg.get(\"" + name + "\", default)` gives a default where it may be absent");
-    return fromJson(config->json[name]);
+    return configEntry(*config, name);
   }
   if (auto *record = object.as<std::shared_ptr<Record>>()) {
     if (auto it = (*record)->fields.find(name); it != (*record)->fields.end())

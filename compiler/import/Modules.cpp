@@ -1,8 +1,8 @@
 // Modules: the network's tree from the arch, the primitive modules and the task.
 //
-// In     ArchStmt, TaskStmt, config.json, the checkpoint's tensor names and shapes
-// Out    one peft.module a node, with its forward region; nn.parameter for every weight; rows and checkpoint facts in EmitInfo
-// Errs   E0602 a tensor is missing, E0603 another shape, E0604 another model type, E0355 `require`
+// In     bodies of arch, task and modules, config.json, the checkpoint's tensor names and shapes
+// Out    one peft.module a node, with its forward region; nn.parameter for every weight
+// Errs   E0602 a tensor is missing, E0603 another shape, E0355 `require`
 #include "compiler/import/Elaborator.h"
 
 namespace peftc::import {
@@ -63,25 +63,34 @@ std::vector<const ast::KindDeclStmt *> Elaborator::kindsOf(const std::vector<ast
 
 void Elaborator::addModules(ModuleNode &parent, const ast::ModuleStmt &stmt, const EnvPtr &env) {
   for (const ast::Ident &name : stmt.names) {
-    ModuleRef ref;
-    ref.isList = stmt.variable.has_value();
-    if (!stmt.variable) {
-      ref.nodes.push_back(addModule(parent, stmt, name.text, std::nullopt, env));
-    } else {
-      Value over = eval(*stmt.over, env);
-      if (!over.list())
-        fail(Kind::E0354, stmt.over->range, {"what modules are repeated over"});
-      for (const Value &item : *over.list()) {
-        if (!item.as<int64_t>())
-          fail(Kind::E0354, stmt.over->range, {"the index of a module"}, "one of these is " + item.describe());
-        auto scope = std::make_shared<Env>(env);
-        scope->values[stmt.variable->text] = item;
-        ref.nodes.push_back(addModule(parent, stmt, name.text, *item.as<int64_t>(), scope));
-      }
-    }
-    parent.named[name.text] = ref;
-    env->modules[name.text] = ref;
+    auto make = [this, &parent, &stmt, &name](const EnvPtr &scope) { return addNamed(parent, stmt, name.text, scope); };
+    if (stmt.optional)
+      env->optional[name.text] = [make, scope = std::weak_ptr<Env>(env)] { return make(scope.lock()); };
+    else
+      make(env);
   }
+}
+
+ModuleRef Elaborator::addNamed(ModuleNode &parent, const ast::ModuleStmt &stmt, const std::string &name, const EnvPtr &env) {
+  ModuleRef ref;
+  ref.isList = stmt.variable.has_value();
+  if (!stmt.variable) {
+    ref.nodes.push_back(addModule(parent, stmt, name, std::nullopt, env));
+  } else {
+    Value over = eval(*stmt.over, env);
+    if (!over.list())
+      fail(Kind::E0354, stmt.over->range, {"what modules are repeated over"});
+    for (const Value &item : *over.list()) {
+      if (!item.as<int64_t>())
+        fail(Kind::E0354, stmt.over->range, {"the index of a module"}, "one of these is " + item.describe());
+      auto scope = std::make_shared<Env>(env);
+      scope->values[stmt.variable->text] = item;
+      ref.nodes.push_back(addModule(parent, stmt, name, *item.as<int64_t>(), scope));
+    }
+  }
+  parent.named[name] = ref;
+  env->modules[name] = ref;
+  return ref;
 }
 
 ModuleNode *Elaborator::addModule(ModuleNode &parent, const ast::ModuleStmt &stmt, const std::string &name,
@@ -102,6 +111,12 @@ ModuleNode *Elaborator::addModule(ModuleNode &parent, const ast::ModuleStmt &stm
     node.checkpoint = joinPath(parent.checkpoint, evalString(*stmt.checkpoint->name, env));
     node.hasCheckpoint = !stmt.checkpoint->isNew;
     node.isNew = stmt.checkpoint->isNew;
+  }
+  if (stmt.tiedTo && (!stmt.tiedWhen || evalBool(*stmt.tiedWhen, env))) {
+    auto other = moduleOf(*stmt.tiedTo, env);
+    if (!other || other->isList)
+      fail(Kind::E0350, stmt.tiedTo->range, {"weights are tied to those of one module"});
+    node.tiedTo = other->nodes.front();
   }
   const ast::Block *body = &stmt.body;
   EnvPtr scope;
@@ -201,10 +216,7 @@ void Elaborator::execModuleStmt(ModuleNode &node, const ast::Stmt &stmt, const E
   } else if (auto *row = stmt.as<ast::RowStmt>()) {
     addRow(*row, env);
   } else if (auto *metric = stmt.as<ast::MetricStmt>()) {
-    Value value = eval(*metric->value, env);
-    Tensor tensor = asFloat(toTensor(value, f32(), metric->value->range), metric->value->range);
-    mlir::peft::ResultOp::create(builder_, location(stmt.range), "metric." + metric->name.text, tensor.value);
-    info_.metrics.push_back(metric->name.text);
+    addMetric(*metric, env);
   } else {
     fail(Kind::E0350, stmt.range, {"this statement does not belong into a module"});
   }
@@ -237,8 +249,23 @@ void Elaborator::bindPoint(ModuleNode &node, const std::string &name, Tensor val
   node.points[name] = {value.type(), value.axes};
 }
 
+/// The other module's weight of this name is this one's.
+void Elaborator::tieWeight(ModuleNode &node, const ast::WeightStmt &stmt, NNType type) {
+  auto other = node.tiedTo->weights.find(stmt.name.text);
+  if (other == node.tiedTo->weights.end())
+    fail(Kind::E0357, stmt.range, {node.tiedTo->path, stmt.name.text});
+  Tensor shared = parameter(other->second, axesFrom(*stmt.type), stmt.range);
+  if (shared.type() != type)
+    fail(Kind::E0350, stmt.range, {"`" + other->second + "` is " + mlir::nn::toString(shared.type()) + ", tied to it is " + mlir::nn::toString(type)});
+  node.weights[stmt.name.text] = other->second;
+  node.weightOrder.push_back(stmt.name.text);
+  bindPoint(node, stmt.name.text, shared, stmt.range);
+}
+
 void Elaborator::addWeight(ModuleNode &node, const ast::WeightStmt &stmt, const EnvPtr &env) {
   NNType type = typeFrom(*stmt.type, env, false);
+  if (node.tiedTo)
+    return tieWeight(node, stmt, type);
   std::string name = joinPath(node.path, stmt.name.text);
   std::string local = stmt.checkpoint ? evalString(*stmt.checkpoint->name, env) : "";
   std::string stored = node.hasCheckpoint || node.isNew ? joinPath(node.checkpoint, local) : "";
@@ -267,6 +294,9 @@ void Elaborator::addWeight(ModuleNode &node, const ast::WeightStmt &stmt, const 
 }
 
 Value Elaborator::callModule(ModuleNode &node, std::vector<Value> args, Range range, bool base) {
+  // `base(x)`: what it is not given is as the site was called.
+  for (size_t i = args.size(); base && instance_ && i > 0 && i < node.op.getInputs().size(); ++i)
+    args.push_back(readPoint(*instance_, node, mlir::cast<mlir::StringAttr>(node.op.getInputs()[i]).getValue().str(), range));
   if (args.size() != node.op.getInputs().size())
     fail(Kind::E0350, range, {"`" + node.path + "` is called with " + std::to_string(node.op.getInputs().size()) + " values, not " + std::to_string(args.size())});
   if (!node.resultType)
@@ -308,115 +338,6 @@ Value Elaborator::callModule(ModuleNode &node, std::vector<Value> args, Range ra
     return Tensor{result, node.resultAxes};
   std::vector<std::string> axes(node.resultAxes.begin() + 1, node.resultAxes.end());
   return emit<mlir::nn::SqueezeOp>(range, {result}, {attr("axis", intAttr(0))}, axes);
-}
-
-// ---- the root ------------------------------------------------------------------------------------------------------
-
-void Elaborator::addCheckpointFacts(const ast::CheckpointStmt &stmt, const EnvPtr &env) {
-  auto *use = spec_.task ? spec_.task->task.get() : nullptr;
-  const ast::CallExpr *call = use ? use->as<ast::CallExpr>() : nullptr;
-  const ast::NameExpr *name = use ? (call ? call->callee.get() : use)->as<ast::NameExpr>() : nullptr;
-  if (!stmt.tasks.empty() && !(name && llvm::any_of(stmt.tasks, [&](const ast::Ident &t) { return t.text == name->name; })))
-    return;
-  for (const ast::Field &field : stmt.fields) {
-    std::string text = evalString(*field.value, env);
-    if (field.name.text == "prefix") {
-      info_.prefix = text;
-    } else if (field.name.text == "class") {
-      info_.mergedClass = text;
-    } else if (field.name.text == "model_type") {
-      auto actual = checkpoint_.config.find("model_type");
-      if (actual == checkpoint_.config.end())
-        fail(Kind::E0601, spec_.model->arch->range, {"model_type"});
-      if (*actual != text)
-        fail(Kind::E0604, spec_.model->arch->range, {actual->is_string() ? actual->get<std::string>() : actual->dump(), text});
-    } else {
-      fail(Kind::E0350, field.name.range, {"a checkpoint has model_type, prefix and class, not `" + field.name.text + "`"});
-    }
-  }
-}
-
-void Elaborator::addRow(const ast::RowStmt &stmt, const EnvPtr &env) {
-  auto *call = stmt.encoder->as<ast::CallExpr>();
-  auto *callee = call ? call->callee->as<ast::NameExpr>() : nullptr;
-  if (!callee)
-    fail(Kind::E0350, stmt.range, {"a row is read by an encoder: tokens, class or number"});
-  EmitInfo::Row row;
-  row.name = stmt.name.text;
-  row.encoder = callee->name;
-  row.args = nlohmann::json::array();
-  for (const ast::Argument &arg : call->args)
-    row.args.push_back(toJson(eval(*arg.value, env), arg.range));
-  bool tokens = row.encoder == "tokens";
-  row.perSeq = tokens;
-  row.dtype = row.encoder == "number" ? "f32" : "i64";
-  NNType type = NNType::get(context_, true, tokens ? llvm::ArrayRef<Dim>{Dim::seq()} : llvm::ArrayRef<Dim>{},
-                            row.dtype == "f32" ? f32() : i64());
-  info_.rows.push_back(row);
-  // The arch may have named the same input already.
-  for (auto [i, input] : llvm::enumerate(root_->op.getInputs()))
-    if (mlir::cast<mlir::StringAttr>(input).getValue() == stmt.name.text)
-      return;
-  addInput(*root_, stmt.name.text, type, tokens ? std::vector<std::string>{"seq"} : std::vector<std::string>{}, stmt.range);
-}
-
-void Elaborator::importModel() {
-  if (!spec_.model || !spec_.task)
-    fail(Kind::E0207, Range{spec_.files[spec_.mainFile].source, 0, 0}, {spec_.model ? "task" : "model"});
-  diag::Blame blame(diags_, spec_.model->arch->range);
-  auto *call = spec_.model->arch->as<ast::CallExpr>();
-  auto *name = (call ? call->callee.get() : spec_.model->arch.get())->as<ast::NameExpr>();
-  const Scope &scope = spec_.scopeOf(spec_.model->arch->range);
-  if (!name || !scope.archs.count(name->name))
-    fail(Kind::E0356, spec_.model->arch->range, {name ? name->name : "this"});
-  const ast::ArchStmt &arch = *scope.archs.at(name->name);
-  info_.arch = arch.name.text;
-
-  mlir::OpBuilder::InsertionGuard guard(builder_);
-  builder_.setInsertionPointToEnd(module_.getBody());
-  init_ = mlir::func::FuncOp::create(builder_, builder_.getUnknownLoc(), "init", builder_.getFunctionType({}, {}));
-  builder_.setInsertionPointToStart(init_.addEntryBlock());
-  mlir::func::ReturnOp::create(builder_, builder_.getUnknownLoc()); // of nothing as yet
-  builder_.setInsertionPointToEnd(module_.getBody());
-
-  root_ = std::make_unique<ModuleNode>();
-  root_->hasCheckpoint = true;
-  root_->kinds = kindsOf(arch.kinds, arch.range);
-  for (const ast::KindDeclStmt *kind : root_->kinds)
-    root_->kindNames.push_back(kind->name.text);
-  auto env = std::make_shared<Env>(fileEnv(arch.range.file));
-  env->values["cfg"] = Config{checkpoint_.config};
-  root_->env = env;
-  openModule(*root_);
-  execModuleBody(*root_, arch.body, env);
-
-  // The task's body sees the arch's bindings and its own arguments.
-  diag::Blame blameTask(diags_, spec_.task->task->range);
-  auto *taskCall = spec_.task->task->as<ast::CallExpr>();
-  auto *taskName = (taskCall ? taskCall->callee.get() : spec_.task->task.get())->as<ast::NameExpr>();
-  const Scope &visible = spec_.scopeOf(spec_.task->range);
-  if (!taskName || !visible.tasks.count(taskName->name))
-    fail(Kind::E0356, spec_.task->range, {taskName ? taskName->name : "this"});
-  const ast::TaskStmt &task = *visible.tasks.at(taskName->name);
-  static const std::vector<ast::Argument> none;
-  EnvPtr bound = bindParameters(task.params, taskCall ? taskCall->args : none, fileEnv(spec_.task->range.file),
-                                fileEnv(task.range.file), task.name.text, spec_.task->range);
-  for (const auto &[key, value] : bound->values)
-    env->values[key] = value;
-  root_->hasCheckpoint = false;
-  for (const ast::StmtPtr &stmt : task.body) {
-    mlir::OpBuilder::InsertionGuard inner(builder_);
-    builder_.setInsertionPointToEnd(&root_->op.getForward().front());
-    std::string before = std::exchange(randomScope_, "task");
-    execModuleStmt(*root_, *stmt, env);
-    randomScope_ = before;
-  }
-  for (const char *point : {"logits", "loss"})
-    if (!root_->points.count(point))
-      fail(Kind::E0357, task.name.range, {task.name.text, point}, "every task computes `logits` and `loss`");
-  if (root_->points.at("loss").type.rank() != 0)
-    fail(Kind::E0350, task.name.range, {"a loss is one number, this is " + mlir::nn::toString(root_->points.at("loss").type)});
-  closeModule(*root_);
 }
 
 } // namespace peftc::import

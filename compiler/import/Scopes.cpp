@@ -84,6 +84,8 @@ std::optional<ModuleRef> Elaborator::lookupModule(const std::string &name, const
   for (const Env *scope = env.get(); scope; scope = scope->parent.get()) {
     if (auto it = scope->modules.find(name); it != scope->modules.end())
       return it->second;
+    if (auto it = scope->optional.find(name); it != scope->optional.end())
+      return it->second();
     if (scope->outsideModule)
       if (auto module = scope->outsideModule(name))
         return module;

@@ -88,6 +88,26 @@ Value BuiltinCall::rearrange() {
   return e.rearrange(tensor(0, "x"), e.evalString(need(1, "pattern"), env), sizes, range);
 }
 
+/// `roll(x, by, axis)` and `repeat(x, times, axis)`, along the last axis unless said.
+Value BuiltinCall::turn() {
+  Tensor x = tensor(0, "x");
+  const bool rolls = name == "roll";
+  const int64_t count = e.evalInt(need(1, rolls ? "by" : "times"), env, "a number of entries");
+  if (x.type().rank() == 0)
+    e.fail(Kind::E0350, range, {"`" + name + "` of a single number"});
+  const int64_t axis = named("axis") ? e.axisOf(*named("axis"), x, env) : x.type().rank() - 1;
+  if (rolls)
+    return e.emit<mlir::nn::RollOp>(range, {x.value}, {e.attr("axis", e.intAttr(axis)), e.attr("by", e.intAttr(count))}, x.axes);
+  return e.emit<mlir::nn::RepeatOp>(range, {x.value}, {e.attr("axis", e.intAttr(axis)), e.attr("times", e.intAttr(count))}, x.axes);
+}
+
+Value BuiltinCall::origin() {
+  Tensor x = tensor(0, "x"), of = tensor(1, "of");
+  return e.emit<mlir::nn::OriginOp>(range, {x.value, of.value}, {}, {x.axes.empty() ? "" : x.axes[0]});
+}
+
+Value BuiltinCall::total() { return e.total(tensor(0, "x"), range); }
+
 /// What is joined: each argument, or each entry of a list.
 std::vector<Tensor> BuiltinCall::parts() {
   std::vector<Tensor> parts;

@@ -11,6 +11,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 #include <string>
 #include <variant>
 #include <vector>
@@ -56,6 +57,8 @@ struct Initializer {
 /// `config.json`, or a part of it.
 struct Config {
   nlohmann::json json;
+  std::shared_ptr<std::set<std::string>> read; ///< dotted paths of the keys that were asked for
+  std::string path;                            ///< of this part, "" for the whole
 };
 /// A compile-time bool that differs between the training program and the others: `training`.
 struct Mode {
@@ -97,6 +100,7 @@ struct Env {
   EnvPtr parent;
   std::map<std::string, Value> values;
   std::map<std::string, ModuleRef> modules;
+  std::map<std::string, std::function<ModuleRef()>> optional; ///< modules that are made when they are named
   /// Names that come from a site: asked before the parent.
   std::function<std::optional<Value>(const std::string &, Range)> outside;
   std::function<std::optional<ModuleRef>(const std::string &)> outsideModule;
@@ -125,6 +129,7 @@ struct ModuleNode {
   std::string checkpoint; ///< joined prefix in the checkpoint, "" for none
   bool hasCheckpoint = false;
   bool isNew = false;
+  const ModuleNode *tiedTo = nullptr; ///< whose weights are its own
   EnvPtr env;
   mlir::peft::ModuleOp op;
   mlir::Type resultType;

@@ -321,6 +321,9 @@ struct ModuleStmt : Stmt {
   ExprPtr constructor;
   std::vector<Ident> kinds; ///< `module` stands for no kind: empty
   std::optional<CheckpointName> checkpoint;
+  bool optional = false; ///< made when something names it
+  ExprPtr tiedTo;        ///< `tied(other when condition)`: its weights are the other module's
+  ExprPtr tiedWhen;      ///< null: always
   Block body;
   std::string doc;
 };

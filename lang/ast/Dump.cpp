@@ -255,12 +255,14 @@ bool Dumper::body(const Stmt &stmt) {
   } else if (auto *attach = stmt.as<AttachStmt>()) {
     open("attach" + (attach->alias ? " as " + attach->alias->text : "")), expr(attach->method.get()), selector(attach->selector);
   } else if (auto *module = stmt.as<ModuleStmt>()) {
-    open("module" + names(module->names) + " :" + names(module->kinds) + (module->doc.empty() ? "" : " " + quote(module->doc)));
+    open((module->optional ? "optional module" : "module") + names(module->names) + " :" + names(module->kinds) + (module->doc.empty() ? "" : " " + quote(module->doc)));
     if (module->variable)
       part(("over " + module->variable->text).c_str(), module->over);
     part("constructor", module->constructor);
     if (module->checkpoint)
       part(module->checkpoint->isNew ? "new checkpoint name" : "checkpoint name", module->checkpoint->name);
+    part("tied to", module->tiedTo);
+    part("tied when", module->tiedWhen);
     block("body", module->body);
   } else if (auto *checkpoint = stmt.as<CheckpointStmt>()) {
     open("checkpoint for" + names(checkpoint->tasks)), fields(checkpoint->fields);

@@ -25,7 +25,10 @@ Signature signatureOf(const Builtin &builtin) {
     if (word == "**") {
       signature.anyNamed = true;
     } else if (word.ends_with(rest)) {
-      signature.formals.push_back({word.substr(0, word.size() - rest.size()), true, false, {}, nullptr});
+      std::string formal = word.substr(0, word.size() - rest.size());
+      const bool optional = formal.ends_with('?');
+      formal.resize(formal.size() - (optional ? 1 : 0));
+      signature.formals.push_back({formal, !optional, false, {}, nullptr});
       signature.anyPositional = true;
     } else if (word.ends_with('?') || word.ends_with(':')) {
       signature.formals.push_back({word.substr(0, word.size() - 1), false, word.ends_with(':'), {}, nullptr});

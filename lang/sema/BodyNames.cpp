@@ -172,6 +172,8 @@ void BodyNames::module(const ModuleStmt &stmt, Visible &scope) {
     inner.add(stmt.variable->text);
   if (stmt.checkpoint)
     optional(stmt.checkpoint->name, inner);
+  optional(stmt.tiedTo, scope);
+  optional(stmt.tiedWhen, scope);
   kinds(stmt.kinds, scope);
   if (stmt.constructor)
     choice(*stmt.constructor, scope.declared().modules, inner);

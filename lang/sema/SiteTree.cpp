@@ -32,7 +32,7 @@ private:
     for (const Ident &name : stmt.names) {
       auto made = std::make_unique<Place>();
       made->name = name.text;
-      made->sure = sure;
+      made->sure = sure && !stmt.optional;
       kindsOf(stmt.kinds, *made);
       if (stmt.constructor)
         construct(*stmt.constructor, *made);

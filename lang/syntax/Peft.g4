@@ -77,10 +77,10 @@ metricStmt: 'metric' ident '=' expr;
 stateStmt: 'state' ident (',' ident)* ('=' expr)?;
 lossStmt: 'loss' op=('+=' | '<-') expr;
 onStmt: 'on' site ('where' expr)? block;
-moduleStmt: ident (',' ident)* over? ':' (constructor | kinds) checkpointName? tied? block?;
+moduleStmt: optional='optional'? ident (',' ident)* over? ':' (constructor | kinds) checkpointName? tied? block?;
 over: '[' ident 'in' expr ']';
 constructor: ident ('.' ident)* arguments;
-tied: 'tied' '(' looseItem* ')';
+tied: 'tied' '(' expr ('when' expr)? ')';
 rewireStmt: ident ('.' ident)* op=('<-' | '+=') expr;
 bindStmt: ident '=' expr;
 valueStmt: expr;
@@ -166,7 +166,7 @@ ident
   : ID | 'use' | 'input' | 'model' | 'task' | 'attach' | 'train' | 'freeze' | 'optimize' | 'run' | 'budget' | 'fn' | 'method'
   | 'arch' | 'module' | 'optimizer' | 'schedule' | 'kind' | 'param' | 'buffer' | 'frozen' | 'shared' | 'per' | 'dim' | 'dims'
   | 'require' | 'at_init' | 'weight' | 'row' | 'metric' | 'state' | 'loss' | 'sample' | 'on' | 'to' | 'as' | 'from' | 'where'
-  | 'except' | 'in' | 'group' | 'list' | 'const' | 'checkpoint' | 'example' | 'new' | 'maybe' | 'choose' | 'tied' | 'phase' | 'search' | 'carry'
+  | 'except' | 'in' | 'group' | 'list' | 'const' | 'checkpoint' | 'example' | 'new' | 'maybe' | 'choose' | 'tied' | 'when' | 'optional' | 'phase' | 'search' | 'carry'
   | 'sparse' | 'after' | 'every' | 'score' | 'reset' | 'rewind' | 'variant' | 'interop' | 'grad' | 'start' | 'finish'
   ;
 

@@ -371,8 +371,12 @@ StmtPtr AstBuilder::module(P::ModuleStmtContext *context, Place place) {
   }
   out->kinds = kinds(context->kinds());
   out->checkpoint = checkpointName(context->checkpointName());
-  if (context->tied())
-    reserved(context->tied()->getStart());
+  out->optional = context->optional != nullptr;
+  if (auto *tied = context->tied()) {
+    out->tiedTo = expr(tied->expr(0));
+    if (tied->expr().size() > 1)
+      out->tiedWhen = expr(tied->expr(1));
+  }
   if (context->block())
     out->body = block(context->block(), Place::Module);
   return out;

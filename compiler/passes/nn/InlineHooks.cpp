@@ -10,6 +10,7 @@
 // At one point, instances apply in textual order. A rewiring's operations are cloned when its point is reached, so
 // `peft.read` finds what earlier attaches left. Types are inferred again: a longer text (a prompt) reaches everything behind it.
 #include "compiler/passes/nn/InlineHooks.h"
+#include "compiler/passes/nn/Origins.h"
 #include "dialects/nn/Nn.h"
 #include "dialects/peft/Peft.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -99,12 +100,17 @@ private:
         return root.emitError("the model has no point `") << want << "`";
       named.push_back({want.str(), it->second});
     }
+    auto count = points.find({"model", "count"}); // how many targets a row has, where it is not one
     if (train || metrics)
-      if (failed(addLossTerms(named.front().second)))
+      if (failed(addLossTerms(named.front().second, count == points.end() ? Value() : count->second)))
         return failure();
+    if ((train || metrics) && count != points.end())
+      named.push_back({"count", count->second});
     if (metrics)
       for (auto &[result, v] : results)
         named.push_back({result, v});
+    if (failed(resolveOrigins(func, builder)))
+      return failure();
     finish(func, named);
     // Targets have no place where only logits are wanted.
     for (unsigned i = func.getNumArguments(); i-- > 0;)
@@ -114,13 +120,15 @@ private:
     return success();
   }
 
-  LogicalResult addLossTerms(Value &loss) {
+  /// The loss is divided by the batch's count of targets; what methods add to it is not to depend on that.
+  LogicalResult addLossTerms(Value &loss, Value count) {
     for (auto [i, instance] : llvm::enumerate(instances))
       for (auto term : instance.getOps<peft::LossOp>()) {
         FailureOr<Value> value = materialize(term.getValue(), i);
         if (failed(value))
           return failure();
-        loss = AddOp::create(builder, term.getLoc(), loss, *value);
+        Value weighed = count ? MulOp::create(builder, term.getLoc(), *value, count).getResult() : *value;
+        loss = AddOp::create(builder, term.getLoc(), loss, weighed);
       }
     return success();
   }
