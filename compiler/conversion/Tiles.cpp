@@ -196,7 +196,7 @@ private:
     RowCode rowCode(code, Columns{code.integer(0), keyCount, std::nullopt}, formOf);
     for (auto &[argument, pointer] : pointers)
       if (isQuadratic(argument))
-        rowCode.bind(argument, code.at(pointer, code.add(matrixStart(), code.mul(row, keyCount))), false);
+        rowCode.bind(argument, code.at(pointer, memoryType(code, argument), code.add(matrixStart(), code.mul(row, keyCount))), false);
       else if (plan::isRowOfTiles(typeOf(argument)))
         rowCode.bindNumber(argument, code.load(code.at(pointer, code.add(rowsStart(), row)), code.f32()));
       else if (!typeOf(argument).getExample())
@@ -216,7 +216,7 @@ private:
     }
     for (auto [value, pointer] : llvm::zip_equal(kernel.yielded(), resultPointers))
       if (isQuadratic(value))
-        rowCode.put(value, code.at(pointer, code.add(matrixStart(), code.mul(row, keyCount))), false);
+        rowCode.put(value, code.at(pointer, memoryType(code, value), code.add(matrixStart(), code.mul(row, keyCount))), false);
       else if (plan::isRowOfTiles(typeOf(value)))
         rowCode.put(value, code.at(pointer, code.add(rowsStart(), row)), false);
     rowCode.emit([&](int64_t index) { return code.at(rowBuffers, code.mul(pitch, index)); });

@@ -494,7 +494,6 @@ struct ReservedStmt : Stmt {
 /// One parsed text, in order of its statements.
 struct File {
   int32_t source = -1;
-  std::string doc; ///< `//!`-less: the leading `//` block is a comment, not kept here
   Block statements;
 };
 

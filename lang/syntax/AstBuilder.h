@@ -28,6 +28,7 @@ private:
   const Piece &piece_;
   const std::map<size_t, std::string> docs_;
   diag::Engine &diags_;
+  bool strayed_ = false; ///< the last statement of the file belongs into some body
 
   // AstBuilder.cpp: what everything needs
   Range range(antlr4::Token *token) const { return piece_.range(*token); }

@@ -56,7 +56,9 @@ ast::Block AstBuilder::statements(P::StmtsContext *context, Place place) {
 }
 
 void AstBuilder::checkPlace(const ast::Stmt &stmt, antlr4::ParserRuleContext *context, Place place) {
-  if (allowed(stmt.kind) & bit(place))
+  const bool fits = allowed(stmt.kind) & bit(place);
+  const bool before = place == Place::File && std::exchange(strayed_, !fits);
+  if (fits || before) // a brace too many sends a whole body astray: that is one slip
     return;
   std::string word = context->getStart()->getText();
   std::string what = stmt.kind == Kind::Bind     ? "`" + word + " = …`"

@@ -49,6 +49,15 @@ void compareOptimizer(Subject &subject, Executor &plan, Executor &reference, con
   }
 }
 
+/// A metric that is made of totals, from those of the batch.
+void compareMetric(Subject &subject, Executor &plan, Executor &reference, const std::string &program, Comparison &comparison) {
+  std::map<std::string, at::Tensor> totals;
+  for (const auto &[name, value] : subject.run(reference, "eval"))
+    if (name.rfind("total." + program.substr(7) + ".", 0) == 0)
+      totals[name] = value.sum().to(at::kFloat);
+  compare(subject, plan, reference, program, comparison, totals);
+}
+
 } // namespace
 
 Verdict startsAsBase(Subject &subject) {
@@ -72,6 +81,8 @@ Verdict planIsReference(Subject &subject) {
     ++programs;
     if (name.rfind("optimizer.", 0) == 0)
       compareOptimizer(subject, *subject.session->executor, *reference, name, comparison);
+    else if (name.rfind("metric.", 0) == 0)
+      compareMetric(subject, *subject.session->executor, *reference, name, comparison);
     else
       compare(subject, *subject.session->executor, *reference, name, comparison);
   }

@@ -28,8 +28,10 @@ using PointKey = std::pair<std::string, std::string>; // site, point
 class Inliner {
 public:
   explicit Inliner(ModuleOp module) : module(module), builder(module.getContext()) {
-    for (auto op : module.getOps<peft::ModuleOp>())
+    for (auto op : module.getOps<peft::ModuleOp>()) {
       modules[op.getSymName()] = op;
+      op.walk([&](ParamOp param) { owners[param.getName().str()].push_back(op.getSymName().str()); });
+    }
     for (auto op : module.getOps<peft::InstanceOp>()) {
       op.walk([&](peft::RewireOp rewire) {
         rewires[{rewire.getSite().str(), rewire.getPoint().str()}].push_back({instances.size(), rewire});
@@ -302,7 +304,15 @@ private:
       func->setAttr("nn.bias", builder.getStringAttr(weights["b"]));
     func.setArgAttr(0, "nn.name", builder.getStringAttr("x"));
     nameExtras(func);
+    keepTied(func, path, weights["W"]);
     return success();
+  }
+
+  /// What one of two modules with the same weight makes of it would be the other one's too.
+  void keepTied(func::FuncOp func, StringRef path, const std::string &weight) {
+    for (const std::string &other : owners[weight])
+      if (other != path)
+        func->setAttr("nn.unmergeable", builder.getStringAttr("its weight `" + weight + "` is also that of `" + other + "`"));
   }
 
   LogicalResult hookFunction(peft::ModuleOp op, StringRef point, const std::map<std::string, std::string> &weights) {
@@ -323,7 +333,7 @@ private:
     func.setArgAttr(0, "nn.name", builder.getStringAttr(point));
     nameExtras(func);
     if (auto weight = weights.find(point.str()); weight != weights.end())
-      func->setAttr("nn.replaces", builder.getStringAttr(weight->second));
+      func->setAttr("nn.replaces", builder.getStringAttr(weight->second)), keepTied(func, path, weight->second);
     else
       func->setAttr("nn.unmergeable", builder.getStringAttr(blame(func, list.front().op)));
     return success();
@@ -352,6 +362,7 @@ private:
   llvm::StringMap<peft::ModuleOp> modules;
   SmallVector<peft::InstanceOp> instances;
   std::map<PointKey, SmallVector<Rewire>> rewires;
+  std::map<std::string, std::vector<std::string>> owners; ///< of a parameter: the modules that read it
   // Of the function under construction.
   bool training = false;
   bool outsideAllowed = false;

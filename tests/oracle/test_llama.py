@@ -1,0 +1,394 @@
+"""Decoders of the LLaMA family: logits, loss and every gradient equal transformers' for each kind of rotary positions, grouped heads, biases, windows and tied
+heads, packed and one by one; LoRA's and prefix tuning's steps equal peft's; merged folders load; what is not described is refused."""
+import json
+import shutil
+
+import torch
+import transformers
+from peft import LoraConfig, PrefixTuningConfig, get_peft_model
+from safetensors.torch import load_file
+from subject import BIN, Subject, compare, main, padded, refused, run, write_rows
+
+VOCABULARY, LABELS, STEPS, BATCH = 101, 3, 20, 6
+SIZES = dict(vocab_size=VOCABULARY, hidden_size=24, intermediate_size=37, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, head_dim=10,
+             max_position_embeddings=64, rms_norm_eps=1e-5, pad_token_id=0)
+LINEARS = {"self_attn.q_proj": "attention.q", "self_attn.k_proj": "attention.k", "self_attn.v_proj": "attention.v", "self_attn.o_proj": "attention.o",
+           "mlp.gate_proj": "ffn.gate", "mlp.up_proj": "ffn.up", "mlp.down_proj": "ffn.down"}
+NORMS = {"input_layernorm": "attention.norm", "post_attention_layernorm": "ffn.norm"}
+ROPES = {
+    "default": {"rope_type": "default", "rope_theta": 1e4},
+    "linear": {"rope_type": "linear", "rope_theta": 1e3, "factor": 2.5},
+    "dynamic": {"rope_type": "dynamic", "rope_theta": 1e3, "factor": 2.0},
+    "llama3": {"rope_type": "llama3", "rope_theta": 500.0, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 32},
+    "yarn": {"rope_type": "yarn", "rope_theta": 1e3, "factor": 4.0, "original_max_position_embeddings": 16},
+    "yarn with scales": {"rope_type": "yarn", "rope_theta": 100.0, "factor": 4.0, "original_max_position_embeddings": 16, "beta_fast": 16, "beta_slow": 2, "mscale": 0.8, "mscale_all_dim": 0.5,
+                         "truncate": False},
+}
+SPEC = """{uses}
+model base = {arch}
+task {task}
+{attach}
+optimize adamw(lr = 3e-3, weight_decay = 0.01)
+run {{ epochs = 1, batch = 6, max_length = 64, base_dropout = 0, clip = 0{run} }}
+"""
+
+
+def spec(attach, *methods, arch="llama", task="causal_lm", run=""):
+    return SPEC.format(uses=f"use peft.methods.{{{', '.join(methods)}}}" if methods else "", attach=attach, arch=arch, task=task, run=run)
+
+
+def make(folder, arch="llama", **options):
+    """A random checkpoint whose every weight matters, and the model."""
+    config = {"llama": transformers.LlamaConfig, "qwen2": transformers.Qwen2Config}[arch](**{**SIZES, **options})
+    torch.manual_seed(7)
+    model = transformers.AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_(0, 0.3 if parameter.dim() < 2 else 1.5 * parameter.shape[-1] ** -0.5)
+        for name, parameter in model.named_parameters():
+            if "norm" in name:
+                parameter.add_(1)
+    model.save_pretrained(folder)
+    return model
+
+
+def rows_of(lengths, seed=3):
+    generator = torch.Generator().manual_seed(seed)
+    return [{"input_ids": torch.randint(1, VOCABULARY, (length,), generator=generator).tolist()} for length in lengths]
+
+
+MIXED = (7, 2, 64, 33, 5)
+
+
+def forward(model, rows, **options):
+    """Padded on the right, the loss over what is no padding (and, where rows have labels, over those)."""
+    batch = padded(rows)
+    labels = batch["input_ids"].masked_fill(batch["attention_mask"] == 0, -100)
+    for place, row in enumerate(rows):
+        if "labels" in row:
+            labels[place, :len(row["labels"])] = torch.tensor(row["labels"])
+    return model(**batch, labels=labels, **options)
+
+
+def packed(rows, logits):
+    """Padded logits as the trainer packs them."""
+    return torch.cat([logits[place, -logits.shape[1]:][:len(row["input_ids"])] for place, row in enumerate(rows)])
+
+
+def theirs(model, rows):
+    with torch.no_grad():
+        out = forward(model, rows)
+    return {"loss": out.loss, "logits": packed(rows, out.logits)}
+
+
+def flat(tensors):
+    return {**tensors, "logits": tensors["logits"].reshape(-1, VOCABULARY)}
+
+
+def ours_of(name):
+    """`model.layers.1.self_attn.q_proj.weight` as `layers.1.attention.q.W`."""
+    name = name.removeprefix("model.")
+    name = name.replace("embed_tokens", "tokens")
+    for theirs_, ours in {**LINEARS, **NORMS}.items():
+        name = name.replace(theirs_, ours)
+    module, last = name.rsplit(".", 1)
+    norm = module.rsplit(".", 1)[-1] == "norm"
+    return f"{module}.{last if norm else {'weight': 'W', 'bias': 'b'}[last]}"
+
+
+def check(folder, arch="llama", **options):
+    """Logits, loss and the gradient of every weight."""
+    model = make(folder / "model", arch, **options)
+    subject = Subject(folder / "subject", folder / "model", spec("train layers[*]\ntrain tokens\ntrain norm\ntrain lm_head", arch=arch))
+    rows = rows_of(MIXED)
+    out = forward(model, rows)
+    out.loss.backward()
+    expected = {"loss": out.loss.detach(), "logits": packed(rows, out.logits.detach()), **{"grad." + ours_of(name): value.grad for name, value in model.named_parameters()}}
+    got = flat(subject.inspect(rows))
+    assert {name for name in got} == set(expected), set(got) ^ set(expected)
+    worst = compare(got, expected)
+    for row in rows: # no row sees another one
+        worst = max(worst, compare(flat(subject.inspect([row])), theirs(model, [row])))
+    return worst
+
+
+def test_rope(folder):
+    return "  ".join(f"{name} {check(folder / name.replace(' ', '_'), rope_parameters=rope):.1e}" for name, rope in ROPES.items())
+
+
+def test_older_config(folder):
+    """`rope_theta` beside `rope_scaling`, as transformers wrote before version 5; no head_dim."""
+    model = make(folder / "model", head_dim=6, rope_parameters=ROPES["linear"])
+    path = folder / "model/config.json"
+    config = json.loads(path.read_text())
+    rope = config.pop("rope_parameters")
+    config.pop("head_dim")
+    config.update(rope_theta=rope["rope_theta"], rope_scaling={"type": "linear", "factor": rope["factor"]})
+    path.write_text(json.dumps(config))
+    rows = rows_of(MIXED)
+    subject = Subject(folder / "subject", folder / "model", spec("train norm"))
+    return f"{compare(flat(subject.inspect(rows)), theirs(model, rows)):.1e}"
+
+
+def test_shapes(folder):
+    found = [check(folder / "one", num_key_value_heads=4), check(folder / "all", num_key_value_heads=1, attention_bias=True, mlp_bias=True),
+             check(folder / "tied", tie_word_embeddings=True, num_attention_heads=6, num_key_value_heads=2, head_dim=4)]
+    return "  ".join(f"{worst:.1e}" for worst in found)
+
+
+def test_qwen2(folder):
+    found = [check(folder / "tied", "qwen2", tie_word_embeddings=True), check(folder / "window", "qwen2", use_sliding_window=True, sliding_window=5, max_window_layers=1)]
+    return "  ".join(f"{worst:.1e}" for worst in found)
+
+
+def test_reference(folder):
+    model = make(folder / "model")
+    rows = rows_of((9, 2, 17))
+    subject = Subject(folder / "subject", folder / "model", spec("train norm"))
+    return f"{compare(flat(subject.inspect(rows, None, '--reference')), theirs(model, rows)):.1e}"
+
+
+# ---- training, beside peft
+
+def adamw_losses(model, parameters, rows):
+    optimizer = torch.optim.AdamW(parameters.values(), lr=3e-3, weight_decay=0.01)
+    losses = []
+    for start in range(0, len(rows), BATCH):
+        optimizer.zero_grad()
+        loss = forward(model, rows[start:start + BATCH]).loss
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+def randomise(parameters, scale=0.2):
+    generator = torch.Generator().manual_seed(5)
+    with torch.no_grad():
+        for parameter in parameters.values():
+            parameter.add_(torch.randn(parameter.shape, generator=generator) * scale)
+
+
+def many_rows(count, seed=17):
+    generator = torch.Generator().manual_seed(seed)
+    return rows_of(torch.randint(2, 30, (count,), generator=generator).tolist(), seed)
+
+
+def steps(subject, model, parameters, ours, init):
+    """Gradients of one batch, then the losses of 20 steps; `ours` renames and cuts peft's tensors."""
+    rows = rows_of(MIXED)
+    model.zero_grad()
+    out = forward(model, rows)
+    out.loss.backward()
+    expected = {"loss": out.loss.detach(), "logits": packed(rows, out.logits.detach()), **{"grad." + name: value for name, value in ours({name: value.grad for name, value in parameters.items()}).items()}}
+    got = flat(subject.inspect(rows, init))
+    assert set(got) == set(expected), set(got) ^ set(expected)
+    worst = compare(got, expected)
+    rows = many_rows(STEPS * BATCH)
+    mine, other = subject.losses(rows, init), adamw_losses(model, parameters, rows)
+    apart = max(abs(a - b) / abs(b) for a, b in zip(mine, other))
+    assert len(mine) == STEPS and apart < 1e-3, f"losses of {STEPS} steps differ by {apart:.1e}: {mine} {other}"
+    assert abs(other[-1] - other[0]) > 1e-2, "nothing was learned: the comparison says little"
+    return f"gradients {worst:.1e}, losses {apart:.1e}"
+
+
+def lora_names(tensors):
+    named = {}
+    for name, value in tensors.items():
+        module, kind = name.split("layers.")[1].split(".lora_")
+        index, local = module.split(".", 1)
+        named[f"layers.{index}.{LINEARS[local]}.lora.{kind[0]}"] = value
+    return named
+
+
+def lora_subject(folder, **options):
+    model = make(folder / "model", **options)
+    peft_model = get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", r=4, lora_alpha=6, target_modules=[name.split(".")[1] for name in LINEARS]))
+    parameters = {name: value for name, value in peft_model.named_parameters() if value.requires_grad}
+    randomise(parameters)
+    subject = Subject(folder / "subject", folder / "model", spec("attach lora(r = 4, alpha = 6) to layers[*].** where kind == linear", "lora"))
+    return subject, peft_model, parameters, subject.save_init(lora_names(parameters))
+
+
+def test_lora(folder):
+    subject, model, parameters, init = lora_subject(folder)
+    return steps(subject, model, parameters, lora_names, init)
+
+
+def test_prefix(folder):
+    """peft hands the prefix over as a cache, by which queries are turned as if they stood behind it; the paper's prefix has no positions. Its size of a head is
+    hidden_size / heads."""
+    tokens, width = 3, 2 * 6
+    model = make(folder / "model", head_dim=6)
+    peft_model = get_peft_model(model, PrefixTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=tokens))
+    model.model.rotary_emb.register_forward_pre_hook(lambda module, args, kwargs: (args, {**kwargs, "position_ids": kwargs["position_ids"] - kwargs["position_ids"].min()}), with_kwargs=True)
+    parameters = {name: value for name, value in peft_model.named_parameters() if value.requires_grad}
+    randomise(parameters)
+    ours = lambda tensors: {f"layers.{layer}.attention.prefix.P": next(iter(tensors.values())).narrow(1, layer * 2 * width, 2 * width) for layer in range(2)}  # noqa: E731
+    subject = Subject(folder / "subject", folder / "model", spec(f"attach prefix(n = {tokens}) to layers[*].attention where kind == attention", "prefix"))
+    return steps(subject, peft_model, parameters, ours, subject.save_init(ours(parameters)))
+
+
+def test_prompt(folder):
+    """Rows in front of a text have no labels; the last of them predicts the first token."""
+    model = make(folder / "model")
+    subject = Subject(folder / "subject", folder / "model", spec("attach prompt(n = 2) to model", "prompt"))
+    P = torch.randn(2, 24, generator=torch.Generator().manual_seed(1)) * 0.3
+    rows = rows_of((6, 3, 11))
+    logits, loss, count = [], 0, 0
+    with torch.no_grad():
+        for row in rows:
+            ids = torch.tensor(row["input_ids"])
+            out = model(inputs_embeds=torch.cat([P, model.model.embed_tokens(ids)])[None]).logits[0]
+            logits.append(out)
+            loss += torch.nn.functional.cross_entropy(out[1:-1], ids, reduction="sum")
+            count += len(ids)
+    return f"{compare(flat(subject.inspect(rows, subject.save_init({'prompt.P': P}))), {'loss': loss / count, 'logits': torch.cat(logits)}):.1e}"
+
+
+def test_bf16(folder):
+    subject, model, parameters, init = lora_subject(folder)
+    rows = many_rows(STEPS * BATCH)
+    half = Subject(folder / "half", folder / "model", (folder / "subject/spec.peft").read_text().replace("clip = 0", "clip = 0, precision = bf16"))
+    mine, other = half.losses(rows, init), subject.losses(rows, init)
+    apart = max(abs(a - b) / abs(b) for a, b in zip(mine, other))
+    assert 0 < apart < 2e-2, f"{apart}: {mine} {other}"
+    return f"losses {apart:.1e} from fp32's"
+
+
+# ---- rows, metrics, merging, classification
+
+def test_labels_and_metrics(folder):
+    model = make(folder / "model")
+    rows = rows_of((9, 12, 4))
+    for row, first in zip(rows, (4, 1, 2)):
+        row["labels"] = [-100] * first + row["input_ids"][first:]
+    subject = Subject(folder / "subject", folder / "model", spec("train norm"))
+    expected = theirs(model, rows)
+    worst = compare(flat(subject.inspect(rows)), expected)
+    hits = count = 0
+    for row, logits in zip(rows, expected["logits"].split([len(row["input_ids"]) for row in rows])):
+        targets = torch.tensor(row["labels"][1:])
+        hits += ((logits[:-1].argmax(-1) == targets) & (targets >= 0)).sum().item()
+        count += (targets >= 0).sum().item()
+    report = json.loads(run(subject.trainer, "eval", "--data", write_rows(folder / "rows.jsonl", rows), "--json"))
+    for name, value in {"loss": expected["loss"].item(), "perplexity": expected["loss"].exp().item(), "token_accuracy": hits / count}.items():
+        assert abs(report[name] - value) <= 1e-4 * max(abs(value), 1), f"{name}: {report[name]}, not {value}"
+    return f"{worst:.1e}"
+
+
+def test_prompts_and_responses(folder):
+    """Only the response's tokens are targets; the same rows as ids and labels give the same numbers."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    words = ["[UNK]", "<s>", "</s>"] + [f"w{place}" for place in range(90)]
+    tokenizer = Tokenizer(models.WordLevel({word: place for place, word in enumerate(words)}, unk_token="[UNK]"))
+    tokenizer.add_special_tokens(["<s>", "</s>"])
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
+    make(folder / "model")
+    tokenizer.save(str(folder / "model/tokenizer.json"))
+    subject = Subject(folder / "subject", folder / "model", spec("train norm", task='causal_lm(end = "</s>")'))
+    texts = [{"prompt": "w3 w5 w8 ", "response": "w13 w21"}, {"prompt": "w1 ", "response": "w1 w2 w3"}, {"text": "w4 w4 w9"}]
+    ids = [[1, 6, 8, 11, 16, 24, 2], [1, 4, 4, 5, 6, 2], [1, 7, 7, 12]]
+    firsts = [4, 2, 0]
+    rows = [{"input_ids": row, "labels": [-100] * first + row[first:]} for row, first in zip(ids, firsts)]
+    mine, other = subject.inspect(texts), subject.inspect(rows)
+    assert mine["loss"] == other["loss"] and torch.equal(mine["logits"], other["logits"])
+    run(subject.trainer, "train", "--data", write_rows(folder / "rows.jsonl", texts), "--out", folder / "run")
+    lines = [json.loads(line) for line in run(subject.trainer, "predict", folder / "run", "--data", write_rows(folder / "new.jsonl", [{"text": "w3 w5"}])).splitlines()]
+    assert len(lines) == 1 and 0 <= lines[0]["next"] < VOCABULARY, lines
+    return f"loss {mine['loss'].item():.4f}"
+
+
+def merged_logits(folder, subject, adapter):
+    run(subject.trainer, "merge", "--init", adapter, "--out", folder / "merged")
+    merged, loading = transformers.AutoModelForCausalLM.from_pretrained(folder / "merged", dtype=torch.float32, output_loading_info=True, attn_implementation="eager")
+    assert not any(loading[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys")), loading
+    return merged.eval()
+
+
+def test_merge(folder):
+    found = []
+    for name, options in {"own": {}, "tied": {"tie_word_embeddings": True}}.items():
+        subject, model, _, init = lora_subject(folder / name, **options)
+        rows = rows_of(MIXED)
+        merged = merged_logits(folder / name, subject, init)
+        assert merged.config.tie_word_embeddings == (name == "tied")
+        found.append(compare(theirs(merged, rows), theirs(model.eval(), rows)))
+    return "  ".join(f"{worst:.1e}" for worst in found)
+
+
+def test_tied_head_does_not_merge(folder):
+    """The merged head would be the merged embedding too."""
+    make(folder / "model", tie_word_embeddings=True)
+    subject = Subject(folder / "subject", folder / "model", spec("attach lora to lm_head", "lora"))
+    said = refused(subject.trainer, "merge", "--out", folder / "merged")
+    assert "lm_head" in said and "tokens" in said, said
+
+
+def test_classify(folder):
+    """The last token's features through `score`."""
+    make(folder / "model", pad_token_id=0)
+    torch.manual_seed(11)
+    model = transformers.LlamaForSequenceClassification.from_pretrained(folder / "model", num_labels=LABELS, dtype=torch.float32, attn_implementation="eager").eval()
+    with torch.no_grad():
+        model.score.weight.normal_(0, 0.3)
+    rows = [{**row, "label": place % LABELS} for place, row in enumerate(rows_of(MIXED))]
+    subject = Subject(folder / "subject", folder / "model", spec("train head", task=f"classify(labels = {LABELS})"))
+    with torch.no_grad():
+        out = model(**padded(rows), labels=torch.tensor([row["label"] for row in rows]))
+    init = subject.save_init({"head.classifier.W": model.score.weight})
+    worst = compare(subject.inspect(rows, init), {"loss": out.loss, "logits": out.logits})
+    run(subject.trainer, "merge", "--init", init, "--out", folder / "merged")
+    merged = transformers.LlamaForSequenceClassification.from_pretrained(folder / "merged", dtype=torch.float32, attn_implementation="eager").eval()
+    merged.config.pad_token_id = 0
+    with torch.no_grad():
+        worst = max(worst, compare({"logits": merged(**padded(rows)).logits}, {"logits": out.logits}))
+    return f"{worst:.1e}"
+
+
+# ---- what is refused
+
+def test_refused(folder):
+    make(folder / "model")
+    (folder / "spec.peft").write_text(spec("train norm"))
+    plain = json.loads((folder / "model/config.json").read_text())
+
+    def compiled_with(**changes):
+        shutil.rmtree(folder / "other", ignore_errors=True)
+        shutil.copytree(folder / "model", folder / "other")
+        (folder / "other/config.json").write_text(json.dumps({**plain, **changes}))
+        return refused(BIN / "peftc", folder / "spec.peft", "--model", folder / "other", "-o", folder / "trainer")
+
+    cases = [({"final_logit_softcapping": 30.0}, "E0609", "final_logit_softcapping"), ({"rope_parameters": {"rope_type": "longrope", "rope_theta": 1e4}}, "E0355", "longrope"),
+             ({"rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [2, 3]}}, "E0609", "rope_parameters.mrope_section"),
+             ({"rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "partial_rotary_factor": 0.5}}, "E0355", "whole heads"),
+             ({"num_key_value_heads": 3}, "E0355", "evenly"), ({"model_type": "mistral"}, "E0604", "mistral"), ({"hidden_act": "relu6"}, "E0355", "relu6"),
+             ({"intermediate_size": 38}, "E0603", "mlp.gate_proj.weight"), ({"num_hidden_layers": 3}, "E0602", "model.layers.2.")]
+    for changes, code, words in cases:
+        said = compiled_with(**changes)
+        assert code in said and words in said, f"{changes}: {said}"
+    return f"{len(cases)} configs"
+
+
+def test_refused_rows_and_shards(folder):
+    make(folder / "whole").save_pretrained(folder / "model", max_shard_size="20KB")
+    subject = Subject(folder / "subject", folder / "model", spec("train norm"))
+    data = write_rows(folder / "rows.jsonl", rows_of((3,)))
+    said = refused(subject.trainer, "eval", "--data", data, "--set", "run.max_length=65")
+    assert "R0150" in said and "64 positions" in said, said
+    for row, code, words in [({"input_ids": [5]}, "R0134", "to be predicted"), ({"input_ids": [5, 6], "labels": [-100, -100]}, "R0134", "to be predicted"),
+                             ({"input_ids": [5, 6], "labels": [6]}, "R0134", "1 entries for 2 tokens"), ({"input_ids": [5, 6], "labels": [5, 101]}, "R0139", "101"),
+                             ({"prompt": "a"}, "R0133", "response")]:
+        said = refused(subject.trainer, "eval", "--data", write_rows(folder / "bad.jsonl", [row]))
+        assert code in said and words in said, f"{row}: {said}"
+    shard = sorted((folder / "model").glob("model-*.safetensors"))[1]
+    shard.rename(folder / "away.safetensors")
+    assert "R0112" in (said := refused(subject.trainer, "eval", "--data", data)) and shard.name in said, said
+    said = refused(BIN / "peftc", folder / "subject/spec.peft", "--model", folder / "model", "-o", folder / "trainer")
+    assert "E060" in said and shard.name in said, said
+
+
+if __name__ == "__main__":
+    main([test_rope, test_older_config, test_shapes, test_qwen2, test_reference, test_lora, test_prefix, test_prompt, test_bf16, test_labels_and_metrics,
+          test_prompts_and_responses, test_merge, test_tied_head_does_not_merge, test_classify, test_refused, test_refused_rows_and_shards])
