@@ -26,6 +26,13 @@ Value Code::at(Value base, Type element, Value index) { return LLVM::GEPOp::crea
 Value Code::load(Value address, Type type) { return LLVM::LoadOp::create(b, loc, type, address, type.isInteger(64) || isa<LLVM::LLVMPointerType>(type) ? 8 : kAlignment); }
 void Code::store(Value value, Value address) { LLVM::StoreOp::create(b, loc, value, address, kAlignment); }
 
+Value Code::places(Value first) {
+  SmallVector<int32_t> steps(llvm::to_vector(llvm::seq<int32_t>(0, static_cast<int32_t>(lanes))));
+  Value step = arith::ConstantOp::create(b, loc, DenseIntElementsAttr::get(vectorOf(b.getI32Type()), ArrayRef<int32_t>(steps)));
+  return arith::AddIOp::create(b, loc, splat(arith::TruncIOp::create(b, loc, b.getI32Type(), first)), step);
+}
+Value Code::loadWhole(Value address) { return arith::TruncIOp::create(b, loc, b.getI32Type(), load(address, i64())); }
+
 Value Code::splat(Value scalar) { return vector::BroadcastOp::create(b, loc, vectorOf(scalar.getType()), scalar); }
 
 Value Code::loadVector(Value address, Value mask) {

@@ -60,6 +60,10 @@ public:
   Value loadBools(Value pointer, Value mask = {});
   void storeBools(Value vector, Value pointer, Value mask = {});
   Value splat(Value scalar);
+  /// `first`, `first` + 1 … as i32.
+  Value places(Value first);
+  /// A whole number of memory (i64) as i32.
+  Value loadWhole(Value pointer);
   /// Lanes 0 … count - 1.
   Value firstLanes(Value count);
   Value firstLanes(int64_t count);

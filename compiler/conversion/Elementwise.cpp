@@ -19,6 +19,16 @@ Value compare(Code &code, Operation *op, Value x, Value y) {
   bool bools = getElementTypeOrSelf(x.getType()).isInteger(1);
   if (bools)
     return arith::CmpIOp::create(code.b, code.loc, isa<nn::EqOp>(op) ? arith::CmpIPredicate::eq : arith::CmpIPredicate::ne, x, y);
+  if (isa<IntegerType>(getElementTypeOrSelf(x.getType()))) {
+    auto whole = llvm::TypeSwitch<Operation *, arith::CmpIPredicate>(op)
+                     .Case<nn::LtOp>([](auto) { return arith::CmpIPredicate::slt; })
+                     .Case<nn::LeOp>([](auto) { return arith::CmpIPredicate::sle; })
+                     .Case<nn::GtOp>([](auto) { return arith::CmpIPredicate::sgt; })
+                     .Case<nn::GeOp>([](auto) { return arith::CmpIPredicate::sge; })
+                     .Case<nn::EqOp>([](auto) { return arith::CmpIPredicate::eq; })
+                     .Default([](auto) { return arith::CmpIPredicate::ne; });
+    return arith::CmpIOp::create(code.b, code.loc, whole, x, y);
+  }
   auto predicate = llvm::TypeSwitch<Operation *, arith::CmpFPredicate>(op)
                        .Case<nn::LtOp>([](auto) { return arith::CmpFPredicate::OLT; })
                        .Case<nn::LeOp>([](auto) { return arith::CmpFPredicate::OLE; })
@@ -48,6 +58,8 @@ Value cast(Code &code, nn::CastOp op, Value x) {
   if (to.isInteger(1))
     return arith::CmpFOp::create(code.b, code.loc, arith::CmpFPredicate::UNE, x, constantLike(code, x.getType(), 0));
   Type type = isa<VectorType>(x.getType()) ? Type(code.vectorOf(code.f32())) : code.f32();
+  if (from.isInteger(32))
+    return arith::SIToFPOp::create(code.b, code.loc, type, x);
   return arith::SelectOp::create(code.b, code.loc, x, constantLike(code, type, 1), constantLike(code, type, 0));
 }
 
@@ -79,8 +91,12 @@ Value elementwise(Code &code, Operation *op, ArrayRef<Value> v) {
       .Case<nn::SignOp>([&](auto) { return sign(code, v[0]); })
       .Case<nn::NotOp>([&](auto) { return complement(code, v[0]); })
       .Case<nn::CastOp>([&](nn::CastOp cast) { return conversion::cast(code, cast, v[0]); })
-      .Case<nn::AddOp>([&](auto) { return make(arith::AddFOp::create(b, loc, v[0], v[1])); })
-      .Case<nn::SubOp>([&](auto) { return make(arith::SubFOp::create(b, loc, v[0], v[1])); })
+      .Case<nn::AddOp, nn::SubOp>([&](auto made) -> Value {
+        const bool whole = getElementTypeOrSelf(v[0].getType()).isInteger(32), sum = isa<nn::AddOp>(made.getOperation());
+        if (whole)
+          return sum ? make(arith::AddIOp::create(b, loc, v[0], v[1])) : make(arith::SubIOp::create(b, loc, v[0], v[1]));
+        return sum ? make(arith::AddFOp::create(b, loc, v[0], v[1])) : make(arith::SubFOp::create(b, loc, v[0], v[1]));
+      })
       .Case<nn::MulOp>([&](auto) { return make(arith::MulFOp::create(b, loc, v[0], v[1])); })
       .Case<nn::DivOp>([&](auto) { return make(arith::DivFOp::create(b, loc, v[0], v[1])); })
       .Case<nn::MaxOp>([&](auto) { return make(arith::MaximumFOp::create(b, loc, v[0], v[1])); })

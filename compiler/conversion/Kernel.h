@@ -31,6 +31,8 @@ ScratchSize scratchOf(mlir::plan::KernelOp op, unsigned lanes);
 void emitRows(Kernel &kernel);  ///< Rows.cpp
 void emitFlat(Kernel &kernel);  ///< Rows.cpp
 void emitTiles(Kernel &kernel); ///< Tiles.cpp
+/// Heads that one task does: more than one where they sum into keys or values that they share.
+int64_t headsPerTask(mlir::plan::KernelOp op);
 ScratchSize tilesScratch(mlir::plan::KernelOp op, unsigned lanes);
 /// Buffers of one row that a rows kernel may need, an upper bound.
 int64_t rowBuffers(mlir::plan::KernelOp op);

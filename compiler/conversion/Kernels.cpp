@@ -54,7 +54,7 @@ plan::Space spaceOf(plan::KernelOp op) {
   for (Operation &made : op.getBody().front()) {
     if (isa<plan::YieldOp, nn::ConstantOp>(made) || plan::isView(&made) || plan::isStorageCast(&made))
       continue;
-    if (isa<nn::RandomOp>(made)) // its shape is its users'
+    if (isa<nn::RandomOp>(made) || plan::isMadeWhereRead(&made)) // its shape is its users'
       continue;
     auto own = plan::fusableIn(&made, op.getSpace() == "flat").space;
     assert(own && "an op that no kernel can hold");
@@ -67,7 +67,7 @@ plan::Space spaceOf(plan::KernelOp op) {
 nlohmann::json callOf(plan::KernelOp op) {
   plan::Space space = spaceOf(op);
   ScratchSize scratch = scratchOf(op, kWidestLanes);
-  nn::Dim rows = space.kind == plan::Space::tiles ? nn::Dim{space.heads, 0} : space.rowCount; // tasks of an example, or of the run
+  nn::Dim rows = space.kind == plan::Space::tiles ? nn::Dim{space.heads / headsPerTask(op), 0} : space.rowCount; // tasks of an example, or of the run
   return {{"symbol", op.getSymbol()->str()},
           {"space", op.getSpace().str()},
           {"example", space.example},

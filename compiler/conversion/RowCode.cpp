@@ -45,7 +45,7 @@ bool RowCode::isCheap(Value value, int &left) {
 
 void RowCode::require(Value value, int64_t stage) {
   Operation *op = value.getDefiningOp();
-  if (memory.count(value) || !op || isa<nn::ConstantOp>(op) || !required.insert({value, stage}))
+  if (memory.count(value) || !op || isa<nn::ConstantOp, nn::IotaOp>(op) || !required.insert({value, stage}))
     return;
   if (form(value) != Form::full) { // a number: its reductions belong to earlier stages
     if (numbers.count(value))
@@ -108,7 +108,9 @@ Value RowCode::numberOf(Value value) {
   Value made;
   if (auto constant = dyn_cast<nn::ConstantOp>(op)) {
     auto attribute = constant.getValue();
-    if (auto whole = dyn_cast<BoolAttr>(attribute))
+    if (cast<nn::NNType>(value.getType()).isInteger())
+      made = arith::ConstantOp::create(code.b, code.loc, code.b.getI32IntegerAttr(cast<IntegerAttr>(attribute).getInt()));
+    else if (auto whole = dyn_cast<BoolAttr>(attribute))
       made = arith::ConstantOp::create(code.b, code.loc, whole);
     else
       made = code.number(isa<FloatAttr>(attribute) ? cast<FloatAttr>(attribute).getValueAsDouble() : static_cast<double>(cast<IntegerAttr>(attribute).getInt()));
@@ -130,7 +132,7 @@ void RowCode::emitStage(int64_t stage) {
   if (!anything)
     return;
   for (auto &[value, at] : required) { // numbers that this stage's loop reads
-    if (at != stage || form(value) != Form::full || !value.getDefiningOp() || memory.count(value))
+    if (at != stage || form(value) != Form::full || !value.getDefiningOp() || memory.count(value) || value.getDefiningOp<nn::IotaOp>())
       continue;
     if (levelOf(value) < stage && buffers.count(value))
       continue;
@@ -217,6 +219,8 @@ Value RowCode::vectorOf(Value value, Value column, Value mask, llvm::DenseMap<Va
 }
 
 Value RowCode::vectorOp(Operation *op, Value column, Value mask, llvm::DenseMap<Value, Value> &made) {
+  if (isa<nn::IotaOp>(op)) // places along the columns
+    return code.places(column);
   if (passesThrough(op))
     return vectorOf(op->getOperand(0), column, mask, made);
   if (isa<nn::DivOp>(op))

@@ -20,6 +20,8 @@ RowCode::Form formOf(const Space &space, Value value) {
     return type.rank() == 1 ? Form::full : Form::scalar;
   if (value.getDefiningOp<nn::ConstantOp>())
     return Form::scalar;
+  if (value.getDefiningOp() && plan::isIndex(value)) // counted out
+    return Form::full;
   auto shape = plan::rowShapeOf(type);
   if (type.getExample() != space.example)
     return shape->columns == 1 && shape->rowCount.is(1) ? Form::scalar : Form::column;
@@ -70,8 +72,11 @@ private:
 
   void bind(RowCode &rowCode, Value argument, Value pointer, Value row, Value start) {
     auto type = cast<nn::NNType>(argument.getType());
-    if (type.isInteger())
-      return; // indices of a lookup
+    if (type.isInteger()) { // a row's whole number; of a lookup's indices nothing is computed
+      if (formOf(kernel.space, argument) == RowCode::Form::row)
+        rowCode.bindNumber(argument, code.loadWhole(code.at(pointer, code.i64(), row)));
+      return;
+    }
     Type element = memoryType(code, argument);
     switch (formOf(kernel.space, argument)) {
     case RowCode::Form::full:

@@ -26,7 +26,9 @@ bool isQuadratic(Value value) { return plan::isQuadratic(typeOf(value)); }
 RowCode::Form formOf(Value value) {
   if (isQuadratic(value))
     return RowCode::Form::full;
-  return plan::isRowOfTiles(typeOf(value)) ? RowCode::Form::row : RowCode::Form::scalar;
+  if (plan::isRowOfTiles(typeOf(value)))
+    return RowCode::Form::row;
+  return plan::isIndex(value) && typeOf(value).rank() > 0 ? RowCode::Form::full : RowCode::Form::scalar; // places along the keys
 }
 
 /// Matrices that lie in a tile of scratch: those that a product makes, and those that a row program makes for a product.
@@ -40,16 +42,29 @@ llvm::SetVector<Value> tilesOf(plan::KernelOp op) {
   return tiles;
 }
 
+/// What sums a product's result over heads that share keys, if anything does.
+nn::ReduceOp sumOverGroup(nn::ContractOp op) {
+  for (Operation *view : op.getResult().getUsers())
+    for (Operation *user : view->getUsers())
+      if (plan::groupSummed(user) == op)
+        return cast<nn::ReduceOp>(user);
+  return {};
+}
+int64_t headsOf(Value linear) { return typeOf(linear).getDims()[1].constant; }
+
 /// The argument that a product reads, or the value that the kernel yields for one: behind a cast where memory holds bf16.
 Value readFrom(Value operand) {
   Operation *op = operand.getDefiningOp();
-  return op && plan::isStorageCast(op) ? op->getOperand(0) : operand;
+  return op && (plan::isStorageCast(op) || plan::isHeadsRepeat(op)) ? readFrom(op->getOperand(0)) : operand;
 }
 Value yieldedFor(nn::ContractOp op) {
-  for (Operation *user : op.getResult().getUsers())
+  Value made = op.getResult();
+  if (nn::ReduceOp sum = sumOverGroup(op))
+    made = sum.getResult();
+  for (Operation *user : made.getUsers())
     if (plan::isStorageCast(user))
       return user->getResult(0);
-  return op.getResult();
+  return made;
 }
 
 /// A sum over tiles whose result is rounded: it waits in f32.
@@ -123,27 +138,47 @@ public:
 
 private:
   void emitTask(Value task) {
-    example = arith::DivUIOp::create(code.b, code.loc, task, code.integer(heads));
-    head = arith::RemUIOp::create(code.b, code.loc, task, code.integer(heads));
+    const int64_t together = headsPerTask(kernel.op), tasks = heads / together;
+    example = arith::DivUIOp::create(code.b, code.loc, task, code.integer(tasks));
+    firstHead = head = code.mul(arith::RemUIOp::create(code.b, code.loc, task, code.integer(tasks)), together);
     firstToken = code.load(code.at(offsets, code.i64(), example), code.i64());
     length = code.sub(code.load(code.at(offsets, code.i64(), code.add(example, code.integer(1))), code.i64()), firstToken);
     rowCount = lengthOf(kernel.space.rowCount);
     keyCount = lengthOf(kernel.space.keyCount);
     pitch = code.roundUp(keyCount, code.lanes);
     layOut();
+    if (together == 1)
+      return emitHead();
+    code.loop(code.integer(0), code.integer(together), 1, [&](Value index) {
+      place = index;
+      head = code.add(firstHead, index);
+      emitHead();
+    });
+  }
+
+  void emitHead() {
     for (Operation &op : kernel.body())
       if (auto contract = dyn_cast<nn::ContractOp>(op)) {
         TileProduct product = *plan::tileProductOf(contract);
         if (product.kind == TileProduct::scores)
           transpose(contract);
         else if (product.kind == TileProduct::overRows)
-          clear(contract);
+          atGroupsEnd(contract, 0, [&] { clear(contract); });
         else if (byPairs(contract))
           emitPairedRows(code, linear(otherIn(contract), code.integer(0)), keyCount, {}, sizeOf(otherIn(contract)), pairedOther[contract]);
       }
     code.loop(code.integer(0), rowCount, kTileRows, [&](Value row) { emitTile(row); });
     for (auto &[op, place] : sums)
-      round(cast<nn::ContractOp>(op), place);
+      atGroupsEnd(cast<nn::ContractOp>(op), -1, [&] { round(cast<nn::ContractOp>(op), place); });
+  }
+
+  /// Where heads share the result of a sum over rows: at the first of them (`end` = 0), or at the last one (-1).
+  void atGroupsEnd(nn::ContractOp op, int64_t end, const std::function<void()> &body) {
+    const int64_t sharing = heads / headsOf(yieldedFor(op));
+    if (sharing == 1)
+      return body();
+    Value inGroup = arith::RemUIOp::create(code.b, code.loc, place, code.integer(sharing));
+    code.when(arith::CmpIOp::create(code.b, code.loc, arith::CmpIPredicate::eq, inGroup, code.integer(end == 0 ? 0 : sharing - 1)), body);
   }
 
   /// Where everything of this task lies in scratch.
@@ -183,7 +218,7 @@ private:
         emitScores(contract, firstRow, rows);
     llvm::DenseMap<Value, Value> random;
     for (auto &[value, key] : keys) {
-      Value first = code.add(matrixStart(), code.mul(firstRow, keyCount));
+      Value first = code.add(matrixStart(value), code.mul(firstRow, keyCount));
       random[value] = fillRandom(code, key, first, code.mul(rows, keyCount), places[value]);
     }
     code.loop(code.integer(0), rows, 1, [&](Value row) { emitRow(row, code.add(firstRow, row), random); });
@@ -196,11 +231,14 @@ private:
     RowCode rowCode(code, Columns{code.integer(0), keyCount, std::nullopt}, formOf);
     for (auto &[argument, pointer] : pointers)
       if (isQuadratic(argument))
-        rowCode.bind(argument, code.at(pointer, memoryType(code, argument), code.add(matrixStart(), code.mul(row, keyCount))), false);
+        rowCode.bind(argument, code.at(pointer, memoryType(code, argument), code.add(matrixStart(argument), code.mul(row, keyCount))), false);
       else if (plan::isRowOfTiles(typeOf(argument)))
-        rowCode.bindNumber(argument, code.load(code.at(pointer, code.add(rowsStart(), row)), code.f32()));
+        rowCode.bindNumber(argument, code.load(code.at(pointer, code.add(rowsStart(argument), row)), code.f32()));
       else if (!typeOf(argument).getExample())
         rowCode.bindNumber(argument, code.load(pointer, code.f32()));
+    for (Operation &op : kernel.body()) // places along the rows
+      if (op.getNumResults() == 1 && plan::isIndex(op.getResult(0)) && isa<nn::ExpandDimsOp>(op) && plan::isRowOfTiles(typeOf(op.getResult(0))))
+        rowCode.bindNumber(op.getResult(0), arith::TruncIOp::create(code.b, code.loc, code.b.getI32Type(), row));
     for (auto &[value, place] : random)
       rowCode.bind(value, code.at(place, code.mul(inTile, keyCount)), true);
     SmallVector<Value> rounded; // rows of tiles
@@ -216,9 +254,9 @@ private:
     }
     for (auto [value, pointer] : llvm::zip_equal(kernel.yielded(), resultPointers))
       if (isQuadratic(value))
-        rowCode.put(value, code.at(pointer, memoryType(code, value), code.add(matrixStart(), code.mul(row, keyCount))), false);
+        rowCode.put(value, code.at(pointer, memoryType(code, value), code.add(matrixStart(value), code.mul(row, keyCount))), false);
       else if (plan::isRowOfTiles(typeOf(value)))
-        rowCode.put(value, code.at(pointer, code.add(rowsStart(), row)), false);
+        rowCode.put(value, code.at(pointer, code.add(rowsStart(value), row)), false);
     rowCode.emit([&](int64_t index) { return code.at(rowBuffers, code.mul(pitch, index)); });
     for (Value place : rounded) // the last pair's second half, if there is no such key; the pitch is even
       code.when(isOdd(keyCount), [&] {
@@ -232,7 +270,7 @@ private:
     Value left = product.matrix == 0 ? op.getX() : op.getY();
     Matrix a = linear(left, firstRow);
     if (byPairs(op)) {
-      Pairs rowsOfA{a.pointer, code.integer(heads * sizeOf(left) / 2), {}}, columns{transposed[op], pitch, {}};
+      Pairs rowsOfA{a.pointer, code.integer(headsOf(readFrom(left)) * sizeOf(left) / 2), {}}, columns{transposed[op], pitch, {}};
       return emitPairProduct(code, {places[op.getResult()], pitch, {}, false}, rowsOfA, columns, {rows, code.integer(sizeOf(left) / 2), pitch, std::nullopt}, false);
     }
     emitProduct(code, {places[op.getResult()], pitch, {}, false}, a, {transposed[op], pitch, {}, false}, {rows, code.integer(sizeOf(left)), pitch, std::nullopt}, false);
@@ -273,7 +311,7 @@ private:
   Matrix matrixOf(Value matrix, Value firstRow) {
     if (Value place = places.lookup(matrix))
       return {place, pitch, {}, false};
-    return {code.at(pointers[matrix], code.add(matrixStart(), code.mul(firstRow, keyCount))), keyCount, {}, false};
+    return {code.at(pointers[matrix], code.add(matrixStart(matrix), code.mul(firstRow, keyCount))), keyCount, {}, false};
   }
 
   /// The operand of the keys, [keys, size], as [size, pitch]; of pairs [size / 2, pitch].
@@ -330,8 +368,10 @@ private:
   Value firstRowOf(nn::Dim dim) { return code.add(code.mul(example, dim.constant), code.mul(firstToken, dim.scale)); }
   /// This example's and head's part of a value [rows, heads, size] at `pointer`, from a row on.
   Matrix headOf(Value value, Value pointer, Value firstRow) {
-    Value stride = code.integer(heads * sizeOf(value)), row = code.add(firstRowOf(typeOf(value).getDims()[0]), firstRow);
-    return {code.at(pointer, memoryType(code, value), code.add(code.mul(row, stride), code.mul(head, sizeOf(value)))), stride, {}, isHalf(value)};
+    const int64_t own = headsOf(value), sharing = heads / own;
+    Value stride = code.integer(own * sizeOf(value)), row = code.add(firstRowOf(typeOf(value).getDims()[0]), firstRow);
+    Value part = sharing == 1 ? head : Value(arith::DivUIOp::create(code.b, code.loc, head, code.integer(sharing)));
+    return {code.at(pointer, memoryType(code, value), code.add(code.mul(row, stride), code.mul(part, sizeOf(value)))), stride, {}, isHalf(value)};
   }
   /// The same of a product's operand.
   Matrix linear(Value operand, Value firstRow) {
@@ -349,15 +389,18 @@ private:
       return {place, code.integer(sizeOf(op.getResult())), {}, false};
     return resultOf(op, code.integer(0));
   }
-  /// Where this head's matrix begins in a packed [heads, rows, keys].
-  Value matrixStart() {
+  /// Where this head's matrix begins in a packed [heads, rows, keys]; in [1, rows, keys] it is every head's.
+  Value matrixStart(Value value) {
     nn::Dim r = kernel.space.rowCount, k = kernel.space.keyCount;
     Value square = code.load(code.at(squares, code.i64(), example), code.i64());
     Value before = code.add(code.add(code.mul(example, r.constant * k.constant), code.mul(firstToken, r.constant * k.scale + r.scale * k.constant)), code.mul(square, r.scale * k.scale));
-    return code.add(code.mul(before, heads), code.mul(head, code.mul(rowCount, keyCount)));
+    return typeOf(value).getDims()[0].is(1) ? before : code.add(code.mul(before, heads), code.mul(head, code.mul(rowCount, keyCount)));
   }
   /// The same for a packed [heads, rows, 1].
-  Value rowsStart() { return code.add(code.mul(firstRowOf(kernel.space.rowCount), heads), code.mul(head, rowCount)); }
+  Value rowsStart(Value value) {
+    Value before = firstRowOf(kernel.space.rowCount);
+    return typeOf(value).getDims()[0].is(1) ? before : code.add(code.mul(before, heads), code.mul(head, rowCount));
+  }
 
   Kernel &kernel;
   Code &code;
@@ -371,10 +414,25 @@ private:
   llvm::MapVector<Operation *, Value> sums;
   llvm::DenseMap<Operation *, Pairs> pairedOther, pairedTile;
   Value offsets, squares, scratch, rowBuffers;
+  Value firstHead, place; ///< of the heads that a task does together, and which of them it is at
   Value example, head, firstToken, length, rowCount, keyCount, pitch; ///< of the task
 };
 
 } // namespace
+
+int64_t headsPerTask(plan::KernelOp op) {
+  if (op.getSpace() != "tiles")
+    return 1;
+  const int64_t heads = spaceOf(op).heads;
+  int64_t together = 1;
+  for (int pass = 0; pass < 2; ++pass) // that many, or all where some groups do not fit into others
+    for (nn::ContractOp product : op.getBody().front().getOps<nn::ContractOp>())
+      if (nn::ReduceOp sum = sumOverGroup(product)) {
+        const int64_t sharing = heads / headsOf(sum.getResult());
+        together = pass == 0 ? std::max(together, sharing) : together % sharing == 0 ? together : heads;
+      }
+  return together;
+}
 
 void emitTiles(Kernel &kernel) { Tiles(kernel).emit(); }
 

@@ -178,6 +178,11 @@ Value BuiltinCall::oneHot() {
 Value BuiltinCall::index() {
   Tensor x = tensor(0, "x");
   int64_t axis = named("axis") ? e.axisOf(*named("axis"), x, env) : 0;
+  if (Dim length = x.type().getDims()[axis]; length.isStatic() && x.type().getExample()) { // the same for every row: the run's
+    auto type = mlir::nn::NNType::get(e.context_, false, {length}, e.f32());
+    mlir::Value like = mlir::nn::BroadcastOp::create(e.builder_, e.location(range), type, e.constant(0, e.f32(), range).value);
+    return e.emit<mlir::nn::IotaOp>(range, {like}, {e.attr("axis", e.intAttr(0))}, {x.axes[axis]});
+  }
   return e.emit<mlir::nn::IotaOp>(range, {x.value}, {e.attr("axis", e.intAttr(axis))}, {x.axes[axis]});
 }
 

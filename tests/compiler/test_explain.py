@@ -79,6 +79,7 @@ def main():
         broken("E0602", tensors(lambda data: data.pop("encoder.layer.1.output.dense.bias")))
         broken("E0603", tensors(lambda data: data.update({"pooler.dense.bias": data["pooler.dense.bias"][:5].clone()})))
         broken("E0604", config(model_type="llama"))
+        broken("E0609", config(attn_logit_softcapping=30.0))
         broken("E0605", lambda copy: shutil.rmtree(copy))
         broken("E0606", lambda copy: (copy / "config.json").unlink())
         broken("E0607", lambda copy: (copy / "model.safetensors").write_bytes((copy / "model.safetensors").read_bytes()[:1000]))

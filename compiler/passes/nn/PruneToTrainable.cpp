@@ -1,7 +1,8 @@
 // PruneToTrainable (nn-prune-to-trainable): drop what no result needs, share what is computed twice, fold trivial algebra.
 //
 // In     whole functions, backward included
-// Out    the same results from fewer ops: x·1, x+0, -(-x) folded; equal ops shared; dead ops gone
+// Out    a text's length read off its row of data rather than off what was made of it (so that equal ones are shared);
+//        the same results from fewer ops: x·1, x+0, -(-x) folded; equal ops shared; dead ops gone
 // Numerics  exact: only identities that hold for every float (x+0 for x = -0 gives -0 instead of +0)
 #include "compiler/passes/nn/Passes.h"
 #include "dialects/nn/Nn.h"
@@ -47,10 +48,27 @@ static Value passedOn(Operation *op) {
   return {};
 }
 
+/// `iota` and `dim` want a length only: where it is the text's, any row of data that has it will do.
+static void readLengthsOffRows(func::FuncOp func) {
+  auto isText = [](Value value, int64_t axis) {
+    auto type = cast<NNType>(value.getType());
+    return type.getExample() && axis >= 0 && axis < type.rank() && type.getDims()[axis] == Dim::seq();
+  };
+  auto row = llvm::find_if(func.getArguments(), [&](BlockArgument argument) { return isText(argument, 0); });
+  if (row == func.getArguments().end())
+    return;
+  for (Operation &op : func.getBody().front())
+    if (isa<IotaOp, DimOp>(op) && isText(op.getOperand(0), op.getAttrOfType<IntegerAttr>("axis").getInt())) {
+      op.setOperand(0, *row);
+      op.setAttr("axis", Builder(func.getContext()).getI64IntegerAttr(0));
+    }
+}
+
 LogicalResult mlir::nn::pruneToTrainable(ModuleOp module) {
   IRRewriter rewriter(module.getContext());
   for (auto func : module.getOps<func::FuncOp>()) {
     Block &block = func.getBody().front();
+    readLengthsOffRows(func);
     for (Operation &op : llvm::make_early_inc_range(block.without_terminator()))
       if (op.getNumResults() == 1)
         if (Value value = passedOn(&op)) {

@@ -41,7 +41,7 @@ Fusable KernelPlanner::fusable(Value value) const {
 
 void KernelPlanner::run() {
   for (Operation &op : program.getBody().front()) {
-    if (isView(&op) || isa<nn::ConstantOp>(op) || (op.getNumResults() == 1 && fusable(op.getResult(0)).space))
+    if (isMadeWhereRead(&op) || (op.getNumResults() == 1 && fusable(op.getResult(0)).space))
       continue; // made when something reads it
     for (Value operand : op.getOperands())
       materialize(operand);
@@ -60,7 +60,7 @@ void KernelPlanner::materialize(Value value) {
     return;
   Operation *op = value.getDefiningOp();
   Fusable where = fusable(value);
-  if (!where.space) { // a view or a constant
+  if (!where.space) { // a view, a constant, places along an axis, keys for more heads
     for (Value operand : op->getOperands())
       materialize(operand);
     emit(op);
@@ -91,13 +91,18 @@ void KernelPlanner::keep(Value value, Kernel &kernel) {
   ready[value] = kernel.place;
 }
 
+/// Counted out by each kernel anew, even where something else has it in memory.
+static bool isCounted(Value value) { return isIndex(value) && !value.getDefiningOp<nn::ConstantOp>(); }
+
 /// Whether a kernel of `space` takes the op that makes `value` into its body.
 bool KernelPlanner::isInside(Value value, const Space &space) const {
   Operation *op = value.getDefiningOp();
   if (!op)
     return false;
-  if (isa<nn::ConstantOp>(op))
+  if (isa<nn::ConstantOp>(op) || isIndex(value) || (space.kind == Space::tiles && isHeadsRepeat(op)))
     return true;
+  if (isView(op) && space.kind == Space::tiles && value.hasOneUse() && groupSummed(*value.getUsers().begin()))
+    return isInside(op->getOperand(0), space);
   if (isView(op)) { // the same rows and columns seen otherwise
     auto from = rowShapeOf(cast<nn::NNType>(op->getOperand(0).getType())), to = rowShapeOf(cast<nn::NNType>(value.getType()));
     bool same = isa<nn::StopGradOp>(op) || (space.kind == Space::rows && from && to && from->example == to->example && from->rowCount == to->rowCount && from->columns == to->columns);
@@ -110,7 +115,7 @@ bool KernelPlanner::isInside(Value value, const Space &space) const {
 /// Whether a value that some kernel has computed already should rather be read from memory than be computed again.
 bool KernelPlanner::isWorthKeeping(Value value, const Space &space) const {
   Operation *op = value.getDefiningOp();
-  if (isView(op) || isa<nn::ConstantOp, nn::RandomOp>(op))
+  if (isMadeWhereRead(op) || isa<nn::RandomOp>(op))
     return false;
   if (isa<nn::ReduceOp>(op))
     return true;
@@ -128,7 +133,7 @@ void KernelPlanner::countReads(Value value, const Space &space, llvm::DenseSet<V
   auto type = cast<nn::NNType>(value.getType());
   auto shape = rowShapeOf(type);
   bool whole = type.getExample() && shape && shape->columns > 1;
-  bool read = ready.count(value) || !isInside(value, space) || (isa<nn::ReduceOp>(value.getDefiningOp()) && homes.count(value));
+  bool read = (ready.count(value) && !isCounted(value)) || !isInside(value, space) || (isa<nn::ReduceOp>(value.getDefiningOp()) && homes.count(value));
   if (read) {
     reads += whole || flat;
     return;
@@ -158,7 +163,8 @@ KernelPlanner::Leaves KernelPlanner::leavesOf(Value value, const Space &space, c
       continue;
     }
     bool kept = next != value && homes.count(next) && isWorthKeeping(next, united);
-    if (ready.count(next) || kept || !isInside(next, united)) {
+    const bool read = ready.count(next) && !isCounted(next);
+    if (read || kept || !isInside(next, united)) {
       leaves.outside.insert(next);
       leaves.shares |= home && home->leaves.contains(next) && cast<nn::NNType>(next.getType()).rank() > 0;
       continue;
@@ -192,7 +198,7 @@ void KernelPlanner::compute(Value value, Kernel &kernel) {
     Value next = open.pop_back_val();
     if (kernel.members.contains(next))
       continue;
-    bool inMemory = next != value && ready.count(next) && ready.lookup(next) < kernel.place;
+    bool inMemory = next != value && ready.count(next) && ready.lookup(next) < kernel.place && !isCounted(next);
     if (inMemory || !isInside(next, kernel.space)) {
       kernel.leaves.insert(next);
       continue;
@@ -200,7 +206,7 @@ void KernelPlanner::compute(Value value, Kernel &kernel) {
     kernel.members.insert(next);
     if (Fusable where = fusable(next); where.space)
       kernel.space = *unite(*where.space, kernel.space);
-    if (!isView(next.getDefiningOp()) && !isa<nn::ConstantOp>(next.getDefiningOp()))
+    if (!isMadeWhereRead(next.getDefiningOp()))
       homes.try_emplace(next, &kernel);
     open.append(operandsInside(next.getDefiningOp()));
   }
@@ -244,7 +250,7 @@ void KernelPlanner::build(Kernel &kernel, OpBuilder &builder, IRMapping &mapping
 
 /// For people: an op of the tokens' path should be in a kernel.
 void KernelPlanner::sayWhyAlone(Operation *op) const {
-  bool expected = op->getNumResults() != 1 || isa<ProductOp, nn::ParamOp, nn::ConstantOp>(op) || isView(op);
+  bool expected = op->getNumResults() != 1 || isa<ProductOp, nn::ParamOp>(op) || isMadeWhereRead(op);
   if (StringRef reason = expected ? "" : fusableIn(op, flat).reason; !reason.empty())
     op->setAttr(kWhyAlone, StringAttr::get(op->getContext(), reason));
 }

@@ -39,6 +39,13 @@ bool isElementwise(Operation *op) {
 }
 
 bool isNumber(NNType type) { return type.isFloat() || type.isBool(); }
+/// Ops that kernels can do on whole numbers.
+bool knowsWholeNumbers(Operation *op) { return isa<CastOp, LtOp, LeOp, EqOp, NeOp, GtOp, GeOp>(op); }
+/// [1, rows, 1], [1, 1, keys]: places that all heads share.
+bool isTileIndex(Value value) {
+  auto type = typeOf(value);
+  return isIndex(value) && type.getExample() && type.rank() == 3 && type.getDims()[0].is(1) && (type.getDims()[1].is(1) || type.getDims()[2].is(1));
+}
 
 Fusable no(StringRef reason) { return {std::nullopt, reason}; }
 
@@ -55,15 +62,28 @@ Space tilesOf(NNType type) {
 
 Fusable elementwise(Operation *op) {
   NNType result = typeOf(op->getResult(0));
-  if (!isNumber(result) || !llvm::all_of(op->getOperands(), [](Value operand) { return isNumber(typeOf(operand)); }))
-    return no("its elements are whole numbers");
   bool tiles = isQuadratic(result) || isRowOfTiles(result);
+  auto readable = [&](Value operand) {
+    auto type = typeOf(operand);
+    if (isNumber(type))
+      return true;
+    if (!knowsWholeNumbers(op))
+      return false;
+    Meeting meeting = tiles ? Meeting::none : meetingOf(type, result);
+    return tiles ? isIndex(operand) : meeting == Meeting::scalar || meeting == (isIndex(operand) ? Meeting::column : Meeting::row);
+  };
+  if (!isNumber(result) || !llvm::all_of(op->getOperands(), readable))
+    return no("its elements are whole numbers");
   if (!tiles && !result.getExample() && allOnes(result.getDims()))
     return no("a single number of the run");
   for (Value operand : op->getOperands()) {
     NNType type = typeOf(operand);
-    if (tiles ? !(type.getDims() == result.getDims() && type.getExample()) && !(isRowOfTiles(type) && type.getDims().take_front(2) == result.getDims().take_front(2)) &&
-                    !(!type.getExample() && allOnes(type.getDims()))
+    auto alike = [&](bool row) { // but for heads that share it
+      ArrayRef<Dim> own = type.getDims(), other = result.getDims();
+      return type.getExample() && own.size() == 3 && (own[0] == other[0] || own[0].is(1)) && own[1] == other[1] && (row || own[2] == other[2]);
+    };
+    bool matrix = isQuadratic(type) || isRowOfTiles(type);
+    if (tiles ? !(matrix && alike(isRowOfTiles(type))) && !isTileIndex(operand) && !(!type.getExample() && allOnes(type.getDims()))
               : meetingOf(type, result) == Meeting::none)
       return no("an operand is broadcast along other axes than rows or columns");
   }
@@ -72,6 +92,8 @@ Fusable elementwise(Operation *op) {
 
 Fusable reduction(ReduceOp op) {
   NNType from = typeOf(op.getX());
+  if (ContractOp product = groupSummed(op))
+    return fusableIn(product, false);
   if (op.getOverExamples())
     return no("it sums over the examples of the batch");
   if (!from.isFloat())
@@ -128,8 +150,9 @@ std::optional<Space> mlir::plan::unite(const Space &a, const Space &b) {
   Space both = a;
   if (a.kind == Space::flat)
     return both;
-  if (a.rowCount != b.rowCount || a.heads != b.heads)
+  if (a.rowCount != b.rowCount || (a.heads != b.heads && a.heads != 1 && b.heads != 1))
     return std::nullopt;
+  both.heads = std::max(a.heads, b.heads);
   if (a.columns != b.columns && a.columns != 1 && b.columns != 1)
     return std::nullopt;
   both.columns = std::max(a.columns, b.columns);
@@ -203,6 +226,38 @@ std::optional<TileProduct> mlir::plan::tileProductOf(ContractOp op) {
   if (matrix[1] == other[0] && matrix[2] == letters->out[0])
     return TileProduct{TileProduct::overRows, first ? 0u : 1u};
   return std::nullopt;
+}
+
+bool mlir::plan::isIndex(Value value) {
+  Operation *op = value.getDefiningOp();
+  if (!op || !typeOf(value).isInteger())
+    return false;
+  if (isa<IotaOp, ConstantOp>(op))
+    return true;
+  return isa<ExpandDimsOp, AddOp, SubOp>(op) && llvm::all_of(op->getOperands(), isIndex);
+}
+
+bool mlir::plan::isHeadsRepeat(Operation *op) {
+  auto repeat = dyn_cast<RepeatOp>(op);
+  if (!repeat || repeat.getAxis() != 1)
+    return false;
+  NNType type = typeOf(repeat.getX());
+  return type.getExample() && type.rank() == 3 && !type.getDims()[0].isStatic() && type.getDims()[1].isStatic() && type.getDims()[2].isStatic();
+}
+
+ContractOp mlir::plan::groupSummed(Operation *op) {
+  auto reduce = dyn_cast<ReduceOp>(op);
+  auto split = reduce ? reduce.getX().getDefiningOp<SplitOp>() : SplitOp();
+  auto product = split ? split.getX().getDefiningOp<ContractOp>() : ContractOp();
+  if (!product || reduce.getKind() != "sum" || reduce.getKeep() || reduce.getOverExamples() || reduce.getAxes() != ArrayRef<int64_t>{2} || split.getAxis() != 1 ||
+      split.getSizes().size() != 2 || !split.getResult().hasOneUse() || !product.getResult().hasOneUse())
+    return {};
+  auto inside = tileProductOf(product);
+  return inside && inside->kind == TileProduct::overRows ? product : ContractOp();
+}
+
+bool mlir::plan::isMadeWhereRead(Operation *op) {
+  return isView(op) || isa<ConstantOp>(op) || isHeadsRepeat(op) || (op->getNumResults() == 1 && isIndex(op->getResult(0)));
 }
 
 bool mlir::plan::isView(Operation *op) { return isa<SplitOp, MergeOp, ExpandDimsOp, SqueezeOp, StopGradOp>(op); }

@@ -52,6 +52,15 @@ struct TileProduct {
 };
 std::optional<TileProduct> tileProductOf(nn::ContractOp op);
 
+/// Whole numbers that a kernel counts out as it goes: places along an axis (`iota`), seen along other axes, and sums with constants.
+bool isIndex(Value value);
+/// Keys or values for more heads than they have: read where they lie.
+bool isHeadsRepeat(Operation *op);
+/// The transpose of that: the sum over heads that shared them, of a product `overRows`; null if `op` is none.
+nn::ContractOp groupSummed(Operation *op);
+/// Made inside kernels, and by itself only where something else reads it.
+bool isMadeWhereRead(Operation *op);
+
 /// Where `op` can be computed inside a kernel; nothing, and why, where it cannot.
 struct Fusable {
   std::optional<Space> space;
