@@ -63,7 +63,7 @@ Value cast(Code &code, nn::CastOp op, Value x) {
   return arith::SelectOp::create(code.b, code.loc, x, constantLike(code, type, 1), constantLike(code, type, 0));
 }
 
-/// exp, log, tanh and erf are polynomials on vectors: a number is a vector's lane.
+/// exp, log, tanh, erf, sin and cos are polynomials on vectors: a number is a vector's lane.
 Value elementary(Code &code, Operation *op, Value x) {
   bool number = !isa<VectorType>(x.getType());
   Value v = number ? code.splat(x) : x;
@@ -71,6 +71,8 @@ Value elementary(Code &code, Operation *op, Value x) {
                    .Case<nn::ExpOp>([&](auto) { return math::ExpOp::create(code.b, code.loc, v); })
                    .Case<nn::LogOp>([&](auto) { return math::LogOp::create(code.b, code.loc, v); })
                    .Case<nn::TanhOp>([&](auto) { return math::TanhOp::create(code.b, code.loc, v); })
+                   .Case<nn::SinOp>([&](auto) { return math::SinOp::create(code.b, code.loc, v); })
+                   .Case<nn::CosOp>([&](auto) { return math::CosOp::create(code.b, code.loc, v); })
                    .Default([&](auto) { return math::ErfOp::create(code.b, code.loc, v); });
   return number ? Value(vector::ExtractOp::create(code.b, code.loc, made, ArrayRef<int64_t>{0})) : made;
 }
@@ -83,7 +85,7 @@ Value elementwise(Code &code, Operation *op, ArrayRef<Value> v) {
   auto make = [&](auto made) -> Value { return made.getResult(); };
   return llvm::TypeSwitch<Operation *, Value>(op)
       .Case<nn::NegOp>([&](auto) { return make(arith::NegFOp::create(b, loc, v[0])); })
-      .Case<nn::ExpOp, nn::LogOp, nn::TanhOp, nn::ErfOp>([&](auto) { return elementary(code, op, v[0]); })
+      .Case<nn::ExpOp, nn::LogOp, nn::TanhOp, nn::ErfOp, nn::SinOp, nn::CosOp>([&](auto) { return elementary(code, op, v[0]); })
       .Case<nn::SqrtOp>([&](auto) { return make(math::SqrtOp::create(b, loc, v[0])); })
       .Case<nn::RsqrtOp>([&](auto) { return make(arith::DivFOp::create(b, loc, constantLike(code, v[0].getType(), 1), math::SqrtOp::create(b, loc, v[0]))); })
       .Case<nn::AbsOp>([&](auto) { return make(math::AbsFOp::create(b, loc, v[0])); })

@@ -72,7 +72,7 @@ nlohmann::json callOf(plan::KernelOp op) {
           {"space", op.getSpace().str()},
           {"example", space.example},
           {"tasks", {{"c", rows.constant}, {"k", rows.scale}, {"s", "seq"}}},
-          {"columns", space.columns},
+          {"columns", space.columns * space.parts},
           {"sites", op.getSites().vec()},
           {"scratch", {{"c", scratch.c}, {"k", scratch.k}}}};
 }

@@ -9,7 +9,7 @@ namespace peftc::conversion {
 namespace {
 constexpr int kCheapOps = 4;
 
-bool isCostly(Operation *op) { return isa<nn::ExpOp, nn::LogOp, nn::TanhOp, nn::ErfOp, nn::SqrtOp, nn::RsqrtOp>(op); }
+bool isCostly(Operation *op) { return isa<nn::ExpOp, nn::LogOp, nn::TanhOp, nn::ErfOp, nn::SinOp, nn::CosOp, nn::SqrtOp, nn::RsqrtOp>(op); }
 /// Ops whose value is their operand's, seen by rows and columns (a reduction only where its operand is a number).
 bool passesThrough(Operation *op) { return plan::isView(op) || plan::isStorageCast(op) || isa<nn::BroadcastOp, nn::ReduceOp>(op); }
 } // namespace
@@ -30,13 +30,15 @@ int64_t RowCode::levelOf(Value value) {
   int64_t level = 0;
   for (Value operand : value.getDefiningOp()->getOperands())
     level = std::max(level, levelOf(operand));
-  return levels[value] = level + (isReduce(value) ? 1 : 0);
+  return levels[value] = level + (isReduce(value) || value.getDefiningOp<nn::RollOp>() ? 1 : 0);
 }
 
 /// Whether making the value again takes at most `left` cheap ops.
 bool RowCode::isCheap(Value value, int &left) {
   Operation *op = value.getDefiningOp();
   if (memory.count(value) || numbers.count(value) || !op || form(value) != Form::full || isa<nn::ConstantOp>(op))
+    return true;
+  if (isa<nn::RollOp>(op)) // a load
     return true;
   if (isCostly(op) || (!passesThrough(op) && --left < 0))
     return false;
@@ -69,6 +71,11 @@ void RowCode::require(Value value, int64_t stage) {
     require(value, levelOf(value));
     return;
   }
+  if (auto roll = dyn_cast<nn::RollOp>(op)) {
+    doubled.insert({roll.getX(), Value()});
+    require(roll.getX(), levelOf(roll.getX()));
+    return;
+  }
   for (Value operand : op->getOperands())
     require(operand, stage);
 }
@@ -83,13 +90,15 @@ void RowCode::plan() {
 
 int64_t RowCode::bufferCount() {
   plan();
-  return buffered.size();
+  return buffered.size() + doubled.size();
 }
 
 void RowCode::emit(const std::function<Value(int64_t)> &buffer) {
   plan();
   for (auto &[value, index] : buffered)
     buffers[value] = buffer(index);
+  for (auto [index, entry] : llvm::enumerate(doubled))
+    entry.second = buffer(buffered.size() + index);
   int64_t last = reductions.size();
   for (const Output &output : outputs)
     last = std::max(last, levelOf(output.value));
@@ -128,6 +137,8 @@ void RowCode::emitStage(int64_t stage) {
   for (const Output &output : outputs)
     anything |= form(output.value) == Form::full && levelOf(output.value) == stage;
   for (auto &[value, index] : buffered)
+    anything |= levelOf(value) == stage;
+  for (auto &[value, copies] : doubled)
     anything |= levelOf(value) == stage;
   if (!anything)
     return;
@@ -175,6 +186,12 @@ void RowCode::emitColumns(int64_t stage, SmallVectorImpl<Value> &sums, Value col
   for (auto &[value, index] : buffered)
     if (levelOf(value) == stage)
       code.storeVector(vectorOf(value, column, mask, made), code.at(buffers[value], column));
+  for (auto &[value, copies] : doubled)
+    if (levelOf(value) == stage) {
+      Value vector = vectorOf(value, column, mask, made), second = code.at(copies, code.add(column, code.integer(*columns.count)));
+      code.storeVector(vector, code.at(copies, column), inside); // not over the second copy's beginning
+      code.storeVector(vector, second);
+    }
   if (!sums.empty())
     for (auto [index, value] : llvm::enumerate(reductions[stage])) {
       StringRef kind = value.getDefiningOp<nn::ReduceOp>().getKind();
@@ -221,6 +238,10 @@ Value RowCode::vectorOf(Value value, Value column, Value mask, llvm::DenseMap<Va
 Value RowCode::vectorOp(Operation *op, Value column, Value mask, llvm::DenseMap<Value, Value> &made) {
   if (isa<nn::IotaOp>(op)) // places along the columns
     return code.places(column);
+  if (auto roll = dyn_cast<nn::RollOp>(op)) {
+    const int64_t length = *columns.count, by = ((static_cast<int64_t>(roll.getBy()) % length) + length) % length;
+    return code.loadVector(code.at(doubled.lookup(roll.getX()), code.add(column, code.integer(by))));
+  }
   if (passesThrough(op))
     return vectorOf(op->getOperand(0), column, mask, made);
   if (isa<nn::DivOp>(op))

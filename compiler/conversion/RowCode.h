@@ -1,7 +1,8 @@
 // RowCode: one row of a kernel: its elementwise ops and row reductions as loops over columns.
 //
 // Reductions cut a row's work into stages: stage s is one loop over the columns that makes what depends on s reductions. A value of an
-// earlier stage is computed again if that is a few cheap ops, else it waits in a buffer of the row.
+// earlier stage is computed again if that is a few cheap ops, else it waits in a buffer of the row. A row that is turned (`roll`) is a stage of its
+// own: it is written twice, one copy behind the other, and read from its new beginning.
 //
 // How  bind every value that the ops read from outside, say which values go where, then emit().
 #pragma once
@@ -81,6 +82,7 @@ private:
   llvm::SmallVector<llvm::SmallVector<Value>> reductions; ///< by stage
   llvm::MapVector<Value, int64_t> buffered;               ///< value -> its buffer
   llvm::DenseMap<Value, Value> buffers;
+  llvm::MapVector<Value, Value> doubled;                  ///< what is turned -> its two copies
   llvm::DenseSet<Value> stored; ///< values that lie in their buffer by now
   llvm::SetVector<std::pair<Value, int64_t>> required;
 };

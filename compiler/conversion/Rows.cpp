@@ -1,6 +1,8 @@
 // Rows: kernels over rows of a table, and over elements of the run's vectors.
 //
-// Scratch  buffers of one row each: random numbers first, then values that wait for a reduction; the same for every row.
+// A row may be done in parts (attention's heads, which share a vector of positions): each part is a row of its own to the code of a row.
+//
+// Scratch  buffers of one row each, twice as long where rows are turned: random numbers first, then values that wait for a reduction; the same for every row.
 #include "compiler/conversion/Kernel.h"
 
 using namespace mlir;
@@ -12,6 +14,9 @@ namespace {
 int64_t randoms(plan::KernelOp op) { return llvm::count_if(op.getBody().front(), [](Operation &made) { return isa<nn::RandomOp>(made); }); }
 /// Floats of one buffer: a row up to a whole vector, and what random numbers need beyond.
 int64_t bufferFloats(int64_t columns) { return (columns + 127) / 128 * 128 + 256; }
+
+int64_t turned(plan::KernelOp op) { return llvm::count_if(op.getBody().front(), [](Operation &made) { return isa<nn::RollOp>(made); }); }
+int64_t rowBufferFloats(plan::KernelOp op) { return bufferFloats(spaceOf(op).columns * (turned(op) ? 2 : 1)); }
 
 RowCode::Form formOf(const Space &space, Value value) {
   using Form = RowCode::Form;
@@ -30,12 +35,13 @@ RowCode::Form formOf(const Space &space, Value value) {
     return shape->columns == 1 ? Form::scalar : Form::column;
   if (!sameRows)
     return Form::scalar;
-  return shape->columns == space.columns && space.columns > 1 ? Form::full : Form::row;
+  const bool ofPart = space.parts > 1 && shape->columns == space.columns; // the same for all parts
+  return (ofPart || shape->columns == space.columns * space.parts) && shape->columns > 1 ? Form::full : Form::row;
 }
 
 class Rows {
 public:
-  explicit Rows(Kernel &kernel) : kernel(kernel), code(kernel.code), columns(kernel.space.columns) {}
+  explicit Rows(Kernel &kernel) : kernel(kernel), code(kernel.code), columns(kernel.space.columns), parts(kernel.space.parts), bufferSize(rowBufferFloats(kernel.op)) {}
 
   void emit() {
     for (unsigned index = 0; index < kernel.body().getNumArguments(); ++index)
@@ -46,16 +52,21 @@ public:
       if (auto random = dyn_cast<nn::RandomOp>(op))
         keys[random.getResult()] = randomKeyOf(code, kernel.call, random);
     scratch = code.field(kernel.call, CallField::scratch);
-    code.loop(kernel.begin, kernel.end, 1, [&](Value row) { emitRow(row); });
+    code.loop(kernel.begin, kernel.end, 1, [&](Value row) {
+      if (parts == 1)
+        return emitRow(row, row, code.integer(0));
+      code.loop(code.integer(0), code.integer(parts), 1, [&](Value part) { emitRow(row, code.add(code.mul(row, parts), part), code.mul(part, columns)); });
+    });
   }
 
 private:
-  void emitRow(Value row) {
+  /// `place`: the part's among all parts of all rows; `firstColumn`: its first one in its row.
+  void emitRow(Value row, Value place, Value firstColumn) {
     Columns range{code.integer(0), code.integer(columns), columns};
     RowCode rowCode(code, range, [this](Value value) { return formOf(kernel.space, value); });
-    Value start = code.mul(row, columns);
+    Value start = code.mul(place, columns);
     for (auto [index, argument] : llvm::enumerate(kernel.body().getArguments()))
-      bind(rowCode, argument, pointers[index], row, start);
+      bind(rowCode, argument, pointers[index], row, start, firstColumn);
     int64_t used = 0;
     for (Operation &op : kernel.body()) {
       if (auto random = dyn_cast<nn::RandomOp>(op))
@@ -65,12 +76,12 @@ private:
     }
     for (auto [index, value] : llvm::enumerate(kernel.yielded())) {
       bool full = formOf(kernel.space, value) == RowCode::Form::full;
-      rowCode.put(value, code.at(results[index], memoryType(code, value), full ? start : row), false);
+      rowCode.put(value, code.at(results[index], memoryType(code, value), !full ? row : isShared(value) ? code.mul(row, columns) : start), false);
     }
     rowCode.emit([&](int64_t index) { return buffer(used + index); });
   }
 
-  void bind(RowCode &rowCode, Value argument, Value pointer, Value row, Value start) {
+  void bind(RowCode &rowCode, Value argument, Value pointer, Value row, Value start, Value firstColumn) {
     auto type = cast<nn::NNType>(argument.getType());
     if (type.isInteger()) { // a row's whole number; of a lookup's indices nothing is computed
       if (formOf(kernel.space, argument) == RowCode::Form::row)
@@ -80,15 +91,18 @@ private:
     Type element = memoryType(code, argument);
     switch (formOf(kernel.space, argument)) {
     case RowCode::Form::full:
-      return rowCode.bind(argument, code.at(pointer, element, start), false);
+      return rowCode.bind(argument, code.at(pointer, element, isShared(argument) ? code.mul(row, columns) : start), false);
     case RowCode::Form::column:
-      return rowCode.bind(argument, pointer, false);
+      return rowCode.bind(argument, parts == 1 ? pointer : code.at(pointer, element, firstColumn), false);
     case RowCode::Form::row:
       return rowCode.bindNumber(argument, numberAt(code.at(pointer, element, row), type.isBool()));
     case RowCode::Form::scalar:
       return rowCode.bindNumber(argument, numberAt(pointer, type.isBool()));
     }
   }
+
+  /// A vector of a row that all its parts read.
+  bool isShared(Value value) const { return parts > 1 && plan::rowShapeOf(cast<nn::NNType>(value.getType()))->columns == columns; }
 
   Value numberAt(Value address, bool isBool) {
     if (!isBool)
@@ -104,11 +118,11 @@ private:
     return code.at(table, code.mul(index, columns));
   }
 
-  Value buffer(int64_t index) { return code.at(scratch, code.integer(index * bufferFloats(columns))); }
+  Value buffer(int64_t index) { return code.at(scratch, code.integer(index * bufferSize)); }
 
   Kernel &kernel;
   Code &code;
-  int64_t columns;
+  int64_t columns, parts, bufferSize;
   SmallVector<Value> pointers, results;
   llvm::DenseMap<Value, RandomKey> keys;
   Value scratch;
@@ -134,7 +148,7 @@ void emitFlat(Kernel &kernel) {
 }
 
 int64_t rowBuffers(plan::KernelOp op) {
-  return randoms(op) + llvm::count_if(op.getBody().front(), [](Operation &made) { return !isa<nn::ConstantOp, nn::RandomOp>(made) && !plan::isStorageCast(&made); });
+  return randoms(op) + turned(op) + llvm::count_if(op.getBody().front(), [](Operation &made) { return !isa<nn::ConstantOp, nn::RandomOp>(made) && !plan::isStorageCast(&made); });
 }
 
 ScratchSize scratchOf(plan::KernelOp op, unsigned lanes) {
@@ -142,7 +156,7 @@ ScratchSize scratchOf(plan::KernelOp op, unsigned lanes) {
     return tilesScratch(op, lanes);
   if (op.getSpace() == "flat")
     return {};
-  return {rowBuffers(op) * bufferFloats(spaceOf(op).columns) * static_cast<int64_t>(sizeof(float)), 0};
+  return {rowBuffers(op) * rowBufferFloats(op) * static_cast<int64_t>(sizeof(float)), 0};
 }
 
 } // namespace peftc::conversion

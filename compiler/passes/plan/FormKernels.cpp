@@ -143,10 +143,12 @@ void KernelPlanner::countReads(Value value, const Space &space, llvm::DenseSet<V
     countReads(operand, space, seen, reads, ops);
 }
 
-/// What is computed for the op's result: the operand of a random op only lends its shape.
+/// What is computed for the op's result: the operand of a random op only lends its shape, and a lookup reads memory.
 SmallVector<Value> KernelPlanner::operandsInside(Operation *op) {
-  return isa<nn::RandomOp>(op) ? SmallVector<Value>{} : SmallVector<Value>(op->getOperands());
+  return isa<nn::RandomOp, nn::GatherOp>(op) ? SmallVector<Value>{} : SmallVector<Value>(op->getOperands());
 }
+/// What an op reads from memory whatever a kernel could make of it.
+static SmallVector<Value> readOperands(Operation *op) { return isa<nn::GatherOp>(op) ? SmallVector<Value>(op->getOperands()) : SmallVector<Value>{}; }
 
 /// What a kernel of `space` that computes `value` reads from memory (some of it not there yet); `home`, if any, has its members already.
 KernelPlanner::Leaves KernelPlanner::leavesOf(Value value, const Space &space, const Kernel *home) const {
@@ -171,6 +173,10 @@ KernelPlanner::Leaves KernelPlanner::leavesOf(Value value, const Space &space, c
     }
     if (Fusable where = fusable(next); where.space)
       united = *unite(*where.space, united);
+    for (Value operand : llvm::reverse(readOperands(next.getDefiningOp()))) {
+      leaves.outside.insert(operand);
+      leaves.shares |= home && home->leaves.contains(operand);
+    }
     open.append(operandsInside(next.getDefiningOp()));
   }
   return leaves;
@@ -208,6 +214,8 @@ void KernelPlanner::compute(Value value, Kernel &kernel) {
       kernel.space = *unite(*where.space, kernel.space);
     if (!isMadeWhereRead(next.getDefiningOp()))
       homes.try_emplace(next, &kernel);
+    for (Value operand : llvm::reverse(readOperands(next.getDefiningOp())))
+      kernel.leaves.insert(operand);
     open.append(operandsInside(next.getDefiningOp()));
   }
 }

@@ -34,7 +34,7 @@ size_t rowDims(NNType type) {
 }
 
 bool isElementwise(Operation *op) {
-  return isa<NegOp, ExpOp, LogOp, SqrtOp, RsqrtOp, TanhOp, ErfOp, AbsOp, SignOp, FloorOp, NotOp, CastOp, AddOp, SubOp, MulOp, DivOp, MaxOp, MinOp, LtOp, LeOp, EqOp, NeOp, GtOp,
+  return isa<NegOp, ExpOp, LogOp, SqrtOp, RsqrtOp, TanhOp, ErfOp, SinOp, CosOp, AbsOp, SignOp, FloorOp, NotOp, CastOp, AddOp, SubOp, MulOp, DivOp, MaxOp, MinOp, LtOp, LeOp, EqOp, NeOp, GtOp,
              GeOp, AndOp, OrOp, SelectOp>(op);
 }
 
@@ -49,15 +49,44 @@ bool isTileIndex(Value value) {
 
 Fusable no(StringRef reason) { return {std::nullopt, reason}; }
 
+Space rowsOf(const RowShape &shape) {
+  Space space;
+  space.example = shape.example;
+  space.rowCount = shape.rowCount;
+  space.columns = shape.columns;
+  return space;
+}
+
 Fusable inRows(NNType result) {
   auto shape = rowShapeOf(result);
   if (!shape)
     return no("its type is no table of rows");
-  return {Space{Space::rows, shape->example, shape->rowCount, shape->columns, 0, {}}, ""};
+  return {rowsOf(*shape), ""};
+}
+
+/// Rows in parts, one for each entry of the axes between the first and the last.
+Space inParts(NNType type) {
+  Space space = rowsOf(*rowShapeOf(type));
+  const int64_t last = type.getDims().back().constant;
+  space.parts = space.columns / last;
+  space.columns = last;
+  return space;
+}
+
+Fusable wholeRows(Fusable fusable) {
+  if (fusable.space)
+    fusable.space->whole = true;
+  return fusable;
 }
 
 Space tilesOf(NNType type) {
-  return Space{Space::tiles, true, type.getDims()[1], 1, type.getDims()[0].constant, isQuadratic(type) ? type.getDims()[2] : Dim{}};
+  Space space;
+  space.kind = Space::tiles;
+  space.example = true;
+  space.rowCount = type.getDims()[1];
+  space.heads = type.getDims()[0].constant;
+  space.keyCount = isQuadratic(type) ? type.getDims()[2] : Dim{};
+  return space;
 }
 
 Fusable elementwise(Operation *op) {
@@ -87,7 +116,10 @@ Fusable elementwise(Operation *op) {
               : meetingOf(type, result) == Meeting::none)
       return no("an operand is broadcast along other axes than rows or columns");
   }
-  return tiles ? Fusable{tilesOf(result), ""} : inRows(result);
+  if (tiles)
+    return {tilesOf(result), ""};
+  bool shared = llvm::any_of(op->getOperands(), [&](Value operand) { return meetingOf(typeOf(operand), result) == Meeting::shared; });
+  return shared ? Fusable{inParts(result), ""} : inRows(result);
 }
 
 Fusable reduction(ReduceOp op) {
@@ -115,7 +147,9 @@ Fusable reduction(ReduceOp op) {
     return no("it reduces the only row");
   if (!rowShapeOf(typeOf(op.getResult())))
     return no("its result is no number of a row");
-  return {Space{Space::rows, shape->example, shape->rowCount, shape->columns, 0, {}}, ""};
+  Space space = rowsOf(*shape);
+  space.whole = true;
+  return {space, ""};
 }
 
 /// The letters of a batched matrix product of rank three: one in all, one summed.
@@ -153,9 +187,16 @@ std::optional<Space> mlir::plan::unite(const Space &a, const Space &b) {
   if (a.rowCount != b.rowCount || (a.heads != b.heads && a.heads != 1 && b.heads != 1))
     return std::nullopt;
   both.heads = std::max(a.heads, b.heads);
+  if (a.parts != b.parts) { // rows are done in parts where everything can be
+    const Space &parted = a.parts > b.parts ? a : b, &rows = a.parts > b.parts ? b : a;
+    if (rows.parts != 1 || rows.whole || parted.whole || (rows.columns != 1 && rows.columns != parted.parts * parted.columns))
+      return std::nullopt;
+    return parted;
+  }
   if (a.columns != b.columns && a.columns != 1 && b.columns != 1)
     return std::nullopt;
   both.columns = std::max(a.columns, b.columns);
+  both.whole = a.whole || b.whole;
   Dim none;
   if (a.keyCount != b.keyCount && a.keyCount != none && b.keyCount != none)
     return std::nullopt;
@@ -193,6 +234,9 @@ Meeting mlir::plan::meetingOf(NNType operand, NNType result) {
     return !operand.getExample() && withoutLeadingOnes(operand.getDims()) == withoutLeadingOnes(columns) ? Meeting::column : Meeting::none;
   if (operand.getDims() == result.getDims())
     return Meeting::full;
+  if (rows && operand.rank() == 3 && result.rank() == 3 && operand.getDims()[0] == result.getDims()[0] && operand.getDims()[1].is(1) && operand.getDims()[2] == result.getDims()[2] &&
+      !operand.getDims()[2].is(1))
+    return Meeting::shared;
   if (rows && rowDims(operand) && operand.getDims()[0] == result.getDims()[0] && operand.rank() == result.rank() && allOnes(operand.getDims().drop_front(1)))
     return Meeting::row;
   if (!rows && result.getExample() && one)
@@ -272,9 +316,11 @@ Fusable mlir::plan::fusableIn(Operation *op, bool flatProgram) {
     return no("");
   NNType result = typeOf(op->getResult(0));
   if (flatProgram) {
+    Space flatSpace;
+    flatSpace.kind = Space::flat;
     bool vector = isElementwise(op) && result.isFloat() && result.rank() == 1;
     bool met = llvm::all_of(op->getOperands(), [](Value operand) { return typeOf(operand).isFloat() && typeOf(operand).rank() <= 1; });
-    return vector && met ? Fusable{Space{Space::flat, false, {}, 1, 0, {}}, ""} : no("no elementwise op on the run's vectors");
+    return vector && met ? Fusable{flatSpace, ""} : no("no elementwise op on the run's vectors");
   }
   if (isElementwise(op))
     return elementwise(op);
@@ -284,7 +330,7 @@ Fusable mlir::plan::fusableIn(Operation *op, bool flatProgram) {
     NNType from = typeOf(broadcast.getX());
     if (isQuadratic(result))
       return isRowOfTiles(from) && from.getDims().take_front(2) == result.getDims().take_front(2) ? Fusable{tilesOf(result), ""} : no("it broadcasts something else than a row's number");
-    return isNumber(result) && result.getExample() && meetingOf(from, result) != Meeting::none ? inRows(result) : no("it broadcasts along other axes than rows or columns");
+    return isNumber(result) && result.getExample() && meetingOf(from, result) != Meeting::none && meetingOf(from, result) != Meeting::shared ? inRows(result) : no("it broadcasts along other axes than rows or columns");
   }
   if (auto random = dyn_cast<RandomOp>(op)) {
     if (random.getDist() == "normal" || !random.getLike() || !result.getExample())
@@ -298,10 +344,14 @@ Fusable mlir::plan::fusableIn(Operation *op, bool flatProgram) {
       if (isQuadratic(typeOf(value)))
         return {tilesOf(typeOf(value)), ""};
   }
+  if (auto roll = dyn_cast<RollOp>(op)) {
+    const bool last = result.isFloat() && result.getExample() && result.rank() > 1 && (roll.getAxis() == static_cast<uint64_t>(result.rank() - 1));
+    return last && rowShapeOf(result) ? Fusable{inParts(result), ""} : no("it turns another axis than the last one of a token");
+  }
   if (auto gather = dyn_cast<GatherOp>(op)) {
     NNType table = typeOf(gather.getTable()), indices = typeOf(gather.getIndices());
     if (!table.getExample() && table.rank() == 2 && table.isFloat() && indices.getExample() && indices.rank() == 1)
-      return inRows(result);
+      return wholeRows(inRows(result));
     return no("it looks up something else than rows of a table of the run");
   }
   return no("it is no elementwise op, row reduction or lookup of rows");

@@ -1,7 +1,8 @@
 // Space: what a kernel iterates over, and which `nn` ops can be computed there.
 //
 // rows    every value is [rows, columns] flattened: the ragged first axis (or one row an example, or the first axis of a value of the run) by the
-//         rest; beside it numbers of a row, vectors of columns and scalars of the run
+//         rest; beside it numbers of a row, vectors of columns and scalars of the run. A row may be done in parts, one a head: then columns are
+//         a part's, and a vector that all parts share may stand beside them
 // tiles   per example and head a matrix [rows, keys] in scratch, its row numbers, and the products that make it of, or turn it into, packed
 //         [rows or keys, heads, head size] values
 // flat    elements of the run's vectors (optimizer programs)
@@ -16,7 +17,9 @@ struct Space {
   Kind kind = rows;
   bool example = false;
   nn::Dim rowCount;      ///< rows: of an example, or of the run; tiles: query rows of an example
-  int64_t columns = 1;   ///< rows: of a row; 1 fits any
+  int64_t columns = 1;   ///< rows: of a part; 1 fits any
+  int64_t parts = 1;     ///< rows: of a row
+  bool whole = false;    ///< rows: something needs a row in one part
   int64_t heads = 0;     ///< tiles
   nn::Dim keyCount;      ///< tiles; {0, 0} (only numbers of a row) fits any
 };
@@ -38,7 +41,7 @@ bool isQuadratic(nn::NNType type);
 bool isRowOfTiles(nn::NNType type);
 
 /// How an operand of an elementwise op meets the rows of its result.
-enum class Meeting { full, row, column, scalar, none };
+enum class Meeting { full, row, column, scalar, shared, none }; // shared: by the parts of a row
 Meeting meetingOf(nn::NNType operand, nn::NNType result);
 
 /// A product inside `tiles`: one operand or the result is a matrix [heads, rows, keys].
