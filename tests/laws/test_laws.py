@@ -57,6 +57,10 @@ PROGRAMS = {
                                "task classify(labels = 3)\nattach noisy to layers[0].attention.q\nattach ia3 to layers[*].attention.k"),
     "one for the program": ("lora", "param P: [2, d] = normal(0, 0.3)\nmethod m(p) on linear { shared per layer param c: [2] = ones; param B: [out, 2] = zeros; y <- y + (c * (x @ p.T)) @ B.T }\n"
                                     "task classify(labels = 3)\nattach m(P) to layers[*].attention.{q, v}\nattach m(P) to layers[0].attention.k as other"),
+    "a decoder": ("lora, prefix", "model base = llama\ntask causal_lm\nattach lora(r = 2, dropout = 0.2) to layers[*].** where kind == linear\n"
+                                  "attach prefix(n = 2) to layers[1].attention where kind == attention"),
+    "windows and ties": ("ia3, prompt", "model base = qwen2\ntask causal_lm\nattach ia3 to layers[*].attention.{k, v}\nattach prompt(n = 2) to model\ntrain tokens"),
+    "classes of a decoder": ("dora, prompt", "model base = llama\ntask classify(labels = 3)\nattach dora(r = 2) to layers[*].ffn.{gate, down}\nattach prompt(n = 2) to model\ntrain head"),
     "everything": ("lora", "task classify(labels = 3)\ntrain layers[*]\ntrain embeddings\ntrain head"),
 }
 OPTIMIZE = ["adamw(lr = 1e-2)", "sgd(lr = 1e-2, momentum = 0.9, weight_decay = 0.1) {\n  schedule cosine(warmup = 20%)\n}",
@@ -148,7 +152,7 @@ class Laws(unittest.TestCase):
     def test_other_arguments_and_combinations(self):
         paths = []
         for place, (name, (used, body)) in enumerate(PROGRAMS.items()):
-            text = f"use peft.methods.{{{used}}}\nmodel base = bert\n{body}\noptimize {OPTIMIZE[place % len(OPTIMIZE)]}\nrun {{ epochs = 2, batch = 2, max_length = 8, clip = 0.1 }}\n"
+            text = f"use peft.methods.{{{used}}}\n{'' if 'model base' in body else 'model base = bert' + chr(10)}{body}\noptimize {OPTIMIZE[place % len(OPTIMIZE)]}\nrun {{ epochs = 2, batch = 2, max_length = 8, clip = 0.1 }}\n"
             paths.append(self.write(name.replace(" ", "_") + ".peft", text))
         for path, answer in zip(paths, all_laws([(path, "--stdlib", STDLIB) for path in paths])):
             with open(path) as file:

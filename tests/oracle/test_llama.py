@@ -7,7 +7,7 @@ import torch
 import transformers
 from peft import LoraConfig, PrefixTuningConfig, get_peft_model
 from safetensors.torch import load_file
-from subject import BIN, Subject, compare, main, padded, refused, run, write_rows
+from subject import BIN, ROOT, Subject, compare, main, padded, refused, run, write_rows
 
 VOCABULARY, LABELS, STEPS, BATCH = 101, 3, 20, 6
 SIZES = dict(vocab_size=VOCABULARY, hidden_size=24, intermediate_size=37, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, head_dim=10,
@@ -246,6 +246,19 @@ def test_prompt(folder):
     return f"{compare(flat(subject.inspect(rows, subject.save_init({'prompt.P': P}))), {'loss': loss / count, 'logits': torch.cat(logits)}):.1e}"
 
 
+def test_keys_behind(folder):
+    """What is joined to the keys is seen by every query, wherever it is joined, and shows none of them a later token."""
+    make(folder / "model")
+    P = torch.randn(2, 40, generator=torch.Generator().manual_seed(1)) * 0.5
+    rows, found = rows_of(MIXED), []
+    for name, joined in {"front": "concat({0}, {1}, axis = keys)", "behind": "concat({1}, {0}, axis = keys)"}.items():
+        method = ("method join on attention {\n  param P: [2, 2 * kv_heads * head_dim] = normal(0, 1)\n  let kv = rearrange(P, \"n (two h e) -> two n h e\", two = 2, h = kv_heads)\n"
+                  f"  k <- {joined.format('kv[0]', 'k')}\n  v <- {joined.format('kv[1]', 'v')}\n}}\n")
+        subject = Subject(folder / name, folder / "model", method + spec("attach join to layers[*].attention where kind == attention"))
+        found.append(flat(subject.inspect(rows, subject.save_init({f"layers.{layer}.attention.join.P": P for layer in range(2)}))))
+    return f"{compare(found[1], found[0]):.1e}"
+
+
 def test_bf16(folder):
     subject, model, parameters, init = lora_subject(folder)
     rows = many_rows(STEPS * BATCH)
@@ -347,6 +360,29 @@ def test_classify(folder):
     return f"{worst:.1e}"
 
 
+def test_readme(folder):
+    """The worked example of stdlib/arch/README.md obeys the laws, with the head that it shares with its embedding."""
+    text = (ROOT / "stdlib/arch/README.md").read_text().split("```peft\n")[1].split("```")[0]
+    (folder / "own.peft").write_text(text)
+    lines = [json.loads(line) for line in run(BIN / "peftc", "check", "--laws", "--json", folder / "own.peft").splitlines()]
+    assert lines and all(line["verdict"] == "pass" for line in lines), lines
+    return f"{len(lines)} laws"
+
+
+def test_kernels(folder):
+    """On the tokens' path no op stands alone but counting, and what a row's loss is summed with."""
+    make(folder / "model")
+    (folder / "spec.peft").write_text(spec("attach lora to layers[*].** where kind == linear", "lora"))
+    said = run(BIN / "peftc", folder / "spec.peft", "--model", folder / "model", "--explain", "kernels")
+    step = said.split("train_step:")[1].split("eval:")[0]
+    alone = {line.split()[0]: line.split(": ", 1)[1] for line in step.splitlines() if "stands alone" in line}
+    counting = {name for name, reason in alone.items() if reason == "its elements are whole numbers"}
+    assert set(alone) - counting <= {"broadcast", "dim", "iota", "gather", "literal", "reduce"}, alone
+    for inside in ("roll", "cos", "repeat", "select"):
+        assert any(inside in line and "alone" not in line for line in step.splitlines()), inside
+    return ", ".join(sorted(alone)) + " alone"
+
+
 # ---- what is refused
 
 def test_refused(folder):
@@ -390,5 +426,5 @@ def test_refused_rows_and_shards(folder):
 
 
 if __name__ == "__main__":
-    main([test_rope, test_older_config, test_shapes, test_qwen2, test_reference, test_lora, test_prefix, test_prompt, test_bf16, test_labels_and_metrics,
-          test_prompts_and_responses, test_merge, test_tied_head_does_not_merge, test_classify, test_refused, test_refused_rows_and_shards])
+    main([test_rope, test_older_config, test_shapes, test_qwen2, test_reference, test_lora, test_prefix, test_prompt, test_keys_behind, test_bf16, test_labels_and_metrics,
+          test_prompts_and_responses, test_merge, test_tied_head_does_not_merge, test_classify, test_readme, test_kernels, test_refused, test_refused_rows_and_shards])

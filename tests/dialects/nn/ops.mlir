@@ -105,6 +105,12 @@ module {
     %12 = nn.pad %10 axis 1 at <1, 0> step 1 : (!nn.tensor<example, [seq, 2], f32>) -> !nn.tensor<example, [seq, 4], f32>
     // CHECK: nn.concat {{.*}} axis 0 {{.*}} -> !nn.tensor<example, [seq+9, 4], f32>
     %13 = nn.concat %t, %x axis 0 : (!nn.tensor<[9, 4], f32>, !nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [seq+9, 4], f32>
+    // CHECK: nn.roll %{{.*}} axis 1 by -2
+    %roll = nn.roll %x axis 1 by -2 : (!nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [seq, 4], f32>
+    // CHECK: nn.repeat %{{.*}} axis 1 times 3 {{.*}} -> !nn.tensor<example, [seq, 12], f32>
+    %repeat = nn.repeat %x axis 1 times 3 : (!nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [seq, 12], f32>
+    // CHECK: nn.origin {{.*}} -> !nn.tensor<example, [seq+9], i64>
+    %origin = nn.origin %13, %x : (!nn.tensor<example, [seq+9, 4], f32>, !nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [seq+9], i64>
     // CHECK: nn.gather
     %14 = nn.gather %t, %i : (!nn.tensor<[9, 4], f32>, !nn.tensor<example, [seq], i64>) -> !nn.tensor<example, [seq, 4], f32>
     // CHECK: nn.scatter_add %{{.*}}, %{{.*}} rows <9, 0> over_examples true
