@@ -110,7 +110,12 @@ class Renaming:
                         opening = after(words, place, 2)
                         self.fixed.update(filter(is_word, words[opening:closing(words, opening)]))
                 if token.startswith('"'):
-                    self.fixed.update(re.findall(r"\{(\w+)\}", token))
+                    self.fixed.update(word for hole in re.findall(r"\{([^}]*)\}", token) for word in re.findall(r"[A-Za-z_]\w*", hole))
+        for words in whole.values():  # what tasks read of an arch
+            declared = list(declarations(words))
+            arches = {name for each in declared if each.word == "arch" for name in self.locals(words, each)}
+            self.fixed.update(arches & {token for other in whole.values() for task in declarations(other) if task.word == "task" for token in other[task.begin:task.end]})
+        self.files = {}  # the library's, by folder and stem
         self.everywhere, self.keywords = {}, {}
         for words in whole.values():
             for declared in declarations(words):
@@ -163,7 +168,7 @@ class Renaming:
             if not is_word(token) or place in fields:
                 continue
             local = self.local.get((inside.get(place), token))
-            member = before(words, place) == "." and inside.get(place) is not None
+            member = words[place - 1] == "." and words[place - 2] != "." and inside.get(place) is not None
             if token in self.everywhere:
                 out[place] = self.everywhere[token]
             elif local and not member:
@@ -176,6 +181,10 @@ class Renaming:
                     depth += (words[at] in "([{") - (words[at] in ")]}")
                     if depth == 0 and words[at] in self.keywords[token] and words[after(words, at)] == "=" and before(words, at) in ("(", ","):
                         out[at] = self.local.get((token, words[at]), words[at])
+        for place, token in enumerate(words):  # `use peft.arch.rope.{…}`: a file
+            if token == "use" and "".join(words[place + 1:place + 5]).strip() == "peft.arch":
+                stem = place + 6
+                out[stem] = self.files.get(("arch", words[stem]), words[stem])
         return "".join(out)
 
 
@@ -191,8 +200,9 @@ def rename_library(source, target, seed, programs):
     renaming = Renaming({**library, **programs}, seed)
     moved = {}
     for path in sorted(library):
-        new = path if path == "prelude.peft" else os.path.join(os.path.dirname(path), renaming.fresh() + ".peft")
-        moved[path] = new
+        moved[path] = path if path == "prelude.peft" else os.path.join(os.path.dirname(path), renaming.fresh() + ".peft")
+        renaming.files[os.path.split(path[:-5])] = os.path.basename(moved[path])[:-5]
+    for path, new in moved.items():
         os.makedirs(os.path.dirname(os.path.join(target, new)) or target, exist_ok=True)
         with open(os.path.join(target, new), "w") as file:
             file.write(renaming.text(library[path]))

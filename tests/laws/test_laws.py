@@ -38,6 +38,16 @@ method rescale on linear {
 }
 """
 
+DECODER = """use peft.methods.{lora, prefix}
+
+model base = llama
+task causal_lm
+attach lora(r = 2) to layers[*].** where kind == linear
+attach prefix(n = 2) to layers[1].attention where kind == attention
+optimize adamw(lr = 1e-2)
+run { epochs = 2, batch = 2, max_length = 8 }
+"""
+
 # Arguments, tasks, optimizers, schedules and combinations that no default reaches: (what is used, the program's own lines).
 PROGRAMS = {
     "dropout and rank scaling": ("lora", "task classify(labels = 16)\nattach lora(dropout = 0.3, rs = true, alpha = 3) to layers[*].** where kind == linear\ntrain head"),
@@ -117,7 +127,7 @@ class Laws(unittest.TestCase):
     def plain(self):
         """Answers and kept folders by path, under the names as they are; made once."""
         if not hasattr(type(self), "made"):
-            paths = sorted(glob.glob(f"{STDLIB}/methods/*.peft")) + sorted(glob.glob("examples/*/*.peft")) + [self.write("mine.peft", USERS_METHOD)]
+            paths = sorted(glob.glob(f"{STDLIB}/methods/*.peft")) + sorted(glob.glob("examples/*/*.peft")) + [self.write("mine.peft", USERS_METHOD), self.write("decoder.peft", DECODER)]
             kept = {path: self.path(f"kept_{place}") for place, path in enumerate(paths)}
             type(self).made = dict(zip(paths, all_laws([(path, "--stdlib", STDLIB, "--keep", kept[path]) for path in paths]))), kept
         return type(self).made
@@ -164,6 +174,7 @@ class Laws(unittest.TestCase):
         for path in sorted(glob.glob("examples/*/spec.peft")):
             with open(path) as file:
                 examples[path] = file.read()
+        examples[self.path("decoder.peft")] = DECODER
         renaming, moved = rename.rename_library(STDLIB, library, RENAMING_SEED, examples)
         print(f"names of seed {RENAMING_SEED}", file=sys.stderr)
         left = {"lora", "dora", "bitfit", "prompt", "bert", "adamw", "classify", "relu", "softmax", "head"} & set(re.findall(r"\w+", "".join(code_of(os.path.join(library, new)) for new in moved.values())))
