@@ -69,8 +69,8 @@ PROGRAMS = {
                                     "task classify(labels = 3)\nattach m(P) to layers[*].attention.{q, v}\nattach m(P) to layers[0].attention.k as other"),
     "a decoder": ("lora, prefix", "model base = llama\ntask causal_lm\nattach lora(r = 2, dropout = 0.2) to layers[*].** where kind == linear\n"
                                   "attach prefix(n = 2) to layers[1].attention where kind == attention"),
-    "windows and ties": ("ia3, prompt", "model base = qwen2\ntask causal_lm\nattach ia3 to layers[*].attention.{k, v}\nattach prompt(n = 2) to model\ntrain tokens"),
     "classes of a decoder": ("dora, prompt", "model base = llama\ntask classify(labels = 3)\nattach dora(r = 2) to layers[*].ffn.{gate, down}\nattach prompt(n = 2) to model\ntrain head"),
+    "windows and ties": ("ia3, prompt", "model base = qwen2\ntask causal_lm\nattach ia3 to layers[*].attention.{k, v}\nattach prompt(n = 2) to model\ntrain tokens"),
     "everything": ("lora", "task classify(labels = 3)\ntrain layers[*]\ntrain embeddings\ntrain head"),
 }
 OPTIMIZE = ["adamw(lr = 1e-2)", "sgd(lr = 1e-2, momentum = 0.9, weight_decay = 0.1) {\n  schedule cosine(warmup = 20%)\n}",
