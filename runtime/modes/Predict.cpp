@@ -11,6 +11,7 @@
 #include <ATen/ATen.h>
 #include <chrono>
 #include <cstdio>
+#include <numeric>
 
 namespace peftrt {
 namespace {
@@ -36,6 +37,25 @@ json describe(const at::Tensor &logits, const RowField *target, const Labels &la
     all[labels.nameOf(index)] = data[index];
   }
   return {{"label", labels.nameOf(best)}, {"probability", data[best]}, {"probabilities", all}};
+}
+
+/// A batch's tokens, and the seconds that it took.
+struct Turn {
+  int64_t tokens;
+  double seconds;
+};
+
+json reportOf(const std::vector<Turn> &turns) {
+  json all = json::array();
+  for (const Turn &turn : turns)
+    all.push_back({{"tokens", turn.tokens}, {"seconds", turn.seconds}});
+  return all;
+}
+
+/// Longest first, or as they lie in the file.
+RowBatches batchesOf(const Dataset &dataset, BatchingOptions options, bool inOrder) {
+  options.shuffle = false;
+  return inOrder ? planEpoch(dataset.lengths, options, 0, 0) : planByLength(dataset.lengths, options);
 }
 
 /// Into a file, whole or not at all; or to standard output.
@@ -77,21 +97,27 @@ int predict(Bundle bundle, const Arguments &arguments, const Surroundings &surro
   for (const RowField &field : fields)
     if (field.encoder != Encoder::Tokens)
       target = &field;
-  const auto start = std::chrono::steady_clock::now();
+  using Clock = std::chrono::steady_clock;
+  const auto secondsSince = [](Clock::time_point when) { return std::chrono::duration<double>(Clock::now() - when).count(); };
+  const Clock::time_point start = Clock::now();
+  std::vector<Turn> turns;
   std::vector<std::string> lines(static_cast<size_t>(dataset.size()));
-  for (const auto &batch : planByLength(dataset.lengths, session->options.batching())) {
+  for (const auto &batch : batchesOf(dataset, session->options.batching(), arguments.has("in-order"))) {
+    const Clock::time_point began = Clock::now();
     const Results results = (executor ? *executor : *session->executor).run(merged ? kBasePredict : "predict", dataset.pack(batch), {}, {session->options.seed, 0, 0});
     const at::Tensor logits = results.at("logits").to(at::kDouble).reshape({static_cast<int64_t>(batch.size()), -1}).contiguous();
     if (!logits.isfinite().all().item<bool>())
       throw RuntimeError("R0201", "the logits of rows of `" + data + "` are not finite", "the run has diverged: train again with a lower lr");
     for (size_t index = 0; index < batch.size(); ++index)
       lines[static_cast<size_t>(batch[index])] = describe(logits[static_cast<int64_t>(index)], target, session->labels).dump() + "\n";
+    const int64_t tokens = std::accumulate(batch.begin(), batch.end(), int64_t{0}, [&](int64_t sum, int64_t row) { return sum + dataset.lengths[static_cast<size_t>(row)]; });
+    turns.push_back({tokens, secondsSince(began)});
   }
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  const double seconds = secondsSince(start);
   writeLines(out, lines);
   reportProfile(executor ? *executor : *session->executor);
   if (arguments.has("json"))
-    printJson({{"rows", dataset.size()}, {"tokens", dataset.tokens()}, {"truncated", dataset.truncated}, {"merged", merged}, {"seconds", seconds}, {"out", out}});
+    printJson({{"rows", dataset.size()}, {"tokens", dataset.tokens()}, {"truncated", dataset.truncated}, {"merged", merged}, {"seconds", seconds}, {"batches", reportOf(turns)}, {"out", out}});
   else
     std::fprintf(stderr, "%lld rows to %s (%s weights, %.0f tokens/s)\n", static_cast<long long>(dataset.size()), out.empty() ? "standard output" : out.c_str(), merged ? "merged" : "unmerged",
                  static_cast<double>(dataset.tokens()) / seconds);
@@ -104,6 +130,7 @@ Mode predictMode() {
   ModeSpec spec{"predict", "labels or values for rows without targets", "[RUN]", {
       {"data", "FILE", "rows"},
       {"out", "FILE", "predictions, one JSON object a row (else to standard output)"},
+      {"in-order", "", "batches of neighbours in the file, not of like lengths"},
       {"unmerged", "", "run the adapters even where they merge"},
       {"init", "FILE", "an adapter file instead of RUN's"},
       {"json", "", "print a JSON report"},
