@@ -113,15 +113,19 @@ std::vector<double> BuiltinCall::numbers() const {
   return out;
 }
 
+/// A number of a program: finite, and whole if it should be and no digit is lost.
+Value BuiltinCall::known(double number, bool whole) {
+  if (!std::isfinite(number))
+    e.fail(Kind::E0350, range, {"`" + std::string(e.diags_.sources().text(range)) + "` is not a finite number"});
+  return whole && std::abs(number) <= kLargestWhole ? Value(static_cast<int64_t>(number)) : Value(number);
+}
+
 Value BuiltinCall::elementwise() {
   const Elementwise &function = kElementwise.at(name);
   Value x = value(0, "x");
   if (x.isNumber() && function.number) {
-    double result = function.number(x.number());
     bool whole = x.as<int64_t>() && (name == "abs" || name == "sign");
-    if (name == "floor" || name == "round" || whole)
-      return static_cast<int64_t>(result);
-    return result;
+    return known(function.number(x.number()), whole || name == "floor" || name == "round");
   }
   if (!function.op)
     e.fail(Kind::E0354, range, {"the argument of `" + name + "`"});
@@ -142,7 +146,7 @@ Value BuiltinCall::pow() { return e.binary("nn.pow", value(0, "x"), value(1, "y"
 Value BuiltinCall::toNumber() {
   Value x = value(0, "x");
   if (x.isNumber())
-    return name == "int" ? Value(static_cast<int64_t>(x.number())) : Value(x.number());
+    return name == "int" ? known(std::trunc(x.number()), true) : Value(x.number());
   Tensor from = e.toTensor(x, e.f32(), range);
   mlir::Type to = name == "int" ? e.i64() : e.f32();
   return e.emit<mlir::nn::CastOp>(range, {from.value}, {e.attr("to", mlir::TypeAttr::get(to))}, from.axes);

@@ -30,6 +30,7 @@ private:
   Value initializer();
   Value pow();
   Value toNumber();
+  Value known(double number, bool whole);
   Value chain();
   Value base();
   Value len();

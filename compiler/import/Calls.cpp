@@ -4,6 +4,7 @@
 // Out    its value; the scope with its parameters bound
 // Errs   E0351 not a whole number, E0353 argument out of range, E0355 `fail` and `require`
 #include "compiler/import/Elaborator.h"
+#include "lang/sema/Literals.h"
 #include <cmath>
 
 namespace peftc::import {
@@ -142,12 +143,15 @@ void Elaborator::checkParameter(const ast::Parameter &param, const Value &value,
       fail(Kind::E0351, range, {param.name.text, spelled(value.number())});
     fail(Kind::E0350, range, {"`" + param.name.text + "` is a whole number, this is " + value.describe()});
   }
-  if ((type == "rank" || type == "dim") && *value.as<int64_t>() < 1)
-    fail(Kind::E0353, range, {param.name.text, "at least 1", std::to_string(*value.as<int64_t>())});
+  if (value.isNumber())
+    if (auto should = sema::outOfRange(*param.type, value.number()))
+      fail(Kind::E0353, range, {param.name.text, *should, spelled(value.number())});
+  if (value.list() && param.type->element)
+    for (const Value &item : *value.list())
+      if (auto should = item.isNumber() ? sema::outOfRange(*param.type->element, item.number()) : std::nullopt)
+        fail(Kind::E0353, range, {param.name.text, *should, spelled(item.number())});
   if (type == "rank" && rankLimit > 0 && *value.as<int64_t>() > rankLimit)
     fail(Kind::E0353, range, {param.name.text, "at most " + std::to_string(rankLimit) + " (the smaller dimension of the site)", std::to_string(*value.as<int64_t>())});
-  if (type == "prob" && value.isNumber() && (value.number() < 0 || value.number() >= 1))
-    fail(Kind::E0353, range, {param.name.text, "in [0, 1)", spelled(value.number())});
 }
 
 // ---- conversions ---------------------------------------------------------------------------------------------------

@@ -246,7 +246,7 @@ private:
   bool inMetric_ = false;
   Instance *instance_ = nullptr; ///< the method being elaborated, if any
   std::map<std::pair<const void *, const void *>, std::string> applied_; ///< method values already applied -> their names
-  llvm::DenseMap<mlir::Operation *, Range> reads_; ///< places of peft.reads
+  llvm::DenseMap<mlir::Operation *, Range> reads_; ///< places of peft.reads and peft.rewires
   std::vector<Range> callers_; ///< places of the calls being evaluated, innermost last
 };
 

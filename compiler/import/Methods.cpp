@@ -173,7 +173,7 @@ void Elaborator::execMethodStmt(Instance &instance, const ast::Stmt &stmt) {
     if (loss->add) {
       mlir::peft::LossOp::create(builder_, location(stmt.range), term.value);
     } else {
-      mlir::peft::RewireOp::create(builder_, location(stmt.range), "model", "loss", term.value);
+      reads_[mlir::peft::RewireOp::create(builder_, location(stmt.range), "model", "loss", term.value)] = stmt.range;
     }
   } else if (auto *init = stmt.as<ast::AtInitStmt>()) {
     if (!init->identity && !instance.attach->changesAtInit)
@@ -243,7 +243,7 @@ void Elaborator::execRewire(Instance &instance, const ast::RewireStmt &stmt) {
   for (auto [have, want] : llvm::zip(value.type().getDims(), declared.getDims()))
     if (want.isStatic() && have != want)
       fail(Kind::E0350, stmt.value->range, {"`" + point + "` is " + mlir::nn::toString(declared) + ", this is " + mlir::nn::toString(value.type())});
-  mlir::peft::RewireOp::create(builder_, location(stmt.range), layerPath(*site), point, value.value);
+  reads_[mlir::peft::RewireOp::create(builder_, location(stmt.range), layerPath(*site), point, value.value)] = stmt.range;
 }
 
 void Elaborator::execSample(Instance &instance, const ast::SampleStmt &stmt) {

@@ -1,7 +1,7 @@
-// Reads: a rewiring reads only what the network has computed when it comes to the rewired point.
+// Reads: a rewiring reads only what the network has computed when it comes to the rewired point, and the network reads what it makes.
 //
 // In     the module tree, the instances at their sites
-// Errs   E0405. What is wrong at every site of a kind the check of a text alone has said (E0404); here the arch's order decides
+// Errs   E0405, E0406. What is wrong at every site of a kind the check of a text alone has said (E0404); here the arch's order decides
 #include "compiler/import/Elaborator.h"
 #include "dialects/peft/Peft.h"
 
@@ -41,23 +41,90 @@ llvm::SetVector<mlir::Operation *> madeOf(mlir::Value value) {
   return operations;
 }
 
+/// The points that something is made of: the loss, the logits, a metric, or what a method makes of them.
+class Needed {
+public:
+  explicit Needed(mlir::ModuleOp module) {
+    for (auto op : module.getOps<mlir::peft::ModuleOp>())
+      modules[op.getSymName()] = op;
+    need("model", "loss");
+    need("model", "logits");
+    modules.lookup("model").walk([&](mlir::peft::ResultOp result) { need("model", result.getValue()); });
+    module.walk([&](mlir::peft::LossOp term) { needReads(term.getValue()); });
+    for (size_t before = 0; before != points.size();) { // what methods make of a point, until nothing is added
+      before = points.size();
+      module.walk([&](mlir::peft::RewireOp rewire) {
+        if (has(rewire.getSite(), rewire.getPoint()))
+          needReads(rewire.getValue());
+      });
+    }
+  }
+  bool has(llvm::StringRef site, llvm::StringRef point) const { return points.count({site.str(), point.str()}); }
+
+private:
+  void need(llvm::StringRef site, llvm::StringRef name) {
+    if (auto op = modules.lookup(site))
+      for (auto point : op.getForward().getOps<mlir::peft::PointOp>())
+        if (point.getName() == name)
+          need(site, point.getResult());
+  }
+  void need(llvm::StringRef site, mlir::Value value) {
+    std::vector<std::pair<llvm::StringRef, mlir::Value>> open = {{site, value}}; // as deep as the network, so no recursion
+    auto ask = [&](llvm::StringRef place, mlir::ValueRange values) {
+      for (mlir::Value one : values)
+        open.push_back({place, one});
+    };
+    while (!open.empty()) {
+      auto [place, next] = open.back();
+      open.pop_back();
+      mlir::Operation *op = next.getDefiningOp();
+      if (!op || !seen.insert(op).second)
+        continue;
+      if (auto point = mlir::dyn_cast<mlir::peft::PointOp>(op))
+        points.insert({place.str(), point.getName().str()});
+      else if (auto call = mlir::dyn_cast<mlir::peft::CallOp>(op))
+        ask(call.getCallee(), results(call.getCallee()));
+      ask(place, op->getOperands());
+    }
+  }
+  void needReads(mlir::Value value) {
+    for (mlir::Operation *op : madeOf(value))
+      if (auto read = mlir::dyn_cast<mlir::peft::ReadOp>(op))
+        need(read.getSite(), read.getPoint());
+      else if (auto base = mlir::dyn_cast<mlir::peft::BaseOp>(op))
+        for (mlir::Value result : results(base.getSite()))
+          need(base.getSite(), result);
+  }
+  mlir::ValueRange results(llvm::StringRef site) {
+    auto op = modules.lookup(site);
+    return op ? op.getForward().front().getTerminator()->getOperands() : mlir::ValueRange();
+  }
+
+  llvm::StringMap<mlir::peft::ModuleOp> modules;
+  llvm::DenseSet<mlir::Operation *> seen;
+  std::set<Point> points;
+};
+
+std::string pathOf(llvm::StringRef site, llvm::StringRef point) { return (site + "." + point).str(); }
+
 } // namespace
 
 void Elaborator::checkReads() {
   const std::map<Point, size_t> order = orderOf(module_);
+  const Needed needed(module_);
   for (auto instance : module_.getOps<mlir::peft::InstanceOp>())
     instance.walk([&](mlir::peft::RewireOp rewire) {
+      diag::Blame blame(diags_, attaches_[instance.getAttach()].stmt->method->range);
       auto at = order.find({rewire.getSite().str(), rewire.getPoint().str()});
-      if (at == order.end())
-        return; // the network never comes there
+      if (at == order.end() || !needed.has(rewire.getSite(), rewire.getPoint()))
+        fail(diag::Kind::E0406, reads_.lookup(rewire), {pathOf(rewire.getSite(), rewire.getPoint())}, "", "`except " + rewire.getSite().str() + "` behind the selector leaves it out");
       for (mlir::Operation *op : madeOf(rewire.getValue())) {
         auto read = mlir::dyn_cast<mlir::peft::ReadOp>(op);
         auto from = read ? order.find({read.getSite().str(), read.getPoint().str()}) : order.end();
         if (!read || (from != order.end() && from->second <= at->second))
           continue;
-        diag::Blame blame(diags_, attaches_[instance.getAttach()].stmt->method->range);
         const bool near = read.getSite() == rewire.getSite();
-        auto spell = [&](llvm::StringRef site, llvm::StringRef point) { return near ? point.str() : (site + "." + point).str(); };
+        auto spell = [&](llvm::StringRef site, llvm::StringRef point) { return near ? point.str() : pathOf(site, point); };
         fail(diag::Kind::E0405, reads_.lookup(op), {spell(read.getSite(), read.getPoint()), spell(rewire.getSite(), rewire.getPoint())});
       }
     });

@@ -46,12 +46,12 @@ void Elaborator::matchPart(const Part &part, ModuleNode &node, const EnvPtr &env
       return value < 0 ? value + count : value;
     };
     if (part.indexed && part.index) {
-      start = bound(part.index, 0);
-      stop = start + 1;
+      stop = 1 + (start = bound(part.index, 0));
     } else if (part.indexed) {
-      start = bound(part.start, 0);
+      start = std::max<int64_t>(bound(part.start, 0), 0);
       stop = std::min(bound(part.stop, count), count);
-      step = part.step ? std::max<int64_t>(1, evalInt(*part.step, env, "a step")) : 1;
+      if (step = part.step ? evalInt(*part.step, env, "a step") : 1; step < 1)
+        fail(Kind::E0350, part.step->range, {"a selector's step is at least 1, this is " + std::to_string(step)});
     }
     for (int64_t i = start; i < stop; i += step)
       if (i >= 0 && i < count)

@@ -1,5 +1,6 @@
 // Checkpoint: see the header.
 #include "compiler/model/Checkpoint.h"
+#include "runtime/bundle/Json.h"
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
@@ -58,7 +59,7 @@ private:
     if (!text)
       return false;
     checkpoint.configFnv64 = fnv64(*text);
-    checkpoint.config = json::parse(*text, nullptr, false);
+    checkpoint.config = peftrt::parseJson(*text);
     if (!checkpoint.config.is_object())
       report(Kind::E0607, {path, "it is not a JSON object"});
     return checkpoint.config.is_object();
@@ -78,7 +79,7 @@ private:
     auto text = readAll(path);
     if (!text)
       return false;
-    json index = json::parse(*text, nullptr, false);
+    json index = peftrt::parseJson(*text);
     if (!index.is_object() || !index.contains("weight_map") || !index["weight_map"].is_object()) {
       report(Kind::E0607, {path, "it has no `weight_map`"});
       return false;
@@ -124,7 +125,7 @@ private:
     }
     std::string text(length, '\0');
     file.read(text.data(), static_cast<std::streamsize>(length));
-    json header = json::parse(text, nullptr, false);
+    json header = peftrt::parseJson(text);
     if (!file || !header.is_object()) {
       report(Kind::E0607, {path, "its header is not JSON"});
       return false;

@@ -3,6 +3,7 @@
 // Plain structs, owned by their parents. `Expr` and `Stmt` are tagged by `kind`; use `as<T>()`. Names are unresolved
 // text here; `lang/sema` gives them meaning. Doc comments (`///` before a declaration) are kept, without the slashes.
 #pragma once
+#include "lang/ast/Bound.h"
 #include "lang/source/Source.h"
 #include <memory>
 #include <optional>
@@ -178,6 +179,7 @@ struct TypeExpr {
   std::string name;            ///< scalar name; element type of a tensor ("real" unless said)
   std::unique_ptr<TypeExpr> element; ///< of a list
   std::string methodKind;      ///< `method on KIND`
+  std::vector<Bound> bounds;   ///< `int >= 0`
   Range range;
 };
 struct Parameter {

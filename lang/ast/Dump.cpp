@@ -183,6 +183,8 @@ void Dumper::type(const TypeExpr *type) {
   if (!type)
     return;
   open(std::string("type ") + (type->isTensor ? "tensor " : "") + type->name + (type->methodKind.empty() ? "" : " on " + type->methodKind));
+  for (const Bound &bound : type->bounds)
+    line(bound.words());
   for (const ExprPtr &dim : type->dims)
     expr(dim.get());
   this->type(type->element.get());

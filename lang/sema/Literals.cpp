@@ -93,25 +93,37 @@ static void checkPrecision(const std::string &name, const Expr &value, diag::Eng
     diags.report(Kind::E0353, value.range, {name, "auto, fp32 or bf16", word ? "`" + word->name + "`" : "this"});
 }
 
-void checkLiteral(const std::string &name, const std::string &type, const Expr &value, diag::Engine &diags) {
+bool checkLiteral(const std::string &name, const std::string &type, const Expr &value, diag::Engine &diags) {
   if (type == "precision")
-    return checkPrecision(name, value, diags);
+    return checkPrecision(name, value, diags), true;
   if (type == "metric") {
     if (!namesMetric(value))
       diags.report(Kind::E0353, value.range, {name, "a metric with its direction", "`" + std::string(diags.sources().text(value.range)) + "`"}).help("as in `\"accuracy:max\"`");
-    return;
+    return true;
   }
   auto literal = literalOf(value);
   if (!literal)
-    return;
+    return true;
   bool whole = type == "int" || type == "rank" || type == "dim" || type == "count";
   if (whole && literal->isNumber && !literal->isWhole) {
     diags.report(Kind::E0351, value.range, {name, literal->text});
-    return;
+    return false;
   }
   std::string should = wanted(type, value, *literal);
   if (!should.empty())
     diags.report(Kind::E0353, value.range, {name, should, literal->text});
+  return should.empty();
+}
+
+std::optional<std::string> outOfRange(const TypeExpr &type, double number) {
+  if ((type.name == "rank" || type.name == "dim" || type.name == "count") && number < 1)
+    return "at least 1";
+  if (type.name == "prob" && (number < 0 || number >= 1))
+    return "in [0, 1)";
+  for (const Bound &bound : type.bounds)
+    if (!bound.holds(number))
+      return bound.words();
+  return std::nullopt;
 }
 
 void checkLiteral(const std::string &name, const TypeExpr &type, const Expr &value, const Scope *scope, diag::Engine &diags) {
@@ -123,7 +135,11 @@ void checkLiteral(const std::string &name, const TypeExpr &type, const Expr &val
   if (auto *word = value.as<NameExpr>(); word && scope && scope->fns.count(word->name))
     if (std::find(plain.begin(), plain.end(), type.name) != plain.end() && !type.element)
       diags.report(Kind::E0353, value.range, {name, wanted(type.name, value, Literal{false, false, 0, ""}), "a function"});
-  checkLiteral(name, type.element ? "list" : !type.methodKind.empty() ? "method" : type.name, value, diags);
+  if (!checkLiteral(name, type.element ? "list" : !type.methodKind.empty() ? "method" : type.name, value, diags))
+    return;
+  if (auto literal = literalOf(value); literal && literal->isNumber)
+    if (auto should = outOfRange(type, literal->number))
+      diags.report(Kind::E0353, value.range, {name, *should, literal->text});
   if (type.element)
     if (auto *list = value.as<ListExpr>())
       for (const ExprPtr &item : list->items)

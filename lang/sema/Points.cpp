@@ -1,13 +1,17 @@
 // Points: see the header.
 #include "lang/sema/Points.h"
 #include "lang/sema/Reads.h"
+#include <optional>
 
 namespace peftc::sema {
 namespace {
 using namespace ast;
 using diag::Kind;
 
-/// The bodies of modules by kind: name -> the names that it is computed from, however far.
+/// What a change of one point may know of another: it is computed before, after, or from the first one.
+enum class Turn { Before, After, From };
+
+/// The bodies of modules by kind: name -> the names that it is computed from, however far, and when.
 class Flow {
 public:
   Flow(const Spec &spec, const Network &network) : network(network) {
@@ -23,25 +27,31 @@ public:
           add(module->kinds, module->body, nullptr);
         }
   }
-  /// `point` is computed from `target` wherever a module of the kind has both.
-  bool follows(const std::string &kind, const std::string &target, const std::string &point) const {
-    bool any = false;
+  /// When `point` is computed, seen from `target`: what is so wherever a module of the kind has both.
+  Turn turn(const std::string &kind, const std::string &target, const std::string &point) const {
+    std::optional<Turn> all;
     auto it = bodies.find(kind);
     if (it == bodies.end())
-      return false;
+      return Turn::Before;
     for (const Sources &sources : it->second) {
-      auto from = sources.find(point);
-      if (from == sources.end() || !sources.count(target))
+      auto read = sources.find(point), changed = sources.find(target);
+      if (read == sources.end() || changed == sources.end())
         continue;
-      any = true;
-      if (!from->second.count(target))
-        return false;
+      const bool follows = read->second.from.count(target) > 0;
+      if (!follows && (read->second.order <= changed->second.order || changed->second.order == kUncertain))
+        return Turn::Before;
+      all = follows && all != Turn::After ? Turn::From : Turn::After;
     }
-    return any;
+    return all.value_or(Turn::Before);
   }
 
 private:
-  using Sources = std::map<std::string, std::set<std::string>>;
+  static constexpr size_t kUncertain = 0;
+  struct Source {
+    size_t order = kUncertain;  ///< of the statement that computes it
+    std::set<std::string> from; ///< names, however far
+  };
+  using Sources = std::map<std::string, Source>;
 
   void add(const std::vector<Ident> &kinds, const Block &body, const Block *task) {
     Sources sources;
@@ -54,14 +64,14 @@ private:
   void walk(const Block &body, Sources &sources) {
     for (const StmtPtr &stmt : body)
       if (auto *bind = stmt->as<BindStmt>()) {
-        sources[bind->name.text] = from(*bind->value, sources);
+        set(sources, bind->name.text, from(*bind->value, sources));
       } else if (auto *let = stmt->as<LetStmt>()) {
         for (const Ident &name : let->names)
-          sources[name.text] = from(*let->value, sources);
+          set(sources, name.text, from(*let->value, sources));
       } else if (auto *input = stmt->as<InputStmt>()) {
-        sources[input->name.text] = {};
+        set(sources, input->name.text, {});
       } else if (auto *weight = stmt->as<WeightStmt>()) {
-        sources[weight->name.text] = {};
+        set(sources, weight->name.text, {});
       } else if (auto *module = stmt->as<ModuleStmt>()) {
         if (!module->constructor)
           add(module->kinds, module->body, nullptr);
@@ -69,17 +79,19 @@ private:
         branches(*choice, sources);
       }
   }
-  /// Only what both branches make of a name is certain.
+  void set(Sources &sources, const std::string &name, std::set<std::string> from) { sources[name] = {count++, std::move(from)}; }
+
+  /// Only what both branches make of a name is certain; when it is computed is not.
   void branches(const IfStmt &choice, Sources &sources) {
     Sources yes = sources, no = sources;
     walk(choice.thenBody, yes);
     walk(choice.elseBody, no);
     for (const auto &[name, from] : yes) {
       auto other = no.find(name);
-      std::set<std::string> &agreed = sources[name];
-      agreed = from;
+      std::set<std::string> &agreed = sources.insert({name, {}}).first->second.from;
+      agreed = from.from;
       if (other != no.end())
-        std::erase_if(agreed, [&](const std::string &source) { return !other->second.count(source); });
+        std::erase_if(agreed, [&](const std::string &source) { return !other->second.from.count(source); });
     }
     for (const auto &[name, from] : no)
       sources.insert({name, from});
@@ -89,13 +101,14 @@ private:
     for (const auto &[name, range] : Reads(network.children).of(value))
       if (auto it = sources.find(name); it != sources.end()) {
         out.insert(name);
-        out.insert(it->second.begin(), it->second.end());
+        out.insert(it->second.from.begin(), it->second.from.end());
       }
     return out;
   }
 
   const Network &network;
   std::map<std::string, std::vector<Sources>> bodies;
+  size_t count = 1;
 };
 
 /// One clause of a method.
@@ -154,8 +167,8 @@ private:
       return;
     }
     for (const auto &[point, range] : reads.of(*stmt.value))
-      if (flow.follows(kind.name.text, name, point))
-        diags.report(Kind::E0404, range, {point, name}).label(target->range, "changed here");
+      if (Turn turn = flow.turn(kind.name.text, name, point); turn != Turn::Before)
+        diags.report(turn == Turn::From ? Kind::E0404 : Kind::E0405, range, {point, name}).label(target->range, "changed here");
   }
 
   const KindDeclStmt &kind;

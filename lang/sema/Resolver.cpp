@@ -6,6 +6,7 @@
 //        E0206 said twice, E0207 what a program lacks
 #include "lang/diag/Suggest.h"
 #include "lang/sema/Check.h"
+#include "lang/sema/Constants.h"
 #include "lang/sema/Names.h"
 #include "lang/sema/Points.h"
 #include "lang/sema/Shapes.h"
@@ -234,6 +235,7 @@ private:
         once(stmt, spec->optimize, "optimize");
       }
     }
+    std::set<std::string> given;
     for (const InputOverride &override : overrides) {
       if (std::find(inputs.begin(), inputs.end(), override.name) == inputs.end()) {
         auto report = diags.report(Kind::E0205, Range{}, {override.name});
@@ -245,9 +247,10 @@ private:
       spec->scopes[id] = spec->scopes[main.source];
       spec->overrides.push_back(parseExpression(sources, id, diags));
       spec->inputs[override.name] = spec->overrides.back().get();
+      given.insert(override.name);
     }
     for (const auto &[name, value] : spec->inputs)
-      if (!value)
+      if (!value && !given.count(name)) // else what was given is no expression, which is said
         diags.report(Kind::E0208, Range{}, {name}).help("`--set " + name + "=…` gives it one");
   }
 
@@ -272,6 +275,8 @@ std::unique_ptr<Spec> check(SourceMap &sources, const std::string &mainPath, con
   sema::checkPoints(*spec, diags);
   if (!diags.hasErrors())
     sema::checkShapes(*spec, diags);
+  if (!diags.hasErrors())
+    sema::checkConstants(*spec, diags);
   return spec;
 }
 

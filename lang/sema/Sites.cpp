@@ -4,6 +4,7 @@
 #include "lang/sema/NameScope.h"
 #include "lang/sema/SiteTree.h"
 #include <algorithm>
+#include <optional>
 
 namespace peftc::sema {
 namespace {
@@ -64,9 +65,27 @@ private:
     return reached;
   }
 
+  static std::optional<double> whole(const ExprPtr &expr) {
+    auto *number = expr ? expr->as<NumberExpr>() : nullptr;
+    return number && number->isInteger ? std::optional(number->value) : std::nullopt;
+  }
+
+  /// `[3..3]` has nothing in it, however long the list is.
+  bool isEmptyRange(const SelectorPart &part) {
+    const auto begin = whole(part.start), end = whole(part.stop);
+    if (!begin || !end || *end > *begin)
+      return false;
+    diags.report(Kind::E0401, part.range, {root.name}).here("from " + std::string(diags.sources().text(part.start->range)) + " up to, not including, " + std::string(diags.sources().text(part.stop->range)));
+    return true;
+  }
+
   Reached step(const SelectorPart &part, const Places &from, bool weights, Range first) {
     using K = SelectorPart::Kind;
     Reached out;
+    if (isEmptyRange(part)) {
+      out.nowhere = true;
+      return out;
+    }
     for (const Place *place : from) {
       if (part.kind == K::Name)
         byName(part, *place, weights, out);
@@ -149,11 +168,52 @@ private:
   diag::Engine &diags;
 };
 
+/// Whether a condition holds of a site of this kind; nothing where that hangs on more than the kind.
+std::optional<bool> holds(const Expr &where, const std::string &kind) {
+  if (auto *unary = where.as<UnaryExpr>(); unary && unary->op == UnaryOp::Not) {
+    auto inner = holds(*unary->operand, kind);
+    return inner ? std::optional(!*inner) : std::nullopt;
+  }
+  auto *binary = where.as<BinaryExpr>();
+  if (!binary)
+    return std::nullopt;
+  if (binary->op == BinaryOp::And || binary->op == BinaryOp::Or) {
+    const bool decides = binary->op == BinaryOp::Or;
+    auto a = holds(*binary->lhs, kind), b = holds(*binary->rhs, kind);
+    if ((a && *a == decides) || (b && *b == decides))
+      return decides;
+    return a && b ? std::optional(!decides) : std::nullopt;
+  }
+  auto *left = binary->lhs->as<NameExpr>(), *right = binary->rhs->as<NameExpr>();
+  if (!left || !right || left->name != "kind" || (binary->op != BinaryOp::Eq && binary->op != BinaryOp::Ne))
+    return std::nullopt;
+  return (right->name == kind) == (binary->op == BinaryOp::Eq);
+}
+
+/// `where kind == …` leaves nothing of what the paths reach.
+void leavesSomething(const Selector &selector, Paths &paths, diag::Engine &diags) {
+  if (!selector.where)
+    return;
+  for (const Parts &parts : selector.paths) {
+    auto reached = paths.follow(parts, false);
+    if (!reached.known || reached.nowhere)
+      return;
+    for (const Place *place : reached.places) {
+      std::vector<std::string> kinds = place->kinds.empty() ? std::vector<std::string>{"module"} : place->kinds;
+      if (place->open || std::any_of(kinds.begin(), kinds.end(), [&](const std::string &kind) { return holds(*selector.where, kind).value_or(true); }))
+        return;
+    }
+  }
+  diags.report(Kind::E0401, selector.range, {paths.tree().name}).here("nothing is left of this").label(selector.where->range, "no site that the paths reach is so");
+}
+
 void attach(const AttachStmt &stmt, const Spec &spec, Paths &paths, diag::Engine &diags) {
   auto *call = stmt.method->as<CallExpr>();
   auto *name = (call ? *call->callee : *stmt.method).as<NameExpr>();
   const auto &methods = spec.scopeOf(stmt.range).methods;
   auto method = name ? methods.find(name->name) : methods.end();
+  if (!diags.hasErrors())
+    leavesSomething(stmt.selector, paths, diags);
   const bool filtered = stmt.selector.where || !stmt.selector.except.empty();
   for (const Parts &parts : stmt.selector.paths) {
     auto reached = paths.follow(parts, false);

@@ -70,6 +70,7 @@ private:
   ast::Parameter parameter(P::ParamContext *context);
   std::vector<ast::Ident> kinds(P::KindsContext *context) const;
   std::unique_ptr<ast::TypeExpr> type(P::TypeContext *context);
+  ast::Bound bound(P::BoundContext *context);
   ast::Selector selector(P::SelectorContext *context);
   std::vector<ast::SelectorPart> path(P::PathContext *context);
   void partIndex(ast::SelectorPart &part, P::PartIndexContext *context);

@@ -105,6 +105,12 @@ ast::StmtPtr AstBuilder::kind(P::KindDeclContext *context) {
   return out;
 }
 
+ast::Bound AstBuilder::bound(P::BoundContext *context) {
+  static const std::map<std::string, ast::Bound::Op> ops = {{"<", ast::Bound::Op::Below}, {"<=", ast::Bound::Op::AtMost}, {">", ast::Bound::Op::Above}, {">=", ast::Bound::Op::AtLeast}};
+  const std::string spelling = (context->minus ? "-" : "") + context->value->getText();
+  return {ops.at(context->op->getText()), std::strtod(spelling.c_str(), nullptr), spelling};
+}
+
 std::unique_ptr<ast::TypeExpr> AstBuilder::type(P::TypeContext *context) {
   auto out = std::make_unique<ast::TypeExpr>();
   out->range = range(context);
@@ -120,7 +126,10 @@ std::unique_ptr<ast::TypeExpr> AstBuilder::type(P::TypeContext *context) {
     for (auto *dim : tensor->expr())
       out->dims.push_back(expr(dim));
   } else {
-    out->name = dynamic_cast<P::NamedTypeContext *>(context)->ident()->getText();
+    auto *named = dynamic_cast<P::NamedTypeContext *>(context);
+    out->name = named->ident()->getText();
+    for (auto *one : named->bound())
+      out->bounds.push_back(bound(one));
   }
   return out;
 }

@@ -230,7 +230,10 @@ ExprPtr AstBuilder::primary(P::PrimaryContext *context) {
   if (auto *named = dynamic_cast<P::NameContext *>(context))
     return name(named->ident());
   if (auto *group = dynamic_cast<P::GroupContext *>(context)) {
-    return expr(group->expr());
+    ExprPtr inner = expr(group->expr());
+    if (inner)
+      inner->range = range(context); // with its parentheses, so that what is quoted around it is whole
+    return inner;
   }
   if (auto *value = dynamic_cast<P::BlockValueContext *>(context))
     return blockValue(value->block());
@@ -282,7 +285,7 @@ ExprPtr AstBuilder::number(antlr4::Token *token) {
   out->isPercent = out->spelling.back() == '%';
   out->isInteger = out->spelling.find_first_not_of("0123456789") == std::string::npos;
   out->value = std::strtod(out->spelling.c_str(), nullptr) / (out->isPercent ? 100 : 1);
-  if (!std::isfinite(out->value) || (out->isInteger && out->value > 0x1p53)) // a whole number that no double holds
+  if (!std::isfinite(out->value) || (out->isInteger && out->value >= 0x1p53)) // a whole number that no double holds
     diags_.report(diag::Kind::E0111, out->range, {out->spelling});
   return out;
 }

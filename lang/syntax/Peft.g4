@@ -115,8 +115,9 @@ type
   : 'list' '[' type ']'                                                            # listType
   | 'method' 'on' site                                                             # methodType
   | '[' (expr (',' expr)* ','?)? ']' ident?                                        # tensorType
-  | ident                                                                          # namedType
+  | ident bound*                                                                   # namedType
   ;
+bound: op=('<' | '<=' | '>' | '>=') minus='-'? value=NUMBER;
 
 // ---- expressions, loosest first ------------------------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 // Reader: see Reader.h.
 #include "runtime/bundle/Reader.h"
 #include "runtime/bundle/Errors.h"
+#include "runtime/bundle/Json.h"
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -82,7 +83,7 @@ private:
   [[noreturn]] void failNoBundle() const { throw RuntimeError("R0104", "`" + path_ + "` holds no bundle, or is cut short: it does not end with one", kCopyHelp); }
 
   json parse(const std::string &text, const std::string &what) const {
-    json value = json::parse(text, nullptr, false);
+    json value = parseJson(text);
     if (!value.is_array())
       fail(what);
     for (const json &entry : value)
@@ -124,7 +125,7 @@ std::vector<std::string> filesOf(const std::filesystem::path &folder) {
 
 Bundle assemble(const std::string &path, const std::vector<std::string> &names, const std::function<std::string(const std::string &)> &section) {
   const auto parse = [&](const std::string &name) {
-    json value = json::parse(section(name), nullptr, false);
+    json value = parseJson(section(name));
     if (!value.is_object())
       throw RuntimeError("R0103", "`" + path + "` is damaged: " + name + " is not JSON", kCopyHelp);
     return value;

@@ -1,6 +1,7 @@
 // ModelFolder: see ModelFolder.h.
 #include "runtime/checkpoint/ModelFolder.h"
 #include "runtime/bundle/Errors.h"
+#include "runtime/bundle/Json.h"
 #include <ATen/ATen.h>
 #include <filesystem>
 #include <set>
@@ -39,7 +40,7 @@ void ModelFolder::checkConfig(const json &manifestModel) const {
   if (expected == actual)
     return;
   // Same content in another layout is the same model; the recorded config decides.
-  const json config = json::parse(file->text().begin(), file->text().end(), nullptr, false);
+  const json config = parseJson(file->text());
   if (config.is_object() && manifestModel.contains("config") && config == manifestModel["config"])
     return;
   std::string difference;
@@ -58,7 +59,7 @@ void ModelFolder::openFiles() {
     paths.insert(single);
   } else if (fs::exists(index)) {
     const auto file = MappedFile::open(index);
-    const json parsed = json::parse(file->text().begin(), file->text().end(), nullptr, false);
+    const json parsed = parseJson(file->text());
     if (!parsed.is_object() || !parsed.contains("weight_map") || !parsed["weight_map"].is_object())
       throw RuntimeError("R0111", "`" + index + "` has no weight_map", "copy or download it again");
     for (const auto &[name, shard] : parsed["weight_map"].items()) {

@@ -2,6 +2,7 @@
 #include "runtime/checkpoint/RunFolder.h"
 #include "runtime/checkpoint/AtomicFile.h"
 #include "runtime/bundle/Errors.h"
+#include "runtime/bundle/Json.h"
 #include <ATen/ATen.h>
 #include <cerrno>
 #include <cstring>
@@ -59,7 +60,7 @@ bool isCheckpointName(std::string name) {
 
 json readJson(const std::string &path) {
   const auto file = MappedFile::open(path);
-  json parsed = json::parse(file->text().begin(), file->text().end(), nullptr, false);
+  json parsed = parseJson(file->text());
   if (!parsed.is_object())
     throw RuntimeError("R0119", "`" + path + "` is not a JSON object", "the run folder is damaged");
   return parsed;

@@ -2,6 +2,7 @@
 #include "runtime/checkpoint/Safetensors.h"
 #include "runtime/checkpoint/AtomicFile.h"
 #include "runtime/bundle/Errors.h"
+#include "runtime/bundle/Json.h"
 #include <ATen/ATen.h>
 #include <algorithm>
 #include <cstring>
@@ -79,7 +80,7 @@ SafetensorsFile::SafetensorsFile(const std::string &path) : file_(MappedFile::op
   std::memcpy(&headerSize, file_->begin(), 8);
   if (headerSize > file_->size() - 8 || headerSize > 100'000'000)
     throw RuntimeError("R0111", "`" + path + "`: the header claims " + std::to_string(headerSize) + " bytes, the file has " + std::to_string(file_->size()), kTruncatedHelp);
-  const json header = json::parse(file_->begin() + 8, file_->begin() + 8 + headerSize, nullptr, false);
+  const json header = parseJson(file_->text().substr(8, headerSize));
   if (!header.is_object())
     throw RuntimeError("R0111", "`" + path + "`: the safetensors header is not JSON", kTruncatedHelp);
   std::vector<std::pair<uint64_t, uint64_t>> extents;

@@ -3,6 +3,7 @@
 #include "runtime/checkpoint/MappedFile.h"
 #include "runtime/data/Records.h"
 #include "runtime/bundle/Errors.h"
+#include "runtime/bundle/Json.h"
 #include <ATen/ATen.h>
 #include <cmath>
 #include <numeric>
@@ -75,11 +76,11 @@ float numberOf(const std::string &where, const json &row, const std::string &fie
 /// A table's cell: `[101, 2023, 102]` or `101 2023 102`.
 json listOf(const std::string &cell) {
   if (cell.find('[') != std::string::npos)
-    return json::parse(cell, nullptr, false);
+    return parseJson(cell);
   json list = json::array();
   std::istringstream words(cell);
   for (std::string word; words >> word;)
-    list.push_back(json::parse(word, nullptr, false));
+    list.push_back(parseJson(word));
   return list;
 }
 

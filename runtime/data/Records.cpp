@@ -2,6 +2,7 @@
 #include "runtime/data/Records.h"
 #include "runtime/checkpoint/MappedFile.h"
 #include "runtime/bundle/Errors.h"
+#include "runtime/bundle/Json.h"
 #include <filesystem>
 #include <set>
 #include <vector>
@@ -10,6 +11,8 @@ namespace peftrt {
 namespace {
 
 using nlohmann::json;
+constexpr int kDeepest = 50; ///< of brackets in a row
+
 using Visit = std::function<void(int64_t, const json &)>;
 
 [[noreturn]] void failUtf8(const std::string &path, int64_t line, size_t byte) {
@@ -39,9 +42,13 @@ int64_t readJsonLines(const std::string &path, std::string_view rest, const Visi
       continue;
     if (const size_t bad = firstInvalidUtf8(line); bad != std::string_view::npos)
       failUtf8(path, lineNumber, bad);
+    if (nestsDeeperThan(line, kDeepest))
+      throw RuntimeError("R0131", at(path, lineNumber) + "lists or objects in each other more than " + std::to_string(kDeepest) + " deep", "a field is a string, a number or a list");
     json row;
     try {
       row = json::parse(line.begin(), line.end());
+    } catch (const json::out_of_range &) {
+      throw RuntimeError("R0131", at(path, lineNumber) + "a number that is too large", rowHelp(line));
     } catch (const json::parse_error &error) {
       throw RuntimeError("R0131", at(path, lineNumber) + "not JSON, from column " + std::to_string(error.byte), rowHelp(line));
     }

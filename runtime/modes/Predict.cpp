@@ -11,6 +11,7 @@
 #include <ATen/ATen.h>
 #include <chrono>
 #include <cstdio>
+#include <numeric>
 
 namespace peftrt {
 namespace {
@@ -68,6 +69,25 @@ json describeLast(const at::Tensor &logits) {
   return {{"next", best}, {"probability", probabilities[best].item<double>()}};
 }
 
+/// A batch's tokens, and the seconds that it took.
+struct Turn {
+  int64_t tokens;
+  double seconds;
+};
+
+json reportOf(const std::vector<Turn> &turns) {
+  json all = json::array();
+  for (const Turn &turn : turns)
+    all.push_back({{"tokens", turn.tokens}, {"seconds", turn.seconds}});
+  return all;
+}
+
+/// Longest first, or as they lie in the file.
+RowBatches batchesOf(const Dataset &dataset, BatchingOptions options, bool inOrder) {
+  options.shuffle = false;
+  return inOrder ? planEpoch(dataset.lengths, options, 0, 0) : planByLength(dataset.lengths, options);
+}
+
 /// Into a file, whole or not at all; or to standard output.
 void writeLines(const std::string &out, const std::vector<std::string> &lines) {
   if (out.empty()) {
@@ -108,9 +128,13 @@ int predict(Bundle bundle, const Arguments &arguments, const Surroundings &surro
     if (field.encoder == Encoder::Class || field.encoder == Encoder::Number)
       target = &field;
   const Value type = typeOfLogits(session->bundle, merged ? kBasePredict : "predict");
-  const auto start = std::chrono::steady_clock::now();
+  using Clock = std::chrono::steady_clock;
+  const auto secondsSince = [](Clock::time_point when) { return std::chrono::duration<double>(Clock::now() - when).count(); };
+  const Clock::time_point start = Clock::now();
+  std::vector<Turn> turns;
   std::vector<std::string> lines(static_cast<size_t>(dataset.size()));
-  for (const auto &batch : planByLength(dataset.lengths, session->options.batching())) {
+  for (const auto &batch : batchesOf(dataset, session->options.batching(), arguments.has("in-order"))) {
+    const Clock::time_point began = Clock::now();
     const Batch packed = dataset.pack(batch);
     const Results results = (executor ? *executor : *session->executor).run(merged ? kBasePredict : "predict", packed, {}, {session->options.seed, 0, 0});
     const at::Tensor logits = ofRows(results.at("logits"), type, packed).to(at::kDouble).contiguous();
@@ -118,12 +142,14 @@ int predict(Bundle bundle, const Arguments &arguments, const Surroundings &surro
       throw RuntimeError("R0201", "the logits of rows of `" + data + "` are not finite", "the run has diverged: train again with a lower lr");
     for (size_t index = 0; index < batch.size(); ++index)
       lines[static_cast<size_t>(batch[index])] = (type.ragged() ? describeLast(logits[static_cast<int64_t>(index)]) : describe(logits[static_cast<int64_t>(index)], target, session->labels)).dump() + "\n";
+    const int64_t tokens = std::accumulate(batch.begin(), batch.end(), int64_t{0}, [&](int64_t sum, int64_t row) { return sum + dataset.lengths[static_cast<size_t>(row)]; });
+    turns.push_back({tokens, secondsSince(began)});
   }
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  const double seconds = secondsSince(start);
   writeLines(out, lines);
   reportProfile(executor ? *executor : *session->executor);
   if (arguments.has("json"))
-    printJson({{"rows", dataset.size()}, {"tokens", dataset.tokens()}, {"truncated", dataset.truncated}, {"merged", merged}, {"seconds", seconds}, {"out", out}});
+    printJson({{"rows", dataset.size()}, {"tokens", dataset.tokens()}, {"truncated", dataset.truncated}, {"merged", merged}, {"seconds", seconds}, {"batches", reportOf(turns)}, {"out", out}});
   else
     std::fprintf(stderr, "%lld rows to %s (%s weights, %.0f tokens/s)\n", static_cast<long long>(dataset.size()), out.empty() ? "standard output" : out.c_str(), merged ? "merged" : "unmerged",
                  static_cast<double>(dataset.tokens()) / seconds);
@@ -136,6 +162,7 @@ Mode predictMode() {
   ModeSpec spec{"predict", "labels or values for rows without targets", "[RUN]", {
       {"data", "FILE", "rows"},
       {"out", "FILE", "predictions, one JSON object a row (else to standard output)"},
+      {"in-order", "", "batches of neighbours in the file, not of like lengths"},
       {"unmerged", "", "run the adapters even where they merge"},
       {"init", "FILE", "an adapter file instead of RUN's"},
       {"json", "", "print a JSON report"},

@@ -1,6 +1,7 @@
 // RunOptions: see RunOptions.h.
 #include "runtime/modes/RunOptions.h"
 #include "runtime/bundle/Errors.h"
+#include "runtime/bundle/Json.h"
 #include <algorithm>
 #include <cmath>
 
@@ -28,7 +29,7 @@ int64_t integerOf(const json &run, const std::string &name, int64_t fallback, in
   const json &value = run[name];
   const bool whole = value.is_number_integer() || (value.is_number() && value.get<double>() == std::floor(value.get<double>()) && std::fabs(value.get<double>()) < 9e15);
   if (!whole || (value.is_number_unsigned() && value.get<uint64_t>() > static_cast<uint64_t>(most)) || value.get<int64_t>() < least || value.get<int64_t>() > most)
-    throw RuntimeError("R0150", "run." + name + " is " + value.dump() + ", an integer from " + std::to_string(least) + " to " + std::to_string(most) + " is needed", "");
+    throw RuntimeError("R0150", "run." + name + " is " + value.dump().substr(0, 40) + ", an integer from " + std::to_string(least) + " to " + std::to_string(most) + " is needed", "");
   return value.get<int64_t>();
 }
 
@@ -36,7 +37,7 @@ double numberOf(const json &run, const std::string &name) {
   if (!run.contains(name) || run[name].is_null())
     return 0;
   if (!run[name].is_number() || !(run[name].get<double>() >= 0))
-    throw RuntimeError("R0150", "run." + name + " is " + run[name].dump() + ", a number of at least 0 is needed", "");
+    throw RuntimeError("R0150", "run." + name + " is " + run[name].dump().substr(0, 40) + ", a number of at least 0 is needed", "");
   return run[name].get<double>();
 }
 
@@ -48,7 +49,7 @@ void apply(json &run, const std::string &name, const std::string &text) {
     const std::string close = nearest(name, known);
     throw RuntimeError("R0150", "there is no run option `" + name + "`", close.empty() ? "only run options can be set; the rest is compiled in" : "did you mean run." + close + "?");
   }
-  const json value = json::parse(text, nullptr, false);
+  const json value = parseJson(text);
   run[name] = value.is_discarded() || text == "none" ? (text == "none" ? json() : json(text)) : value;
 }
 
@@ -102,7 +103,7 @@ RunOptions runOptionsOf(const json &manifest, const std::map<std::string, std::s
   options.patience = integerOf(run, "patience", 0, 1);
   if (run.contains("shuffle")) {
     if (!run["shuffle"].is_boolean())
-      throw RuntimeError("R0150", "run.shuffle is " + run["shuffle"].dump() + ", true or false is needed", "");
+      throw RuntimeError("R0150", "run.shuffle is " + run["shuffle"].dump().substr(0, 40) + ", true or false is needed", "");
     options.shuffle = run["shuffle"];
   }
   if (run.contains("best") && !run["best"].is_null()) {

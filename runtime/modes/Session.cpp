@@ -1,6 +1,7 @@
 // Session: see Session.h.
 #include "runtime/modes/Session.h"
 #include "runtime/bundle/Errors.h"
+#include "runtime/bundle/Json.h"
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <algorithm>
@@ -93,7 +94,7 @@ Labels labelsOf(const SafetensorsFile &adapter) {
   const auto found = adapter.metadata().find("labels");
   if (found == adapter.metadata().end())
     return {};
-  const json names = json::parse(found->second, nullptr, false);
+  const json names = parseJson(found->second);
   if (!names.is_array() || std::any_of(names.begin(), names.end(), [](const json &name) { return !name.is_string(); }))
     throw RuntimeError("R0116", "`" + adapter.path() + "`: its labels are not a list of names", "the file is damaged");
   return Labels::fromJson(names);

@@ -1,6 +1,7 @@
 """The limit that products set: the frozen layers' matrix products of one step, forward and backward to activations, and nothing else.
 
-As a program: `products.py SETTINGS` (JSON: threads, dtype, tokens, layers, d, ff, skipped: layers of the first block that need no backward product).
+As a program: `products.py SETTINGS` (JSON: threads, dtype, tokens, layers, d, ff, skipped: layers of the first block that need no backward product,
+trained: whether the weights' gradients are needed too).
 Every layer has a weight of its own, as in training; outputs are allocated once. Asked for `steps`, it answers with their seconds."""
 import json
 import sys
@@ -27,6 +28,8 @@ class Products:
                 self.forward.append((flow[wide], weight.t(), result[out]))
                 if layer or name not in settings["skipped"]:
                     self.backward.append((flow[out], weight, result[wide]))
+                if settings["trained"]:
+                    self.backward.append((flow[out].t(), flow[wide], torch.empty_like(weight)))
         self.backward.reverse()
 
     def ready(self):

@@ -1,6 +1,6 @@
 """The other side of training: transformers and Hugging Face peft, in one process that trains so many steps whenever it is asked.
 
-As a program: `reference.py SETTINGS` (JSON: model, method, dropout, variant, threads, data, batch, labels, seed, init). Before it answers, it writes its initial
+As a program: `reference.py SETTINGS` (JSON: model, method, dropout, variant, threads, data, batch, labels, seed, lr, init). Before it answers, it writes its initial
 parameters by our names into `init`. The variants: `fp32`; `bf16 autocast` (fp32 parameters, products in bf16); `bf16 weights` (weights and adapters in bf16)."""
 import contextlib
 import json
@@ -18,6 +18,8 @@ from rows import read
 
 SITES = {"attention.self.query": "attention.q", "attention.self.key": "attention.k", "attention.self.value": "attention.v", "attention.output.dense": "attention.o",
          "intermediate.dense": "ffn.up", "output.dense": "ffn.down"}
+PLACES = {"encoder.layer.": "layers.", "attention.output.LayerNorm": "attention.norm", "output.LayerNorm": "ffn.norm", "embeddings.LayerNorm": "embeddings.norm", "word_embeddings": "tokens",
+          "position_embeddings": "positions", "token_type_embeddings": "types", "pooler.dense": "pooler", **SITES}  # in this order
 LINEARS = ["query", "key", "value", "attention.output.dense", "intermediate.dense", "output.dense"]
 PREFIX_TOKENS, REDUCTION = 10, 16
 
@@ -87,7 +89,29 @@ def serial_adapter(model):
     return model, names
 
 
-METHODS = {"lora": low_rank(False), "dora": low_rank(True), "ia3": ia3, "prefix": prefix, "serial_adapter": serial_adapter}
+def own_name(weight):
+    """`bert.encoder.layer.1.output.LayerNorm.weight` as `layers.1.ffn.norm.weight`; nothing of the classifier's."""
+    module, part = weight.removeprefix("bert.").rsplit(".", 1)
+    for its, mine in PLACES.items():
+        module = module.replace(its, mine)
+    return None if module == "classifier" else f"{module}.{part if module.endswith('norm') else 'W' if part == 'weight' else 'b'}"
+
+
+def frozen(model):
+    """What forces the gradient down to the first block."""
+    model.requires_grad_(False)
+    model.classifier.requires_grad_(True)
+    attention = model.bert.encoder.layer[0].attention.self
+    for dense in (attention.query, attention.key, attention.value):
+        dense.bias.requires_grad_(True)
+    return full(model)
+
+
+def full(model):
+    return model, {own_name(name): parameter for name, parameter in model.named_parameters() if parameter.requires_grad and own_name(name)}
+
+
+METHODS = {"frozen": frozen, "full": full, "lora": low_rank(False), "dora": low_rank(True), "ia3": ia3, "prefix": prefix, "serial_adapter": serial_adapter}
 
 
 def head_of(model):
@@ -125,7 +149,7 @@ class Reference:
         self.autocast = settings["variant"] == "bf16 autocast"
         self.model.train()
         self.parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
-        self.optimizer = torch.optim.AdamW(self.parameters, lr=2e-3, weight_decay=0.01, fused=True)  # as transformers' Trainer does
+        self.optimizer = torch.optim.AdamW(self.parameters, lr=settings["lr"], weight_decay=0.01, fused=True)  # as transformers' Trainer does
         self.rows, self.batch, self.place = read(settings["data"]), settings["batch"], 0
         self.attention = model.config._attn_implementation
 

@@ -19,14 +19,17 @@ ATTACHES = {
     "prefix": "attach prefix(n = 10) to layers[*].attention",
     "ia3": "attach ia3 to layers[*].{attention.{k, v}, ffn.up}",
 }
-LATER = {"frozen": "not yet: a step without an adapter, forward and the gradients of activations alone"}
-SPEC = """use peft.methods.{{{method}}}
-
+TRAINS = {  # no adapter, but weights of the model
+    "frozen": "train layers[0].attention.{q, k, v}.b",  # of whose gradients LoRA on all linears needs as much
+    "full": "train embeddings, layers[*], pooler",
+}
+METHODS = [*ATTACHES, *TRAINS]
+LR = {"full": 2e-5}  # else 2e-3
+SPEC = """{what}
 model base = bert
 task classify(labels = {labels})
-{attach}
 train head
-optimize adamw(lr = 2e-3, weight_decay = 0.01)
+optimize adamw(lr = {lr}, weight_decay = 0.01)
 run {{ epochs = 1, batch = {batch}, max_length = {longest}, clip = 1.0, base_dropout = {dropout}, precision = {precision}, shuffle = false, save_every = 1000000 }}
 """
 STEP = re.compile(rb"step (\d+)/\d+  loss")
@@ -36,10 +39,16 @@ class Refused(Exception):
     """The compiler knows what is asked for and does not do it yet; its first line says so."""
 
 
+def lr_of(method):
+    return LR.get(method, 2e-3)
+
+
 def compile_trainer(folder, peftc, model, **values):
     """The trainer's path."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "spec.peft").write_text(SPEC.format(attach=ATTACHES[values["method"]], **values))
+    method = values["method"]
+    what = TRAINS.get(method) or f"use peft.methods.{{{method}}}\n{ATTACHES[method]}"
+    (folder / "spec.peft").write_text(SPEC.format(what=what, lr=lr_of(method), **values))
     done = subprocess.run([peftc, folder / "spec.peft", "--model", model, "-o", folder / "trainer"], capture_output=True, text=True)
     if done.returncode == 1 and done.stderr.startswith("error[E0199]"):
         raise Refused(done.stderr.splitlines()[0])

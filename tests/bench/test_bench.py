@@ -1,6 +1,6 @@
-"""The benchmark of training works: a tiny run has a table and a JSON file with every field, and its losses are the other side's.
+"""The benchmarks work: tiny runs have a table and a JSON file with every field, and their losses and predictions are the other sides'.
 
-A first loss that differs is found, said, and ends in exit code 1. Speeds are not looked at."""
+What differs is found, said, and ends in exit code 1. Speeds are not looked at."""
 import argparse
 import contextlib
 import copy
@@ -18,10 +18,14 @@ from importlib.util import module_from_spec, spec_from_loader
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.dont_write_bytecode = True
-sys.path[:0] = [str(HERE), str(HERE.parent / "compiler")]
+sys.path[:0] = [str(HERE), str(HERE.parent / "compiler"), str(HERE.parent / "runtime/modes")]
+import compiled  # noqa: E402
 import tiny_bert  # noqa: E402
 
 SHAPE, ROUNDS, STEPS, WARM = "4x8", 2, 3, 3
+METHODS = ["lora", "frozen", "full"]
+WIDTH = 24  # of tiny_bert's model
+HEAD = 16 * (WIDTH + 1)
 
 
 def load(name):
@@ -38,7 +42,7 @@ class Bench(unittest.TestCase):
         cls.scratch = tempfile.TemporaryDirectory()
         cls.here = pathlib.Path(cls.scratch.name)
         tiny_bert.make(cls.here / "model")
-        cls.done = cls.cpu("--methods", "lora,frozen", "--shapes", f"{SHAPE},real", "--dropout", "0", "--data", str(cls.here), "--json", str(cls.here / "all.json"))
+        cls.done = cls.command("cpu", "--methods", ",".join(METHODS), "--shapes", f"{SHAPE},real", "--dropout", "0", "--data", str(cls.here), "--json", str(cls.here / "all.json"))
         cls.found = json.loads((cls.here / "all.json").read_text()) if (cls.here / "all.json").exists() else None
 
     @classmethod
@@ -46,9 +50,9 @@ class Bench(unittest.TestCase):
         cls.scratch.cleanup()
 
     @classmethod
-    def cpu(cls, *words):
-        command = [sys.executable, "-B", str(HERE / "cpu"), "--quick", "--threads", "1", "--model", str(cls.here / "model"), *words]
-        return subprocess.run(command, capture_output=True, text=True, timeout=120, env=dict(os.environ, PYTHONDONTWRITEBYTECODE="1"))
+    def command(cls, name, *words):
+        command = [sys.executable, "-B", str(HERE / name), "--quick", "--threads", "1", "--model", str(cls.here / "model"), *words]
+        return subprocess.run(command, capture_output=True, text=True, timeout=240, env=dict(os.environ, PYTHONDONTWRITEBYTECODE="1"))
 
     def test_ends_well(self):
         self.assertEqual(self.done.returncode, 0, self.done.stdout + self.done.stderr)
@@ -57,22 +61,27 @@ class Bench(unittest.TestCase):
         header = load("cpu").HEADER
         lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in self.done.stdout.splitlines() if line.startswith("|")]
         self.assertEqual(lines[0], header)
-        self.assertEqual(len(lines), 3, self.done.stdout)
-        row = dict(zip(header, lines[2]))
-        self.assertEqual([row[name] for name in ("method", "shape", "dropout", "precision", "against")], ["lora", SHAPE, "0", "fp32", "fp32"])
-        for name in ("ours tokens/s", "its tokens/s", "ours / its", "limit tokens/s", "ours / limit"):
-            self.assertRegex(row[name], r"^[\d.]+ \([\d.]+–[\d.]+\)$", name)
-        self.assertRegex(row["first losses apart"], "✓$")
-        self.assertEqual(row["last losses"], row["its"])
+        self.assertEqual(len(lines), 2 + len(METHODS), self.done.stdout)
+        for method, line in zip(METHODS, lines[2:]):
+            row = dict(zip(header, line))
+            self.assertEqual([row[name] for name in ("method", "shape", "dropout", "precision", "against")], [method, SHAPE, "0", "fp32", "fp32"])
+            for name in ("ours tokens/s", "its tokens/s", "ours / its", "limit tokens/s", "ours / limit"):
+                self.assertRegex(row[name], r"^[\d.]+ \([\d.]+–[\d.]+\)$", name)
+            self.assertRegex(row["first losses apart"], "✓$")
+            self.assertEqual(row["last losses"], row["its"])
 
     def test_what_is_said(self):
-        for text in ("Machine: ", "avx2", "amx_tile", "torch ", "1 threads", "frozen: not yet", "real: skipped"):
+        for text in ("Machine: ", "avx2", "amx_tile", "torch ", "1 threads", "real: skipped"):
             self.assertIn(text, self.done.stdout)
 
     def test_json(self):
         self.assertEqual(set(self.found), {"machine", "versions", "settings", "results", "notes", "disagree"})
         self.assertEqual(set(self.found["machine"]["features"]), {"avx2", "avx512f", "avx512_bf16", "amx_tile", "amx_bf16"})
-        result, = self.found["results"]
+        result, frozen, full = self.found["results"]
+        flop = {found["method"]: found["limit_flop"] for found in self.found["results"]}
+        self.assertGreater(flop["full"], flop["frozen"], "full fine-tuning needs the weights' gradients")
+        self.assertEqual(frozen["about"]["fp32"]["trainable"] - 3 * WIDTH, HEAD, "three biases and the classifier")
+        self.assertGreater(full["about"]["fp32"]["trainable"], 100 * WIDTH)
         self.assertEqual(set(result["sides"]), {"ours", "fp32", "limit"})
         for name, side in result["sides"].items():
             self.assertEqual(len(side["turns"]), ROUNDS, name)
@@ -83,11 +92,11 @@ class Bench(unittest.TestCase):
             self.assertEqual(len(result["sides"][name]["losses"]), ROUNDS * (WARM + STEPS))
 
     def test_losses_agree(self):
-        result, = self.found["results"]
-        mine, its = (result["sides"][name]["losses"] for name in ("ours", "fp32"))
-        for step, (a, b) in enumerate(zip(mine, its)):
-            self.assertLess(abs(a - b), 1e-3 * abs(b), f"step {step}")
-        self.assertGreater(max(its) - min(its), 1e-2, "nothing was learned: the comparison says little")
+        for result in self.found["results"]:
+            mine, its = (result["sides"][name]["losses"] for name in ("ours", "fp32"))
+            for step, (a, b) in enumerate(zip(mine, its)):
+                self.assertLess(abs(a - b), 1e-3 * abs(b), f"{result['method']}, step {step}")
+            self.assertGreater(max(its) - min(its), 1e-2, f"{result['method']}: nothing was learned, the comparison says little")
 
     def test_disagreement_is_said(self):
         command, results = load("cpu"), copy.deepcopy(self.found["results"])
@@ -114,7 +123,40 @@ class Bench(unittest.TestCase):
 
     def test_usage(self):
         for words in (["--methods", "lore"], ["--shapes", "32"], ["--dropout", "1"], ["--precision", "fp8"], ["--rounds", "-1"]):
-            self.assertEqual(self.cpu(*words).returncode, 2, words)
+            self.assertEqual(self.command("cpu", *words).returncode, 2, words)
+        for words in (["--precision", "fp8"], ["--order", "size"]):
+            self.assertEqual(self.command("predict", *words).returncode, 2, words)
+
+    def test_bf16(self):
+        methods = ["dora", "full"]
+        done = self.command("cpu", "--methods", ",".join(methods), "--shapes", SHAPE, "--dropout", "0", "--precision", "bf16", "--rounds", "1", "--json", str(self.here / "bf16.json"))
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        found = json.loads((self.here / "bf16.json").read_text())["results"]
+        self.assertEqual([result["method"] for result in found], methods)
+        for result in found:
+            self.assertIsNone(result["refused"], result["method"])
+            self.assertEqual([line["against"] for line in result["comparisons"]], ["bf16 autocast", "bf16 weights"])
+            self.assertLess(result["comparisons"][0]["early_apart"], 2e-2, result["method"])
+
+    def test_predict(self):
+        compiled.write_tokenizer(str(self.here / "model"))
+        compiled.write_rows(self.here / "valid.jsonl", 40, 2, text=True)
+        done = self.command("predict", "--shapes", f"{SHAPE},real", "--precision", "fp32,bf16", "--data", str(self.here), "--json", str(self.here / "predict.json"))
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        found = json.loads((self.here / "predict.json").read_text())["results"]
+        self.assertEqual([(result["shape"], result["order"], result["precision"]) for result in found],
+                         [(shape, order, precision) for shape, order in ((SHAPE, "length"), ("real", "length"), ("real", "file")) for precision in ("fp32", "bf16")])
+        for result in found:
+            self.assertEqual({side["tokens"] for side in result["sides"].values()}, {result["sides"]["ours"]["tokens"]}, "all sides are timed on the same batches")
+            for line in result["comparisons"]:
+                self.assertTrue(line["agrees"], line)
+
+    def test_other_predictions_are_found(self):
+        compare = load("predict").compare
+        turns = {"ours": [{"rate": 1.0}], "other": [{"rate": 1.0, "found": [[0, 0.5], [1, 0.5]]}]}
+        for mine, precision, agrees in (([(0, 0.5), (1, 0.5)], "fp32", True), ([(0, 0.5), (1, 0.51)], "fp32", False), ([(0, 0.5), (1, 0.5015)], "bf16", True), ([(0, 0.5), (1, 0.51)], "bf16", False),
+                                        ([(0, 0.5), (0, 0.5)], "bf16", False), ([(0, 0.5)], "fp32", False)):
+            self.assertEqual(compare("other", mine, turns, precision)["agrees"], agrees, mine)
 
 
 if __name__ == "__main__":

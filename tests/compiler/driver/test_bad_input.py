@@ -25,8 +25,12 @@ PROGRAMS = [
     ("attach lora(dropout = 1 - 2) to layers[*].attention.q", "E0353", "4:23", ["`dropout` must be in [0, 1), not -1"]),
     ("attach lora(r = 99999999999999999999) to layers[*].attention.q", "E0111", "4:17", ["99999999999999999999"]),
     ("attach serial_adapter(reduction = 7) to layers[*].ffn", "E0351", "4:8", ["`k` is 3.428571429", "::: <stdlib>/methods/serial_adapter.peft"]),
-    ("attach prefix(n = -5) to layers[*].attention", "E0353", "4:8", ["`n` must be at least 1, not -5", "::: <stdlib>/methods/prefix.peft"]),
+    ("attach prefix(n = -5) to layers[*].attention", "E0353", "4:19", ["`n` must be at least 1, not -5"]),
     ("attach prompt(n = 1000000000000000) to model", "E0353", "4:8", ["2^40", "::: <stdlib>/methods/prompt.peft"]),
+    ("attach lora to layers[::0].ffn.up", "E0350", "4:25", ["step is at least 1, this is 0"]),
+    ("attach lora to layers[::-1].ffn.up", "E0350", "4:25", ["step is at least 1, this is -1"]),
+    ("attach lora(alpha = sqrt(-1)) to pooler", "E0350", "4:21", ["`sqrt(-1)` is not a finite number"]),
+    ("attach lora(r = int(1e300)) to pooler", "E0351", "4:17", ["`r` is 1e+300, not a whole number"]),
     ("attach lora to layers[2].attention.q", "E0401", "4:16", ["`layers` has 2 entries, from 0", "`layers[*].attention.q` matches 2 sites"]),
     ("attach lora to layers[7..].ffn.up", "E0401", "4:16", ["`layers` has 2 entries, from 0"]),
     ("attach lora to layers[*].attention.query", "E0401", "4:36", ["`layers[*].attention` has q, k, v, o, norm", "`layers[*].attention.q` matches 2 sites"]),
@@ -108,8 +112,7 @@ class Programs(CompilerTest):
 
     def test_wrong_places_are_the_user_s(self):
         """What fails in the library was asked for by a line of the program."""
-        for text, line in (("model base = bert\ntask classify(labels = 0)\n", "2:6"),
-                           ("model base = bert\ntask classify(labels = 2)\noptimize adamw(betas = [0.9])\n", "3:10"),
+        for text, line in (("model base = bert\ntask classify(labels = 2)\noptimize adamw(betas = [0.9])\n", "3:10"),
                            ("model base = bert\ntask classify(labels = 1000000000000)\n", "2:6")):
             self.write("s.peft", text)
             out, said = self.peftc("s.peft", "-m", self.model, "-o", "out", code=1)
@@ -188,6 +191,17 @@ class Files(CompilerTest):
         self.assertEqual(self.messages("check", "latin.peft")[0]["begin"], 9)
         self.assertEqual(self.messages("check", "nowhere.peft")[0]["code"], "E0201")
 
+    def test_changes_of_which_nothing_is_made(self):
+        task = ('use peft.methods.ia3\ntask plain(labels: int) on model {\n  row ids: tokens("text", none)\n  row target: class("label", labels)\n'
+                '  head: module { classifier: linear(d, labels) @ new "classifier" }\n  logits = head.classifier(hidden[head_token])\n  loss = cross_entropy(logits, target)\n  %s\n}\n'
+                "model base = bert\ntask plain(labels = 2)\nattach ia3 to pooler" + END)
+        for more, code in (("", 1), ("seen = pooler(hidden[0])", 1), ("metric odd = sum(pooler(hidden[0]))", 0)):
+            with self.subTest(more):
+                self.write("s.peft", task % more)
+                said = self.peftc("check", "s.peft", "--model", self.model, code=code)[1]
+                self.assertEqual("error[E0406]: `pooler.y` is changed" in said, bool(code), said)
+                self.assertEqual("s.peft:12:8" in said, bool(code), said)
+
     def test_programs_that_are_huge(self):
         junk = bytes(i * i * 7 % 251 for i in range(10_000_000))
         for name, content, code in (("junk", junk, "E0110"), ("word", b"a" * 10_000_000, "E0107"), ("brackets", b"([{" * 100_000, "E0107"), ("many", b"let a = (\n" * 50_000, "E0102"),
@@ -218,7 +232,7 @@ class Files(CompilerTest):
                 (model / "config.json").write_text(json.dumps(config))
                 said = self.refused(code, texts, "s.peft", "-m", model, "-o", "out")
                 self.assertRegex(said, r"(?m)^ *--> s.peft:2:14$")
-        for content in (b"", b"{", b"[]", b"null", b"{'a': 1}", b"\xff\xfe", b"[" * 100000, b'{"a": ' * 100000):
+        for content in (b"", b"{", b"[]", b"null", b"{'a': 1}", b"\xff\xfe", b"[" * 100000, b'{"a": ' * 100000, b'{"a": ' + b"[" * 200000 + b"]" * 200000 + b"}"):
             (model / "config.json").write_bytes(content)
             self.refused("E0607", ["config.json", "it is not a JSON object"], "s.peft", "-m", model, "-o", "out")
 

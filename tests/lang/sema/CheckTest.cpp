@@ -127,7 +127,7 @@ static void testPoints() {
            {"method m(f: bool) on linear { if f { let s = y } else { let s = -y }\n x <- x + s }",
             "2:11: error[E0404]: `y` is read to change `x`, from which it is computed\n"},
            {"method m(y: real) on linear { x <- x + y }", ""}, // an argument of that name
-           {"method m on attention { q <- q + k\n v <- v + q }", ""}, // beside each other
+           {"method m on attention { q <- q + k\n v <- v + q }", "1:34: error[E0405]: `k` is read to change `q`, which is computed before it\n"}, // beside each other
            {"method m on attention { k <- k + sum(context)\n k0 <- k }",
             "1:38: error[E0404]: `context` is read to change `k`, from which it is computed\n"
             "2:8: error[E0404]: `k` is read to change `k0`, from which it is computed\n"},
@@ -177,6 +177,51 @@ static void testLiterals() {
             "3:10: error[E0402]: `prefix` is for attention sites, `part` is for linear sites\n5:17: error[E0353]: `part` must be a method, not 3\n"},
        })
     expect(c);
+}
+
+static void testBounds() {
+  for (const Case &c : std::initializer_list<Case>{
+           {"use peft.methods.prefix\nattach prefix(hidden = -3) to x", "2:24: error[E0353]: `hidden` must be at least 0, not -3\n"},
+           {"use peft.methods.prefix\nattach prefix(hidden = 0, n = 1) to x", ""},
+           {"optimize adamw(lr = -1)", "1:21: error[E0353]: `lr` must be at least 0, not -1\n"},
+           {"optimize adamw(betas = [0.9, 1.5])", "1:30: error[E0353]: `betas` must be in [0, 1), not 1.5\n"},
+           {"optimize adamw() { group lr = -1 for head }", "1:31: error[E0353]: `lr` must be at least 0, not -1\n"},
+           {"method m(a: real > 0 <= 1) on linear { y <- a * y }\nattach m(a = 0) to x\nattach m(a = 1) to x\nattach m(2) to x",
+            "2:14: error[E0353]: `a` must be above 0, not 0\n4:10: error[E0353]: `a` must be at most 1, not 2\n"},
+           {"fn f(a: list[int < 3]) = a\nlet x = f([1, 3])", "2:15: error[E0353]: `a` must be below 3, not 3\n"},
+           {"input lr: real >= -0.5 = -1", "1:26: error[E0353]: `lr` must be at least -0.5, not -1\n"},
+           {"method m(a: real > x) on linear { y <- a * y }", "1:20: error[E0101]: unexpected `x`\n"},
+       })
+    expect(c);
+}
+
+static void testConstants() {
+  for (const Case &c : std::initializer_list<Case>{
+           {"let a = 1 / 0", "1:9: error[E0350]: `1 / 0` is not a finite number\n"},
+           {"let n = 2\nlet a = 1 / (n - 2)\nlet b = a + 1", "2:9: error[E0350]: `1 / (n - 2)` is not a finite number\n"},
+           {"let n = 0\nlet a = if n > 0 then 1 / n else 0", ""},
+           {"method m(n: int) on linear { let s = if n > 0 then 1 / 0 else 0\n y <- s * y }", ""},
+           {"use peft.methods.lora\nattach lora(alpha = 1 / 0) to x", "2:21: error[E0350]: `1 / 0` is not a finite number\n"},
+           {"use peft.methods.lora\nattach lora(alpha = if layer.index < 3 then 1 / 0 else 1) to x", ""},
+           {"run { epochs = 10 ** 400 }", "1:16: error[E0350]: `10 ** 400` is not a finite number\n"},
+           {"run { batch = 1 / 2, epochs = 3 - 3, precision = auto, shuffle = false }", "1:15: error[E0351]: `batch` is 0.5, not a whole number\n1:31: error[E0353]: `epochs` must be at least 1, not 0\n"},
+           {"fn half(x) = x / 2\nfn bad(x) = half(x) % 0\nlet a = half(4)\nlet b = bad(4)", "2:13: error[E0350]: `half(x) % 0` is not a finite number\n"},
+           {"fn f(x) = f(x)", "1:11: error[E0350]: calls are nested more than 200 deep\n"},
+           {"fn f(x) = g(x) + g(x)\nfn g(x) = f(x) + f(x)", "1:11: error[E0350]: calls are nested more than 200 deep\n"},
+           {"fn f(n) = if n == 0 then 0 else f(n - 1)\nlet a = f(100)", ""},
+           {"fn f(n) = if n == 0 then 0 else f(n - 1)\nlet a = f(-1)", "1:33: error[E0350]: calls are nested more than 200 deep\n"},
+           {"fn f(n) = if n == 0 then 0 else f(n - 1)", ""},
+           {"method m(n: int) on linear { let s = 1 / 0\n y <- s * y }", "1:38: error[E0350]: `1 / 0` is not a finite number\n"},
+           {"method m(n: int) on linear { let s = 1 / n\n y <- s * y }", ""},
+           {"use peft.methods.prefix\nlet h = 2 - 5\nattach prefix(hidden = h) to x", "3:24: error[E0353]: `hidden` must be at least 0, not -3\n"},
+           {"use peft.methods.lora\nlet n = 5\nattach lora(r = n / 2) to x", "3:17: error[E0351]: `r` is 2.5, not a whole number\n"},
+           {"input lr: real = 1e-3\noptimize adamw(lr = lr - 1)", "2:21: error[E0353]: `lr` must be at least 0, not -0.999\n"},
+       })
+    expect(c);
+  std::string doubling = "fn f0(x) = x + 1\n"; // 2^60 calls: not followed to the end, and nothing is said
+  for (int i = 1; i < 60; ++i)
+    doubling += "fn f" + std::to_string(i) + "(x) = f" + std::to_string(i - 1) + "(x) + f" + std::to_string(i - 1) + "(x)\n";
+  CHECK_EQ(messages(doubling), "");
 }
 
 static void testShapes() {
@@ -279,6 +324,8 @@ int main(int argc, char **argv) {
   testArguments();
   testPoints();
   testLiterals();
+  testBounds();
+  testConstants();
   testShapes();
   testExplainPages();
   testMutated();

@@ -22,6 +22,8 @@ ROWS = [
     ("header.csv", "input_ids,label\n", "R0135", "has no rows"),
     ("broken.jsonl", GOOD + '{"input_ids": [2, 20, 3], "label": "x"\n', "R0131", ["broken.jsonl:2: not JSON, from column 39", "{\"text\": "]),
     ("blanks.jsonl", GOOD + "\n\n" + "{'text': 'x'}\n", "R0131", "blanks.jsonl:4: "),
+    ("deep.jsonl", GOOD + '{"input_ids": ' + "[" * 200000 + "]" * 200000 + "}\n", "R0131", "deep.jsonl:2: lists or objects in each other more than 50 deep"),
+    ("huge.jsonl", '{"input_ids": [1e400], "label": "x"}\n', "R0131", "huge.jsonl:1: a number that is too large"),
     ("two.jsonl", GOOD.strip() + " " + GOOD, "R0131", "two.jsonl:1: "),
     ("list.jsonl", "[1, 2]\n", "R0131", "a JSON array, not an object"),
     ("pretty.json", "[\n  {}\n]\n", "R0131", ["pretty.json:1: not JSON", "jq -c '.[]'"]),
@@ -88,6 +90,7 @@ OPTIONS = [
     ("run.epochs=1000000001", "to 1000000000 is needed"),
     ("run.batch=1.5", "run.batch is 1.5"),
     ("run.batch=99999999999999999999", "run.batch is"),
+    ("run.batch=" + "[" * 60000 + "]" * 60000, "run.batch is"),
     ("run.clip=-1", "run.clip is -1"),
     ("run.clip=nan", 'run.clip is "nan"'),
     ("run.max_length=161", "the model has 160 positions"),
@@ -261,7 +264,7 @@ class BadInput(compiled.TrainerTest):
         self.refused("R0119", "it has no run.json", "train", "--out", self.model, "--resume")
         self.refused("R0119", "there is no run folder", "eval", self.path("nowhere"), "--data", self.valid_rows)
         subprocess.run(["cp", "-r", self.path("run"), self.path("hurt")], check=True)
-        for name, content, text in (("run.json", "{", "is not a JSON object"), ("run.json", '{"bundle": 3}', "run.json"), ("last/state.json", "{}", "lacks a field")):
+        for name, content, text in (("run.json", "{", "is not a JSON object"), ("run.json", '{"deep": ' + "[" * 200000 + "]" * 200000 + "}", "is not a JSON object"), ("run.json", '{"bundle": 3}', "run.json"), ("last/state.json", "{}", "lacks a field")):
             with open(self.path("hurt/" + name)) as file:
                 whole = file.read()
             self.write("hurt/" + name, content)

@@ -84,7 +84,13 @@ class Modes(unittest.TestCase):
         merged, unmerged = self.path("merged.jsonl"), self.path("unmerged.jsonl")
         said = json.loads(self.trainer("predict", self.path("learn"), "--data", self.valid_rows, "--out", merged, "--json").stdout)
         self.assertTrue(said["merged"])
+        self.assertEqual(sum(batch["tokens"] for batch in said["batches"]), said["tokens"])
         self.trainer("predict", self.path("learn"), "--data", self.valid_rows, "--out", unmerged, "--unmerged")
+        ordered, lengths = self.path("ordered.jsonl"), [len(row["input_ids"]) for row in self.rows(self.valid_rows)]
+        said = json.loads(self.trainer("predict", self.path("learn"), "--data", self.valid_rows, "--out", ordered, "--in-order", "--set", "run.batch=8", "--json").stdout)
+        self.assertEqual([batch["tokens"] for batch in said["batches"]], [sum(lengths[first:first + 8]) for first in range(0, len(lengths), 8)])
+        for a, b in zip(self.rows(merged), self.rows(ordered), strict=True):
+            self.assertAlmostEqual(a["probability"], b["probability"], places=4)
         truth = self.rows(self.valid_rows)
         for a, b in zip(self.rows(merged), self.rows(unmerged), strict=True):
             for label in "xyz":
