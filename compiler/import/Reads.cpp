@@ -3,6 +3,7 @@
 // In     the module tree, the instances at their sites
 // Errs   E0405, E0406. What is wrong at every site of a kind the check of a text alone has said (E0404); here the arch's order decides
 #include "compiler/import/Elaborator.h"
+#include "dialects/nn/Nn.h"
 #include "dialects/peft/Peft.h"
 
 namespace peftc::import {
@@ -105,19 +106,58 @@ private:
   std::set<Point> points;
 };
 
+/// Which changes the network makes something of.
+class Uses {
+public:
+  Uses(mlir::ModuleOp module, const std::map<Point, size_t> &order) : needed(module), order(order) {
+    module.walk([&](mlir::peft::LossOp term) { use(term, term.getValue()); });
+    module.walk([&](mlir::peft::RewireOp rewire) {
+      if (isUsed(rewire))
+        use(rewire, rewire.getValue());
+    });
+  }
+  /// A change is idle if with it a parameter is trained in name only, or if all that its instance changes is unused. Bookkeeping beside a change
+  /// that counts is not: a prompt moves the token that a classifier reads, and a language model has none.
+  bool isIdle(mlir::peft::RewireOp rewire) const {
+    return !isUsed(rewire) && (!instances.contains(rewire->getParentOp()) || llvm::any_of(parametersOf(rewire.getValue()), [&](mlir::Attribute one) { return !parameters.contains(one); }));
+  }
+
+private:
+  bool isUsed(mlir::peft::RewireOp rewire) const { return order.count({rewire.getSite().str(), rewire.getPoint().str()}) && needed.has(rewire.getSite(), rewire.getPoint()); }
+  void use(mlir::Operation *op, mlir::Value value) {
+    instances.insert(op->getParentOp());
+    for (mlir::Attribute one : parametersOf(value))
+      parameters.insert(one);
+  }
+  static llvm::SmallVector<mlir::Attribute> parametersOf(mlir::Value value) {
+    llvm::SmallVector<mlir::Attribute> found;
+    for (mlir::Operation *op : madeOf(value))
+      if (auto param = mlir::dyn_cast<mlir::nn::ParamOp>(op))
+        found.push_back(param.getNameAttr());
+    return found;
+  }
+
+  const Needed needed;
+  const std::map<Point, size_t> &order;
+  llvm::DenseSet<mlir::Operation *> instances;
+  llvm::DenseSet<mlir::Attribute> parameters;
+};
+
 std::string pathOf(llvm::StringRef site, llvm::StringRef point) { return (site + "." + point).str(); }
 
 } // namespace
 
 void Elaborator::checkReads() {
   const std::map<Point, size_t> order = orderOf(module_);
-  const Needed needed(module_);
+  const Uses uses(module_, order);
   for (auto instance : module_.getOps<mlir::peft::InstanceOp>())
     instance.walk([&](mlir::peft::RewireOp rewire) {
       diag::Blame blame(diags_, attaches_[instance.getAttach()].stmt->method->range);
-      auto at = order.find({rewire.getSite().str(), rewire.getPoint().str()});
-      if (at == order.end() || !needed.has(rewire.getSite(), rewire.getPoint()))
+      if (uses.isIdle(rewire))
         fail(diag::Kind::E0406, reads_.lookup(rewire), {pathOf(rewire.getSite(), rewire.getPoint())}, "", "`except " + rewire.getSite().str() + "` behind the selector leaves it out");
+      auto at = order.find({rewire.getSite().str(), rewire.getPoint().str()});
+      if (at == order.end()) // bookkeeping at a point that no run comes to
+        return;
       for (mlir::Operation *op : madeOf(rewire.getValue())) {
         auto read = mlir::dyn_cast<mlir::peft::ReadOp>(op);
         auto from = read ? order.find({read.getSite().str(), read.getPoint().str()}) : order.end();
