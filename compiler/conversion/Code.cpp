@@ -168,7 +168,7 @@ void Code::when(Value condition, const std::function<void()> &body) {
 
 LLVM::LLVMStructType Code::callType() {
   Type p = pointer(), n = i64(), w = b.getI32Type();
-  return LLVM::LLVMStructType::getLiteral(b.getContext(), {p, p, p, p, p, n, n, w, w, w, w});
+  return LLVM::LLVMStructType::getLiteral(b.getContext(), {p, p, p, p, p, n, n, w, w, w, w, p});
 }
 
 Value Code::fieldAddress(Value call, CallField field) {

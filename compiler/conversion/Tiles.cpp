@@ -132,6 +132,7 @@ public:
         keys[random.getResult()] = randomKeyOf(code, kernel.call, random);
     offsets = code.field(kernel.call, CallField::offsets);
     squares = code.field(kernel.call, CallField::squares);
+    lengths = code.field(kernel.call, CallField::lengths);
     scratch = code.field(kernel.call, CallField::scratch);
     code.loop(kernel.begin, kernel.end, 1, [&](Value task) { emitTask(task); });
   }
@@ -142,7 +143,7 @@ private:
     example = arith::DivUIOp::create(code.b, code.loc, task, code.integer(tasks));
     firstHead = head = code.mul(arith::RemUIOp::create(code.b, code.loc, task, code.integer(tasks)), together);
     firstToken = code.load(code.at(offsets, code.i64(), example), code.i64());
-    length = code.sub(code.load(code.at(offsets, code.i64(), code.add(example, code.integer(1))), code.i64()), firstToken);
+    length = code.load(code.at(lengths, code.i64(), example), code.i64());
     rowCount = lengthOf(kernel.space.rowCount);
     keyCount = lengthOf(kernel.space.keyCount);
     pitch = code.roundUp(keyCount, code.lanes);
@@ -232,6 +233,8 @@ private:
     for (auto &[argument, pointer] : pointers)
       if (isQuadratic(argument))
         rowCode.bind(argument, code.at(pointer, memoryType(code, argument), code.add(matrixStart(argument), code.mul(row, keyCount))), false);
+      else if (plan::isRowOfTiles(typeOf(argument)) && typeOf(argument).isInteger())
+        rowCode.bindNumber(argument, code.loadWhole(code.at(pointer, code.i64(), code.add(rowsStart(argument), row))));
       else if (plan::isRowOfTiles(typeOf(argument)))
         rowCode.bindNumber(argument, code.load(code.at(pointer, code.add(rowsStart(argument), row)), code.f32()));
       else if (!typeOf(argument).getExample())
@@ -413,7 +416,7 @@ private:
   llvm::DenseMap<Operation *, Value> transposed;
   llvm::MapVector<Operation *, Value> sums;
   llvm::DenseMap<Operation *, Pairs> pairedOther, pairedTile;
-  Value offsets, squares, scratch, rowBuffers;
+  Value offsets, squares, lengths, scratch, rowBuffers;
   Value firstHead, place; ///< of the heads that a task does together, and which of them it is at
   Value example, head, firstToken, length, rowCount, keyCount, pitch; ///< of the task
 };

@@ -155,6 +155,8 @@ json manifestOf(ModuleOp module, const EmitInfo &info) {
   manifest["optimizer"] = optimizerOf(info);
   manifest["metrics"] = info.metrics;
   manifest["counts"] = countsOf(module);
+  if (auto reason = module->getAttrOfType<StringAttr>("nn.uncached"))
+    manifest["uncached"] = reason.getValue().str();
   manifest["attaches"] = attachesOf(module, info, manifest["merge"]);
   return manifest;
 }

@@ -87,6 +87,8 @@ private:
     json in = json::array();
     for (Value operand : step.getInputs())
       in.push_back(number(operand));
+    if (step.getKind() == "update")
+      values[number(step.getResult())]["alias"] = in[0];
     return {{"kind", step.getKind().str()}, {"op", step.getOp().str()}, {"in", in}, {"out", {number(step.getResult())}},
             {"attrs", withBand(*attributes, step)}, {"loc", spell(step.getLoc())}};
   }

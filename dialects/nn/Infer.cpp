@@ -368,6 +368,16 @@ PEFT_INFER(ConcatOp) {
   types.push_back(make(context, anyExample(operands), dims, first.getElement()));
   return success();
 }
+PEFT_INFER(PutLastOp) {
+  NNType x = typeOf(operands[0]), entries = typeOf(operands[1]);
+  auto axis = axisOf(location, op.getAxis(), x.rank());
+  if (failed(axis))
+    return failure();
+  if (!equalBut(x, entries, *axis) || !entries.getDims()[*axis].isStatic())
+    return emitOptionalError(location, toString(entries), " are no entries of ", toString(x), " along axis ", *axis);
+  types.push_back(make(context, anyExample(operands), x.getDims(), x.getElement()));
+  return success();
+}
 PEFT_INFER(GatherOp) {
   NNType table = typeOf(operands[0]), indices = typeOf(operands[1]);
   if (table.rank() < 1 || !indices.isInteger())

@@ -1,6 +1,7 @@
 // Nn: C++ face of the `nn` dialect: the Dim struct, the tensor type, the interfaces and the ops.
 #pragma once
 #include "dialects/nn/Affine.h"
+#include "dialects/nn/Growth.h"
 #include "dialects/nn/Structure.h"
 #include "mlir/Bytecode/BytecodeOpInterface.h"
 #include "mlir/IR/Builders.h"

@@ -47,6 +47,18 @@ def NN_Rated : OpInterface<"Rated"> {
   ];
 }
 
+def NN_Growing : OpInterface<"Growing"> {
+  let cppNamespace = "::mlir::nn";
+  let description = "What one more token adds to the result. By default the op does the same for every entry of its axes, which its operands' meet from the right.";
+  let methods = [
+    InterfaceMethod<[{
+      The result of which, along the axes that are marked, only the newest entry is there (an axis of length 1). `context` has the operands in such forms.
+      A null value, and the context's reason, where a longer text changes more than that.
+    }], "::mlir::Value", "newest", (ins "::mlir::nn::GrowthContext &":$context, "::llvm::ArrayRef<bool>":$marked), "",
+      "return ::mlir::nn::newestOfEach($_op, context, marked);">
+  ];
+}
+
 /// The result holds only elements of the operands (or zeros): nothing is computed.
 def NN_Movement : NativeOpTrait<"MovesElements"> { let cppNamespace = "::mlir::nn"; }
 #endif

@@ -16,6 +16,8 @@ defvar NN_Diff = DeclareOpInterfaceMethods<NN_Differentiable>;
 defvar NN_Rate = DeclareOpInterfaceMethods<NN_Rated>;
 defvar NN_Affine = DeclareOpInterfaceMethods<NN_AffineIn>;
 defvar NN_Structure = DeclareOpInterfaceMethods<NN_Structured>;
+defvar NN_Grow = DeclareOpInterfaceMethods<NN_Growing>;
+defvar NN_GrowAlong = DeclareOpInterfaceMethods<NN_Growing, ["newest"]>;
 
 // ---- declarations --------------------------------------------------------------------------------------------------
 
@@ -56,12 +58,12 @@ def NN_LiteralOp : NN_Op<"literal", [NN_Movement]> {
   let assemblyFormat = "$values attr-dict `:` qualified(type($result))";
   let hasVerifier = 1;
 }
-def NN_IotaOp : NN_InferredOp<"iota"> {
+def NN_IotaOp : NN_InferredOp<"iota", [NN_GrowAlong]> {
   let summary = "0 … n-1, n the length of an axis of the operand";
   let arguments = (ins NN_Tensor:$like, I64Attr:$axis);
   let assemblyFormat = "$like `axis` $axis attr-dict `:` functional-type(operands, results)";
 }
-def NN_DimOp : NN_InferredOp<"dim"> {
+def NN_DimOp : NN_InferredOp<"dim", [NN_GrowAlong]> {
   let summary = "the length of an axis of the operand, an i64 scalar";
   let arguments = (ins NN_Tensor:$like, I64Attr:$axis);
   let assemblyFormat = "$like `axis` $axis attr-dict `:` functional-type(operands, results)";
@@ -95,11 +97,11 @@ def NN_OriginOp : NN_InferredOp<"origin"> {
 
 // ---- elementwise ---------------------------------------------------------------------------------------------------
 
-class NN_Unary<string mnemonic, list<Trait> traits = []> : NN_InferredOp<mnemonic, !listconcat([NN_Diff], traits)> {
+class NN_Unary<string mnemonic, list<Trait> traits = []> : NN_InferredOp<mnemonic, !listconcat([NN_Diff, NN_Grow], traits)> {
   let arguments = (ins NN_Tensor:$x);
   let assemblyFormat = "$x attr-dict `:` functional-type(operands, results)";
 }
-class NN_Binary<string mnemonic, list<Trait> traits = [NN_Diff]> : NN_InferredOp<mnemonic, traits> {
+class NN_Binary<string mnemonic, list<Trait> traits = [NN_Diff]> : NN_InferredOp<mnemonic, !listconcat([NN_Grow], traits)> {
   let arguments = (ins NN_Tensor:$x, NN_Tensor:$y);
   let assemblyFormat = "$x `,` $y attr-dict `:` functional-type(operands, results)";
 }
@@ -117,11 +119,11 @@ def NN_CosOp : NN_Unary<"cos">;
 def NN_AbsOp : NN_Unary<"abs">;
 def NN_SignOp : NN_Unary<"sign">;
 def NN_FloorOp : NN_Unary<"floor">;
-def NN_NotOp : NN_InferredOp<"not"> {
+def NN_NotOp : NN_InferredOp<"not", [NN_Grow]> {
   let arguments = (ins NN_Tensor:$x);
   let assemblyFormat = "$x attr-dict `:` functional-type(operands, results)";
 }
-def NN_CastOp : NN_InferredOp<"cast", [NN_Diff]> {
+def NN_CastOp : NN_InferredOp<"cast", [NN_Diff, NN_Grow]> {
   let summary = "to another element type; bools become 0 and 1";
   let arguments = (ins NN_Tensor:$x, TypeAttr:$to);
   let assemblyFormat = "$x `to` $to attr-dict `:` functional-type(operands, results)";
@@ -141,11 +143,11 @@ def NN_GtOp : NN_Compare<"gt">;
 def NN_GeOp : NN_Compare<"ge">;
 def NN_AndOp : NN_Compare<"and">;
 def NN_OrOp : NN_Compare<"or">;
-def NN_SelectOp : NN_InferredOp<"select", [NN_Diff]> {
+def NN_SelectOp : NN_InferredOp<"select", [NN_Diff, NN_Grow]> {
   let arguments = (ins NN_Tensor:$condition, NN_Tensor:$x, NN_Tensor:$y);
   let assemblyFormat = "$condition `,` $x `,` $y attr-dict `:` functional-type(operands, results)";
 }
-def NN_StopGradOp : NN_InferredOp<"stop_grad", [NN_Movement, NN_Affine]> {
+def NN_StopGradOp : NN_InferredOp<"stop_grad", [NN_Movement, NN_Affine, NN_Grow]> {
   let summary = "the operand; reverse mode does not look behind it";
   let arguments = (ins NN_Tensor:$x);
   let assemblyFormat = "$x attr-dict `:` functional-type(operands, results)";
@@ -153,17 +155,17 @@ def NN_StopGradOp : NN_InferredOp<"stop_grad", [NN_Movement, NN_Affine]> {
 
 // ---- reductions and products ---------------------------------------------------------------------------------------
 
-def NN_ReduceOp : NN_InferredOp<"reduce", [NN_Diff]> {
+def NN_ReduceOp : NN_InferredOp<"reduce", [NN_Diff, NN_GrowAlong]> {
   let summary = "sum, max or min over axes, and over the batch's examples where asked";
   let arguments = (ins NN_Tensor:$x, StrAttr:$kind, DenseI64ArrayAttr:$axes, BoolAttr:$keep, BoolAttr:$over_examples);
   let assemblyFormat = "$kind $x `axes` $axes `keep` $keep `over_examples` $over_examples attr-dict `:` functional-type(operands, results)";
   let hasVerifier = 1;
 }
-def NN_ArgmaxOp : NN_InferredOp<"argmax"> {
+def NN_ArgmaxOp : NN_InferredOp<"argmax", [NN_GrowAlong]> {
   let arguments = (ins NN_Tensor:$x, I64Attr:$axis);
   let assemblyFormat = "$x `axis` $axis attr-dict `:` functional-type(operands, results)";
 }
-def NN_ContractOp : NN_InferredOp<"contract", [NN_Diff, NN_Affine, NN_Structure]> {
+def NN_ContractOp : NN_InferredOp<"contract", [NN_Diff, NN_Affine, NN_Structure, NN_GrowAlong]> {
   let summary = "a product summed over the letters that the result lacks";
   let description = [{
     `equation` is `"ab,cb->ac"`: one letter an axis, none twice in one operand. Letters in both operands and the result are batch
@@ -176,37 +178,37 @@ def NN_ContractOp : NN_InferredOp<"contract", [NN_Diff, NN_Affine, NN_Structure]
 
 // ---- shapes --------------------------------------------------------------------------------------------------------
 
-def NN_TransposeOp : NN_InferredOp<"transpose", [NN_Diff, NN_Movement, NN_Structure]> {
+def NN_TransposeOp : NN_InferredOp<"transpose", [NN_Diff, NN_Movement, NN_Structure, NN_GrowAlong]> {
   let arguments = (ins NN_Tensor:$x, DenseI64ArrayAttr:$perm);
   let assemblyFormat = "$x $perm attr-dict `:` functional-type(operands, results)";
 }
-def NN_SplitOp : NN_InferredOp<"split", [NN_Diff, NN_Movement]> {
+def NN_SplitOp : NN_InferredOp<"split", [NN_Diff, NN_Movement, NN_GrowAlong]> {
   let summary = "one axis becomes several";
   let description = "One of the sizes may be -1: what is left of the length.";
   let arguments = (ins NN_Tensor:$x, I64Attr:$axis, DenseI64ArrayAttr:$sizes);
   let assemblyFormat = "$x `axis` $axis `into` $sizes attr-dict `:` functional-type(operands, results)";
 }
-def NN_MergeOp : NN_InferredOp<"merge", [NN_Diff, NN_Movement]> {
+def NN_MergeOp : NN_InferredOp<"merge", [NN_Diff, NN_Movement, NN_GrowAlong]> {
   let summary = "several adjacent axes become one";
   let arguments = (ins NN_Tensor:$x, I64Attr:$axis, I64Attr:$count);
   let assemblyFormat = "$x `axis` $axis `count` $count attr-dict `:` functional-type(operands, results)";
 }
-def NN_ExpandDimsOp : NN_InferredOp<"expand_dims", [NN_Diff, NN_Movement]> {
+def NN_ExpandDimsOp : NN_InferredOp<"expand_dims", [NN_Diff, NN_Movement, NN_GrowAlong]> {
   let arguments = (ins NN_Tensor:$x, I64Attr:$axis);
   let assemblyFormat = "$x `axis` $axis attr-dict `:` functional-type(operands, results)";
 }
-def NN_SqueezeOp : NN_InferredOp<"squeeze", [NN_Diff, NN_Movement]> {
+def NN_SqueezeOp : NN_InferredOp<"squeeze", [NN_Diff, NN_Movement, NN_GrowAlong]> {
   let arguments = (ins NN_Tensor:$x, I64Attr:$axis);
   let assemblyFormat = "$x `axis` $axis attr-dict `:` functional-type(operands, results)";
 }
-def NN_BroadcastOp : NN_Op<"broadcast", [NN_Diff, NN_Movement]> {
+def NN_BroadcastOp : NN_Op<"broadcast", [NN_Diff, NN_Movement, NN_GrowAlong]> {
   let summary = "to the result's type: right-aligned, and from run to example";
   let arguments = (ins NN_Tensor:$x);
   let results = (outs NN_Tensor:$result);
   let assemblyFormat = "$x attr-dict `:` functional-type(operands, results)";
   let hasVerifier = 1;
 }
-def NN_SliceOp : NN_InferredOp<"slice", [NN_Diff, NN_Movement]> {
+def NN_SliceOp : NN_InferredOp<"slice", [NN_Diff, NN_Movement, NN_GrowAlong]> {
   let summary = "every `step`-th entry of an axis from `start` up to `stop`";
   let description = "A negative constant counts from the end, as in Python; a missing `stop` is the end.";
   let arguments = (ins NN_Tensor:$x, I64Attr:$axis, NN_DimAttr:$start, OptionalAttr<NN_DimAttr>:$stop, I64Attr:$step);
@@ -219,21 +221,27 @@ def NN_PadOp : NN_Op<"pad", [NN_Diff, NN_Movement]> {
   let assemblyFormat = "$x `axis` $axis `at` $lo `step` $step attr-dict `:` functional-type(operands, results)";
   let hasVerifier = 1;
 }
-def NN_RollOp : NN_InferredOp<"roll", [NN_Diff, NN_Movement]> {
+def NN_RollOp : NN_InferredOp<"roll", [NN_Diff, NN_Movement, NN_GrowAlong]> {
   let summary = "an axis turned: entry i is the operand's entry i + by, beyond the end from the front again";
   let arguments = (ins NN_Tensor:$x, I64Attr:$axis, I64Attr:$by);
   let assemblyFormat = "$x `axis` $axis `by` $by attr-dict `:` functional-type(operands, results)";
 }
-def NN_RepeatOp : NN_InferredOp<"repeat", [NN_Diff, NN_Movement]> {
+def NN_RepeatOp : NN_InferredOp<"repeat", [NN_Diff, NN_Movement, NN_GrowAlong]> {
   let summary = "each entry of an axis `times` times in succession";
   let arguments = (ins NN_Tensor:$x, I64Attr:$axis, I64Attr:$times);
   let assemblyFormat = "$x `axis` $axis `times` $times attr-dict `:` functional-type(operands, results)";
 }
-def NN_ConcatOp : NN_InferredOp<"concat", [NN_Diff, NN_Movement]> {
+def NN_ConcatOp : NN_InferredOp<"concat", [NN_Diff, NN_Movement, NN_GrowAlong]> {
   let arguments = (ins Variadic<NN_Tensor>:$xs, I64Attr:$axis);
   let assemblyFormat = "$xs `axis` $axis attr-dict `:` functional-type(operands, results)";
 }
-def NN_GatherOp : NN_InferredOp<"gather", [NN_Diff, NN_Movement]> {
+def NN_PutLastOp : NN_InferredOp<"put_last"> {
+  let summary = "the operand with its last entries along an axis replaced";
+  let description = "What a longer text adds joins what was kept of it when it was shorter: the operand has room for both.";
+  let arguments = (ins NN_Tensor:$x, NN_Tensor:$entries, I64Attr:$axis);
+  let assemblyFormat = "$x `,` $entries `axis` $axis attr-dict `:` functional-type(operands, results)";
+}
+def NN_GatherOp : NN_InferredOp<"gather", [NN_Diff, NN_Movement, NN_GrowAlong]> {
   let summary = "rows of a table: the indices' dims, then the table's without its first";
   let arguments = (ins NN_Tensor:$table, NN_Tensor:$indices);
   let assemblyFormat = "$table `,` $indices attr-dict `:` functional-type(operands, results)";

@@ -15,7 +15,7 @@ def Plan_ProgramOp : Plan_Op<"program", [SingleBlock, IsolatedFromAbove]> {
     pieces of its arena, absent until buffers are assigned.
     - program_c1: one name an argument
     - program_c2: one name a result
-    - program_c3: with `slots`, a step has a slot unless it reads a parameter; the slot exists and holds the step's result
+    - program_c3: with `slots`, a step has a slot unless it reads a parameter or updates an input; the slot exists and holds the step's result
     - program_c4: with `slots`, no value is read after another one was written to its slot
     - program_c5: a step writes the slot of its own operand only if their types are equal and it is elementwise, or a gemm that adds to it
     - program_c6: within a band (`plan.band`) values that share a slot have one type, since its steps do different rows at the same time
@@ -31,6 +31,7 @@ def Plan_StepOp : Plan_Op<"step"> {
   let description = [{
     `kind` says who does it, `op` what (a name of Vocabulary.def), `how` its attributes.
     - step_c1: `kind` and `op` are in Vocabulary.def
+    - step_c3: an `update` writes over its first operand, an input of the program that has its result's type and that nothing else reads
     - step_c2: a `gemm` is a contract, of two operands and one that the product is added to; a `random` step a random op
   }];
   let arguments = (ins StrAttr:$kind, StrAttr:$op, Variadic<Plan_Packed>:$inputs, OptionalAttr<I64Attr>:$slot,

@@ -17,6 +17,9 @@ LogicalResult StepOp::verify() {
     return emitOpError("a gemm is a contract, not `") << getOp() << "`";
   if ((getKind() == "random") != (getOp() == "random"))
     return emitOpError("`") << getOp() << "` is not done by a step of kind `" << getKind() << "`";
+  // step_c3
+  if (getKind() == "update" && (getInputs().empty() || !isa<BlockArgument>(getInputs()[0]) || !getInputs()[0].hasOneUse() || getInputs()[0].getType() != getResult().getType()))
+    return emitOpError("writes over something else than an input of the program that nothing else reads");
   return success();
 }
 
@@ -59,8 +62,8 @@ LogicalResult KernelOp::verify() {
 static LogicalResult verifySlot(Operation &op, Value result, ArrayAttr slots) {
   auto step = dyn_cast<StepOp>(op);
   auto place = slotOf(result);
-  if (step && step.getOp() == "param")
-    return place ? op.emitOpError("a parameter needs no slot") : success();
+  if (step && (step.getOp() == "param" || step.getKind() == "update"))
+    return place ? op.emitOpError(step.getOp() == "param" ? "a parameter needs no slot" : "what updates an input needs no slot") : success();
   if (!place)
     return op.emitOpError("has no slot");
   if (*place >= static_cast<int64_t>(slots.size()))

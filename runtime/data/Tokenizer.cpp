@@ -17,10 +17,12 @@
 extern char **environ;
 
 namespace peftrt {
+
+const char *const kInstallTokenizers = "install it: python3 -m venv ~/peft-venv && ~/peft-venv/bin/pip install tokenizers, then set PEFT_PYTHON=~/peft-venv/bin/python; rows of `input_ids` need no helper";
+
 namespace {
 
 namespace fs = std::filesystem;
-constexpr const char *kInstallHelp = "install it: python3 -m venv ~/peft-venv && ~/peft-venv/bin/pip install tokenizers, then set PEFT_PYTHON=~/peft-venv/bin/python; rows of `input_ids` need no helper";
 
 /// Two different 64-bit hashes over everything that the ids depend on.
 std::string cacheKey(const std::vector<std::string> &texts, std::string_view tokenizer, int64_t maxLength) {
@@ -70,7 +72,7 @@ int runHelper(const TokenizerOptions &options, const std::string &tokenizer, int
   const int failure = ::posix_spawnp(&child, options.python.c_str(), &actions, nullptr, const_cast<char **>(arguments), environ);
   posix_spawn_file_actions_destroy(&actions);
   if (failure != 0)
-    throw RuntimeError("R0140", "cannot start the tokenizers helper: `" + options.python + "`: " + std::strerror(failure), kInstallHelp);
+    throw RuntimeError("R0140", "cannot start the tokenizers helper: `" + options.python + "`: " + std::strerror(failure), kInstallTokenizers);
   int status = 0;
   while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }
@@ -79,9 +81,9 @@ int runHelper(const TokenizerOptions &options, const std::string &tokenizer, int
 
 [[noreturn]] void failHelper(const TokenizerOptions &options, const std::string &tokenizer, int status, const std::string &log) {
   if (status == 3)
-    throw RuntimeError("R0140", "`" + options.python + "` has no `tokenizers` library", kInstallHelp);
+    throw RuntimeError("R0140", "`" + options.python + "` has no `tokenizers` library", kInstallTokenizers);
   if (status == 127)
-    throw RuntimeError("R0140", "cannot start the tokenizers helper: there is no `" + options.python + "`", kInstallHelp);
+    throw RuntimeError("R0140", "cannot start the tokenizers helper: there is no `" + options.python + "`", kInstallTokenizers);
   std::string said(MappedFile::open(log)->text());
   while (!said.empty() && said.back() == '\n')
     said.pop_back();

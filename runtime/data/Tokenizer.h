@@ -20,6 +20,9 @@ struct TokenTable {
   std::shared_ptr<const void> keep;
 };
 
+/// What to do where Python or the library is missing.
+extern const char *const kInstallTokenizers;
+
 struct TokenizerOptions {
   std::string python;      ///< interpreter
   std::string cacheFolder;

@@ -2,6 +2,7 @@
 #include "runtime/modes/Arguments.h"
 #include <algorithm>
 #include <cstdlib>
+#include <nlohmann/json.hpp>
 
 namespace peftrt {
 namespace {
@@ -110,6 +111,17 @@ int64_t Arguments::integer(const std::string &option, int64_t fallback, int64_t 
   const long long number = std::strtoll(text.c_str(), &end, 10);
   if (text.empty() || *end != '\0' || number < least || number > most)
     throw UsageError{"--" + option + " is `" + text + "`, an integer of at least " + std::to_string(least) + (most < INT64_MAX ? " and at most " + std::to_string(most) : "") + " is needed", ""};
+  return number;
+}
+
+double Arguments::number(const std::string &option, double fallback, double least, double most) const {
+  if (!has(option))
+    return fallback;
+  const std::string text = get(option);
+  char *end = nullptr;
+  const double number = std::strtod(text.c_str(), &end);
+  if (text.empty() || *end != '\0' || !(number >= least && number <= most))
+    throw UsageError{"--" + option + " is `" + text + "`, a number from " + nlohmann::json(least).dump() + " to " + nlohmann::json(most).dump() + " is needed", ""};
   return number;
 }
 

@@ -37,6 +37,7 @@ public:
   /// The option's value. Throws UsageError if it was not given.
   std::string need(const std::string &option) const;
   int64_t integer(const std::string &option, int64_t fallback, int64_t least, int64_t most = INT64_MAX) const;
+  double number(const std::string &option, double fallback, double least, double most) const;
   const std::vector<std::string> &all(const std::string &option) const;
   const std::string &word() const { return word_; } ///< the positional, or empty
 

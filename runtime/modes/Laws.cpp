@@ -21,6 +21,7 @@ const std::vector<Law> &all() {
       {"gradient", "the derived gradient is the slope of the loss", gradientIsSlope},
       {"plan", "the plan gives what the reference gives", planIsReference},
       {"merge", "merged weights give what the attached ones give", mergedIsUnmerged},
+      {"decode", "a text that is written on beside a cache is the text as a whole", keptIsComputed},
       {"save", "what is saved is what is loaded", savedIsLoaded},
       {"step", "a step moves what is trained and nothing else", stepMovesDeclared},
       {"resume", "a run that was stopped and resumed is the run that was not", resumedIsWhole}};

@@ -64,6 +64,7 @@ struct Law {
 Verdict startsAsBase(Subject &subject);      // LawsNumbers.cpp
 Verdict planIsReference(Subject &subject);   // LawsNumbers.cpp
 Verdict mergedIsUnmerged(Subject &subject);  // LawsNumbers.cpp
+Verdict keptIsComputed(Subject &subject);     // LawsDecode.cpp
 Verdict gradientIsSlope(Subject &subject);   // LawsGradient.cpp
 Verdict savedIsLoaded(Subject &subject);     // LawsState.cpp
 Verdict stepMovesDeclared(Subject &subject); // LawsState.cpp

@@ -1,6 +1,8 @@
 // LawsNumbers: two ways to the same numbers: attached and plain at the start, plan and reference, merged and unmerged.
+#include "runtime/generation/Continuation.h"
 #include "runtime/modes/Laws.h"
 #include "runtime/modes/Merged.h"
+#include "runtime/plan/Shapes.h"
 #include <ATen/ATen.h>
 #include <cmath>
 
@@ -58,6 +60,13 @@ void compareMetric(Subject &subject, Executor &plan, Executor &reference, const 
   compare(subject, plan, reference, program, comparison, totals);
 }
 
+/// What a program that writes on reads beside a batch's rows: any numbers will do.
+void addKept(Subject &subject, const Program &program) {
+  for (const NamedValue &input : program.inputs)
+    if (const Value &value = program.values[static_cast<size_t>(input.value)]; value.perExample && isKept(input.name))
+      subject.batch.columns[input.name] = normalNumbers(subject.seed, kStream, {elementsOf(value, sizeOf(program, subject.batch, {}))}).to(at::kFloat);
+}
+
 } // namespace
 
 Verdict startsAsBase(Subject &subject) {
@@ -76,8 +85,9 @@ Verdict planIsReference(Subject &subject) {
   const auto reference = makeReferenceExecutor(subject.bundle, store, at::kDouble);
   Comparison comparison(kPlanTolerance);
   size_t programs = 0;
-  for (const json &program : subject.bundle.programs.at("programs")) {
-    const std::string name = program.at("name");
+  for (const Program &program : programsOf(subject.bundle.programs)) {
+    const std::string &name = program.name;
+    addKept(subject, program);
     ++programs;
     if (name.rfind("optimizer.", 0) == 0)
       compareOptimizer(subject, *subject.session->executor, *reference, name, comparison);

@@ -16,6 +16,7 @@ struct Mode {
 Mode trainMode();   // Train.cpp
 Mode evalMode();    // Eval.cpp
 Mode predictMode(); // Predict.cpp
+Mode generateMode(); // Generate.cpp
 Mode mergeMode();   // Merge.cpp
 Mode inspectMode(); // Inspect.cpp
 Mode infoMode();    // Info.cpp

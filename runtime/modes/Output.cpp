@@ -1,6 +1,7 @@
 // Output: see Output.h.
 #include "runtime/modes/Output.h"
 #include "runtime/bundle/Errors.h"
+#include "runtime/checkpoint/AtomicFile.h"
 #include <cstdio>
 #include <filesystem>
 
@@ -31,6 +32,21 @@ void refuseInputAsOutput(const std::string &out, const std::string &data, const 
   const fs::path folder = fs::path(out).parent_path();
   if (same(folder.empty() ? "." : folder, modelPath))
     throw RuntimeError("R0118", "`" + out + "` lies in the model's folder", "give another --out");
+}
+
+void writeLines(const std::string &out, const std::vector<std::string> &lines) {
+  if (out.empty()) {
+    bool whole = true;
+    for (const std::string &line : lines)
+      whole = whole && std::fwrite(line.data(), 1, line.size(), stdout) == line.size();
+    if (!whole || std::fflush(stdout) != 0)
+      throw RuntimeError("R0117", "cannot write to standard output", "it is closed, or its disk is full");
+    return;
+  }
+  AtomicFile file(out);
+  for (const std::string &line : lines)
+    file.write(line);
+  file.commit();
 }
 
 void printJson(const nlohmann::json &report) { std::printf("%s\n", report.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).c_str()); }

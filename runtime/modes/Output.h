@@ -4,11 +4,14 @@
 #pragma once
 #include "runtime/modes/Session.h"
 #include <string>
+#include <vector>
 
 namespace peftrt {
 
 /// Refuses `out` if it is `data`, a file of RUN, the --init file, or lies in the model's folder. Other files are replaced whole.
 void refuseInputAsOutput(const std::string &out, const std::string &data, const SessionOptions &options, const std::string &modelPath);
+/// Into a file, whole or not at all; to standard output where `out` is empty. Errs R0117.
+void writeLines(const std::string &out, const std::vector<std::string> &lines);
 /// Prints a report as one JSON object on standard output.
 void printJson(const nlohmann::json &report);
 

@@ -2,7 +2,6 @@
 //
 // Runs on merged weights where the spec merges; --unmerged and unmergeable specs run the
 // adapters as they are. The report says which.
-#include "runtime/checkpoint/AtomicFile.h"
 #include "runtime/modes/Evaluation.h"
 #include "runtime/modes/Merged.h"
 #include "runtime/modes/Modes.h"
@@ -86,22 +85,6 @@ json reportOf(const std::vector<Turn> &turns) {
 RowBatches batchesOf(const Dataset &dataset, BatchingOptions options, bool inOrder) {
   options.shuffle = false;
   return inOrder ? planEpoch(dataset.lengths, options, 0, 0) : planByLength(dataset.lengths, options);
-}
-
-/// Into a file, whole or not at all; or to standard output.
-void writeLines(const std::string &out, const std::vector<std::string> &lines) {
-  if (out.empty()) {
-    bool whole = true;
-    for (const std::string &line : lines)
-      whole = whole && std::fwrite(line.data(), 1, line.size(), stdout) == line.size();
-    if (!whole || std::fflush(stdout) != 0)
-      throw RuntimeError("R0117", "cannot write to standard output", "it is closed, or its disk is full");
-    return;
-  }
-  AtomicFile file(out);
-  for (const std::string &line : lines)
-    file.write(line);
-  file.commit();
 }
 
 int predict(Bundle bundle, const Arguments &arguments, const Surroundings &surroundings) {

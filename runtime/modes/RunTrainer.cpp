@@ -10,7 +10,7 @@
 namespace peftrt {
 namespace {
 
-std::vector<Mode> allModes() { return {trainMode(), evalMode(), predictMode(), mergeMode(), inspectMode(), infoMode(), lawsMode()}; }
+std::vector<Mode> allModes() { return {trainMode(), evalMode(), predictMode(), generateMode(), mergeMode(), inspectMode(), infoMode(), lawsMode()}; }
 
 /// Words that are reserved for what is not built yet.
 const std::vector<std::string> kLaterModes = {"export", "import"};

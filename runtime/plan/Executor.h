@@ -16,9 +16,10 @@ struct Bundle; // runtime/bundle/Format.h
 struct Pins;   // runtime/reference/Pins.h
 
 /// A packed batch of E examples: columns by row name. A column `per: "seq"` is the concatenation of the examples' entries
-/// [T]; any other is [E].
+/// [T], each followed by what is left of its room; any other is [E].
 struct Batch {
   std::vector<int64_t> lengths; ///< tokens of each example, E of them
+  std::vector<int64_t> rooms;   ///< for how many tokens each has room, where texts grow; else empty: for its own
   std::map<std::string, at::Tensor> columns;
   int64_t examples() const { return static_cast<int64_t>(lengths.size()); }
   int64_t tokens() const;

@@ -59,11 +59,12 @@ void KernelRunner::begin(const BatchSize &size, const RandomState &random) {
   elements_ = size.flatLength;
   offsets_.assign(1, 0);
   squares_.assign(1, 0);
+  lengths_ = size.lengths;
   longest_ = 0;
-  for (const int64_t length : size.lengths) {
-    offsets_.push_back(offsets_.back() + length);
-    squares_.push_back(squares_.back() + length * length);
-    longest_ = std::max(longest_, length);
+  for (const int64_t room : size.rooms) {
+    offsets_.push_back(offsets_.back() + room);
+    squares_.push_back(squares_.back() + room * room);
+    longest_ = std::max(longest_, room);
   }
 }
 
@@ -86,7 +87,7 @@ void KernelRunner::runPart(const KernelStep &step, void *const *data, int64_t fi
   const auto begin = (reinterpret_cast<uintptr_t>(scratch_.data()) + kScratchAlignment - 1) / kScratchAlignment * kScratchAlignment;
   void *const scratch = reinterpret_cast<char *>(begin) + scratchOfThread_ * at::get_thread_num();
   const KernelCall call{data, offsets_.data(), squares_.data(), step.sites.data(), scratch, examples_, elements_, {static_cast<uint32_t>(random_.seed), static_cast<uint32_t>(random_.seed >> 32)},
-                        static_cast<uint32_t>(random_.step), static_cast<uint32_t>(random_.pass)};
+                        static_cast<uint32_t>(random_.step), static_cast<uint32_t>(random_.pass), lengths_.data()};
   step.function(&call, first, last);
 }
 

@@ -38,7 +38,7 @@ public:
 private:
   std::vector<int64_t> headShares(const KernelStep &step) const;
 
-  std::vector<int64_t> offsets_, squares_;
+  std::vector<int64_t> offsets_, squares_, lengths_;
   int64_t longest_ = 0, examples_ = 0, elements_ = 0, scratchOfThread_ = 0;
   RandomState random_;
   std::vector<char> scratch_;

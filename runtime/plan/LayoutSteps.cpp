@@ -108,11 +108,22 @@ void concat(Step &step) {
   forEachExample(step, [&](at::Tensor &out, const std::vector<at::Tensor> &in, int64_t) { concatInto(out, in, step.axis(), fromEnd); });
 }
 
+/// In place where the result is the operand's memory.
+void putLast(Step &step) {
+  const bool inPlace = step.out.tensor.data_ptr() == step.in[0].tensor.data_ptr();
+  forEachExample(step, [&](at::Tensor &out, const std::vector<at::Tensor> &in, int64_t) {
+    if (!inPlace)
+      out.copy_(in[0]);
+    const int64_t entries = in[1].size(step.axis());
+    out.narrow(step.axis(), out.size(step.axis()) - entries, entries).copy_(in[1]);
+  });
+}
+
 } // namespace
 
 Handlers layoutSteps() {
   return {{"transpose", transpose}, {"split", sameOrder}, {"merge", sameOrder}, {"expand_dims", sameOrder}, {"squeeze", sameOrder}, {"stop_grad", sameOrder},
-          {"slice", slice}, {"pad", pad}, {"roll", roll}, {"repeat", repeat}, {"concat", concat}};
+          {"slice", slice}, {"pad", pad}, {"roll", roll}, {"repeat", repeat}, {"concat", concat}, {"put_last", putLast}};
 }
 
 } // namespace peftrt::plan

@@ -59,19 +59,21 @@ struct Prepared {
   std::vector<size_t> bandEnds; ///< one per step: behind the band that begins with it, or the step itself
 };
 
-Work workOf(const PlanProgram &plan, const Op &op, const KernelLibrary &library) {
+Work workOf(const PlanProgram &plan, size_t index, const KernelLibrary &library) {
   Work work;
+  const Op &op = plan.body.ops[index];
+  const bool updates = plan.kinds[index] == "update";
   if (op.op == "kernel") {
     work.kernel = kernelStepOf(op, library);
     return work;
   }
   const Place &place = plan.places[op.out[0]];
-  if (op.op == "param" || place.alias >= 0)
+  if (op.op == "param" || (place.alias >= 0 && !updates))
     return work;
   const auto found = allHandlers().find(op.op);
   if (found == allHandlers().end())
     failBundle("there is no op `" + op.op + "` (" + op.loc + ")");
-  if (place.slot < 0)
+  if (place.slot < 0 && !updates)
     failBundle("`" + plan.body.name + "`: the result of " + op.op + " at " + op.loc + " has no slot");
   work.handler = found->second;
   work.product = productStepOf(op, plan.body);
@@ -88,8 +90,8 @@ bool isByRows(const Work &work) {
 Prepared prepare(PlanProgram plan, const KernelLibrary &library) {
   Prepared prepared{std::move(plan), {}, {}};
   const std::vector<Op> &ops = prepared.plan.body.ops;
-  for (const Op &op : ops)
-    prepared.works.push_back(workOf(prepared.plan, op, library));
+  for (size_t index = 0; index < ops.size(); ++index)
+    prepared.works.push_back(workOf(prepared.plan, index, library));
   for (size_t begin = 0; begin < ops.size(); ++begin) {
     const int64_t band = ops[begin].attrs.value("band", int64_t{-1});
     size_t end = begin + 1;

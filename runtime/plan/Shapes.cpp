@@ -14,9 +14,10 @@ bool standsForAnyLength(const Value &value, const BatchSize &size) {
 BatchSize sizeOf(const Program &program, const Batch &batch, const std::map<std::string, at::Tensor> &tensors) {
   BatchSize size;
   size.lengths = batch.lengths;
-  for (const int64_t length : batch.lengths) {
-    size.tokens += length;
-    size.squares += length * length;
+  size.rooms = batch.rooms.empty() ? batch.lengths : batch.rooms;
+  for (const int64_t room : size.rooms) {
+    size.tokens += room;
+    size.squares += room * room;
   }
   size.flat = program.flat;
   if (!program.flat)
@@ -61,8 +62,8 @@ int64_t elementsOf(const Value &value, const BatchSize &size) {
 
 std::vector<int64_t> blockOffsets(const Value &value, const BatchSize &size) {
   std::vector<int64_t> offsets = {0};
-  offsets.reserve(size.lengths.size() + 1);
-  for (const int64_t seq : size.lengths)
+  offsets.reserve(size.rooms.size() + 1);
+  for (const int64_t seq : size.rooms)
     offsets.push_back(offsets.back() + product(blockShape(value, size, seq)));
   return offsets;
 }

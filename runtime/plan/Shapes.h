@@ -1,7 +1,7 @@
 // Shapes: the sizes of a program's values for one batch. Standard library only beside the batch.
 //
-// A per-example value lies as the concatenation over the batch's examples of its row-major blocks; an element's index in that
-// order is its index for random numbers.
+// A per-example value lies as the concatenation over the batch's examples of its row-major blocks, each at the beginning of its room; an element's
+// index in that order is its index for random numbers.
 #pragma once
 #include "runtime/bundle/Format.h"
 #include "runtime/plan/Executor.h"
@@ -13,7 +13,8 @@ namespace peftrt {
 /// What sizes depend on: the examples' lengths, and in a flat program the length of the run's vectors.
 struct BatchSize {
   std::vector<int64_t> lengths;
-  int64_t tokens = 0, squares = 0; ///< Σ s, Σ s²
+  std::vector<int64_t> rooms;      ///< how long an example may become: where the next one's block begins
+  int64_t tokens = 0, squares = 0; ///< Σ room, Σ room²
   bool flat = false;
   int64_t flatLength = 1;
   int64_t examples() const { return static_cast<int64_t>(lengths.size()); }
@@ -25,9 +26,9 @@ BatchSize sizeOf(const Program &program, const Batch &batch, const std::map<std:
 /// The shape of one example's block (of the whole value, if it is the run's; `seq` is ignored then).
 std::vector<int64_t> blockShape(const Value &value, const BatchSize &size, int64_t seq);
 int64_t product(const std::vector<int64_t> &shape);
-/// Elements of all blocks.
+/// Elements of all rooms.
 int64_t elementsOf(const Value &value, const BatchSize &size);
-/// Where each example's block begins, and the end: E + 1 offsets.
+/// Where each example's room begins, and the end: E + 1 offsets.
 std::vector<int64_t> blockOffsets(const Value &value, const BatchSize &size);
 
 } // namespace peftrt

@@ -77,8 +77,10 @@ private:
       return {flat.reshape(blockShape(value, size, 0))};
     const std::vector<int64_t> offsets = blockOffsets(value, size);
     Blocks blocks;
-    for (int64_t example = 0; example < size.examples(); ++example)
-      blocks.push_back(flat.narrow(0, offsets[example], offsets[example + 1] - offsets[example]).reshape(blockShape(value, size, size.lengths[example])));
+    for (int64_t example = 0; example < size.examples(); ++example) {
+      const std::vector<int64_t> shape = blockShape(value, size, size.lengths[example]);
+      blocks.push_back(flat.narrow(0, offsets[example], product(shape)).reshape(shape));
+    }
     return blocks;
   }
 

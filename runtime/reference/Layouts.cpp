@@ -26,11 +26,16 @@ at::Tensor roll(const Call &call) { return call.in[0].roll(-call.op.attrs.at("by
 at::Tensor repeat(const Call &call) { return call.in[0].repeat_interleave(call.op.attrs.at("times").get<int64_t>(), call.axis()); }
 at::Tensor concat(const Call &call) { return at::cat(call.in, call.axis()); }
 
+at::Tensor putLast(const Call &call) {
+  const int64_t axis = call.axis(), entries = call.in[1].size(axis);
+  return at::cat({call.in[0].narrow(axis, 0, call.in[0].size(axis) - entries), call.in[1]}, axis);
+}
+
 } // namespace
 
 Table layouts() {
   return {{"transpose", transpose}, {"split", reshape}, {"merge", reshape}, {"expand_dims", reshape}, {"squeeze", reshape},
-          {"broadcast", broadcast}, {"slice", slice}, {"pad", pad}, {"roll", roll}, {"repeat", repeat}, {"concat", concat}, {"stop_grad", stopGrad}};
+          {"broadcast", broadcast}, {"slice", slice}, {"pad", pad}, {"roll", roll}, {"repeat", repeat}, {"concat", concat}, {"put_last", putLast}, {"stop_grad", stopGrad}};
 }
 
 } // namespace peftrt::reference

@@ -18,7 +18,7 @@ import rename
 BIN = os.path.join(os.environ["PEFT_BUILD"], "bin")
 PEFTC, RUNNER = os.path.join(BIN, "peftc"), os.path.join(BIN, "peft-runner")
 STDLIB = "stdlib"
-LAWS = ["at_init", "gradient", "plan", "merge", "save", "step", "resume"]
+LAWS = ["at_init", "gradient", "plan", "merge", "decode", "save", "step", "resume"]
 RENAMING_SEED = int(os.environ.get("PEFT_SEED", "20"))
 
 USERS_METHOD = """
@@ -120,6 +120,8 @@ class Laws(unittest.TestCase):
                 self.assertEqual(line["verdict"] == "none", not merges(source, line["method"]), f"{path}: {line['detail']}")
             elif line["law"] == "at_init":
                 self.assertEqual(line["verdict"] == "none", changes(source, line["method"]), f"{path}: {line['detail']}")
+            elif line["law"] == "decode":
+                self.assertEqual(line["verdict"] == "none", not re.search(r"^task causal_lm", source, re.M), f"{path}: {line['detail']}")
             else:
                 self.assertEqual(line["verdict"], "pass", f"{path}: {line}")
         return len(methods)
@@ -199,7 +201,7 @@ class Laws(unittest.TestCase):
     def test_a_false_claim_about_the_start(self):
         text = "method loud on linear {\n  param l: [out] = normal(1, 0.1)\n  y <- l * y\n}\n"
         lines, code, _ = laws(self.write("loud.peft", text), "--stdlib", STDLIB)
-        self.assertEqual({line["law"]: line["verdict"] for line in lines}, {law: "FAIL" if law == "at_init" else "pass" for law in LAWS})
+        self.assertEqual({line["law"]: line["verdict"] for line in lines}, {law: {"at_init": "FAIL", "decode": "none"}.get(law, "pass") for law in LAWS})
         self.assertEqual(code, 1)
 
     def test_tampered_bundles_are_found_out(self):
@@ -217,8 +219,21 @@ class Laws(unittest.TestCase):
         self.assertIn("logits", self.broken_law(merged, "merge"))
         plan = self.tampered(bundle, "plan.json", swap_results("optimizer.0"))
         self.assertIn("optimizer.0", self.broken_law(plan, "plan"))
+        text = DECODER.replace("attach prefix", "attach ia3 to layers[*].attention.{k, v}\nattach prefix").replace("{lora, prefix}", "{lora, ia3, prefix}")
+        _, code, errors = laws(self.write("writes.peft", text), "--stdlib", STDLIB, "--keep", self.path("writes"))
+        self.assertEqual(code, 0, errors)
+        kept = self.tampered(self.path("writes/writes.peft/bundle"), "plan.json", swap("prefill", "cache.0", "cache.1"))
+        self.assertIn("next", self.broken_law(kept, "decode"))
         lost = self.tampered(bundle, "manifest.json", forget_offset)
         self.assertIn("flat buffer", self.broken_law(lost, "step"))
+
+    def test_what_later_tokens_change_is_not_kept(self):
+        text = "method look on layer {\n  at_init changes(\"the text's mean is added\")\n  param w: [d] = ones\n  y <- y + w * mean(x, axis = 0, keep = true)\n}\n"
+        text += DECODER.replace("attach lora(r = 2) to layers[*].** where kind == linear", "attach look to layers[0]").replace("attach prefix(n = 2) to layers[1].attention where kind == attention\n", "")
+        lines, code, errors = laws(self.write("look.peft", text), "--stdlib", STDLIB)
+        self.assertEqual(code, 0, f"{lines}\n{errors}")
+        found = next(line for line in lines if line["law"] == "decode")
+        self.assertTrue(found["verdict"] == "none" and "earlier ones" in found["detail"], found)
 
     def tampered(self, bundle, section, change):
         folder = tempfile.mkdtemp(dir=self.scratch.name)

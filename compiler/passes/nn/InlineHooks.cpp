@@ -2,7 +2,7 @@
 //
 // In     peft.module tree with forward regions; peft.instance in order of application
 // Out    @train, @eval, @predict on the rows of a batch (one mode each: no nn.by_mode is left); @predict_base, the network
-//        without any attach, for merged weights;
+//        without any attach, for merged weights; @next and @next_base where the task says what follows a token (point `next`);
 //        @"site.<path>" for a rewired site with points x, W, y, and @"hook.<path>.<point>" for any other rewired point,
 //        which nn-derive-merge reads
 // Errs   a point read before it exists (sites has checked all that it can; what is left is reported here with its place)
@@ -43,6 +43,8 @@ public:
     if (failed(program("train", true, {"loss", "logits"}, false)) || failed(program("eval", false, {"loss", "logits"}, true)) ||
         failed(program("predict", false, {"logits"}, false)) || failed(program("predict_base", false, {"logits"}, false, true)))
       return failure();
+    if (hasPoint("next") && (failed(program("next", false, {"next"}, false)) || failed(program("next_base", false, {"next"}, false, true))))
+      return failure();
     for (auto op : llvm::to_vector(module.getOps<peft::ModuleOp>()))
       if (failed(siteFunctions(op)))
         return failure();
@@ -54,6 +56,10 @@ private:
     size_t instance;
     peft::RewireOp op;
   };
+
+  bool hasPoint(StringRef name) {
+    return llvm::any_of(modules.lookup("model").getForward().getOps<peft::PointOp>(), [&](peft::PointOp point) { return point.getName() == name; });
+  }
 
   // ---- one function ----
   func::FuncOp begin(StringRef name, TypeRange inputs, Location loc) {
@@ -116,7 +122,7 @@ private:
     finish(func, named);
     // Targets have no place where only logits are wanted.
     for (unsigned i = func.getNumArguments(); i-- > 0;)
-      if (func.getArgument(i).use_empty() && name.starts_with("predict"))
+      if (func.getArgument(i).use_empty() && !train && !metrics)
         if (failed(func.eraseArgument(i)))
           return failure();
     return success();

@@ -4,6 +4,7 @@
 
 namespace mlir::nn {
 LogicalResult deriveMerge(ModuleOp module);
+LogicalResult deriveDecode(ModuleOp module);
 LogicalResult exposeStructure(ModuleOp module);
 LogicalResult deriveBackward(ModuleOp module);
 LogicalResult pruneToTrainable(ModuleOp module);

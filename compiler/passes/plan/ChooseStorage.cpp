@@ -20,10 +20,11 @@ namespace {
 /// Values that share their bytes: a view and what it sees, a product's sum and its result.
 using Classes = llvm::EquivalenceClasses<const void *>;
 
-/// A vector a token.
+/// A vector a token, or of the newest one.
 bool isTokens(nn::NNType type) {
   auto shape = plan::rowShapeOf(type);
-  return type.getElement().isF32() && type.getExample() && shape && !shape->rowCount.isStatic() && shape->columns > 1;
+  const bool ofTokens = shape && (!shape->rowCount.isStatic() || (type.rank() > 1 && type.getDims()[0].is(1)));
+  return type.getElement().isF32() && type.getExample() && ofTokens && shape->columns > 1;
 }
 
 bool knowsBf16(Operation *op) { return isa<plan::KernelOp, plan::ProductOp>(op) || plan::isView(op); }

@@ -26,10 +26,13 @@ ArrayRef<Dim> withoutLeadingOnes(ArrayRef<Dim> dims) {
   return dims;
 }
 
+/// The length of an axis of query rows: a text's, or of a text's newest token alone.
+bool isRows(Dim dim) { return !dim.isStatic() || dim.is(1); }
+
 /// How many of the dims are the row: those that are not columns.
 size_t rowDims(NNType type) {
   if (type.getExample())
-    return !type.isStatic() ? 1 : 0;
+    return !type.isStatic() || (type.rank() > 1 && type.getDims()[0].is(1)) ? 1 : 0;
   return type.rank() > 1 ? 1 : 0;
 }
 
@@ -99,7 +102,7 @@ Fusable elementwise(Operation *op) {
     if (!knowsWholeNumbers(op))
       return false;
     Meeting meeting = tiles ? Meeting::none : meetingOf(type, result);
-    return tiles ? isIndex(operand) : meeting == Meeting::scalar || meeting == (isIndex(operand) ? Meeting::column : Meeting::row);
+    return tiles ? isIndex(operand) || isRowOfTiles(type) : meeting == Meeting::scalar || meeting == (isIndex(operand) ? Meeting::column : Meeting::row);
   };
   if (!isNumber(result) || !llvm::all_of(op->getOperands(), readable))
     return no("its elements are whole numbers");
@@ -174,7 +177,7 @@ std::optional<Letters> lettersOf(ContractOp op) {
 
 /// [rows, heads, size] with the heads in the middle.
 bool isLinear(NNType type, const std::string &letters, char batch) {
-  return type.rank() == 3 && !type.getDims()[0].isStatic() && type.getDims()[1].isStatic() && type.getDims()[2].isStatic() && letters[1] == batch;
+  return type.rank() == 3 && isRows(type.getDims()[0]) && type.getDims()[1].isStatic() && type.getDims()[2].isStatic() && letters[1] == batch;
 }
 } // namespace
 
@@ -215,10 +218,10 @@ std::optional<RowShape> mlir::plan::rowShapeOf(NNType type) {
 }
 
 bool mlir::plan::isQuadratic(NNType type) {
-  return type.getExample() && type.rank() == 3 && type.getDims()[0].isStatic() && !type.getDims()[1].isStatic() && !type.getDims()[2].isStatic();
+  return type.getExample() && type.rank() == 3 && type.getDims()[0].isStatic() && isRows(type.getDims()[1]) && !type.getDims()[2].isStatic();
 }
 bool mlir::plan::isRowOfTiles(NNType type) {
-  return type.getExample() && type.rank() == 3 && type.getDims()[0].isStatic() && !type.getDims()[1].isStatic() && type.getDims()[2].is(1);
+  return type.getExample() && type.rank() == 3 && type.getDims()[0].isStatic() && isRows(type.getDims()[1]) && type.getDims()[2].is(1);
 }
 
 Meeting mlir::plan::meetingOf(NNType operand, NNType result) {
@@ -239,7 +242,7 @@ Meeting mlir::plan::meetingOf(NNType operand, NNType result) {
     return Meeting::shared;
   if (rows && rowDims(operand) && operand.getDims()[0] == result.getDims()[0] && operand.rank() == result.rank() && allOnes(operand.getDims().drop_front(1)))
     return Meeting::row;
-  if (!rows && result.getExample() && one)
+  if ((!rows || result.getDims()[0].is(1)) && result.getExample() && one)
     return Meeting::row; // one row an example
   if (!result.getExample() && rows && operand.rank() < result.rank() && withoutLeadingOnes(operand.getDims()) == withoutLeadingOnes(columns))
     return Meeting::column;

@@ -35,7 +35,7 @@ struct RowShape {
 };
 /// Absent for types that no row program walks over (two ragged axes, or a ragged axis behind another).
 std::optional<RowShape> rowShapeOf(nn::NNType type);
-/// [heads, rows, keys] with both ragged.
+/// [heads, rows, keys] with ragged keys; rows are ragged, or the newest one.
 bool isQuadratic(nn::NNType type);
 /// [heads, rows, 1]: what a reduction over keys leaves.
 bool isRowOfTiles(nn::NNType type);

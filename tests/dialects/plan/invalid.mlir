@@ -192,3 +192,13 @@ plan.program @p inputs ["x"] results ["r"] slots [#plan.size<c = 0, e = 0, t = 3
   %r = plan.step "gemm" "contract"(%b, %v) slot 0 with {equation = "ay,yz->az", over_examples = false} {plan.band = 3 : i64} : (!plan.packed<example, [seq, 4], f32>, !plan.packed<[4, 8], f32>) -> !plan.packed<example, [seq, 8], f32>
   plan.return %r : !plan.packed<example, [seq, 8], f32>
 }
+
+// -----
+// step_c3
+plan.program @f inputs ["kept", "new"] results ["kept"] {
+^bb0(%kept: !plan.packed<example, [seq, 4], f32>, %new: !plan.packed<example, [1, 4], f32>):
+  // expected-error@+1 {{writes over something else than an input of the program that nothing else reads}}
+  %0 = plan.step "update" "put_last"(%kept, %new) with {axis = 0 : i64} : (!plan.packed<example, [seq, 4], f32>, !plan.packed<example, [1, 4], f32>) -> !plan.packed<example, [seq, 4], f32>
+  %1 = plan.step "aten" "neg"(%kept) with {} : (!plan.packed<example, [seq, 4], f32>) -> !plan.packed<example, [seq, 4], f32>
+  plan.return %0 : !plan.packed<example, [seq, 4], f32>
+}

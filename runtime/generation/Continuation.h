@@ -1,0 +1,62 @@
+// Continuation: the texts of a batch, written on a token at a time, with what is kept of the tokens before.
+//
+// Errs  R0102 the bundle cannot write on, R0203 rows of more than token ids
+#pragma once
+#include "runtime/bundle/Format.h"
+#include "runtime/plan/Executor.h"
+#include <set>
+#include <string>
+#include <vector>
+
+namespace peftrt {
+
+/// Whether a program's input or result of that name is what is kept of a text.
+bool isKept(const std::string &name);
+
+class Continuation {
+public:
+  /// `suffix`: "" for the programs with the attaches, "_base" for the network alone. `cached` false: each token from the whole text.
+  Continuation(Executor &executor, const Bundle &bundle, const std::string &suffix, const RandomState &random, bool cached);
+
+  /// Whether a bundle has programs that write on, with that suffix.
+  static bool isIn(const Bundle &bundle, const std::string &suffix);
+
+  /// New texts, each with room for so many tokens in all. What follows them: [texts, vocabulary] fp32, unnormalised logarithms of probabilities.
+  at::Tensor begin(std::vector<std::vector<int64_t>> texts, std::vector<int64_t> rooms);
+  /// One token more a text, and what follows it.
+  at::Tensor append(const std::vector<int64_t> &tokens);
+  /// Only these texts go on, in this order.
+  void keep(const std::vector<size_t> &texts);
+  /// Largest difference between the shortest text's `logits` and what it gives as a whole, of the largest entry: what a token changes shows most in a short text.
+  double differenceFromWhole(const at::Tensor &logits);
+  /// From here on each token from the whole text. What follows the texts.
+  at::Tensor withoutCache();
+
+  const std::vector<std::vector<int64_t>> &texts() const { return texts_; }
+  bool cached() const { return cached_; }
+  int64_t cacheBytes() const;
+
+private:
+  /// A value that is kept: c + k·tokens rows of `width` numbers a text.
+  struct Cache {
+    std::string name;
+    Dim rows;
+    int64_t width = 1;
+    at::Tensor values; ///< [rows of all rooms, width]
+  };
+  Results runWhole(const std::string &program, const std::vector<std::vector<int64_t>> &texts);
+  at::Tensor nextOf(const Results &results, const std::vector<std::vector<int64_t>> &texts) const;
+  void store(const Results &results);
+  int64_t roomsBefore(const Cache &cache, size_t text, const std::vector<int64_t> &rooms) const;
+
+  Executor &executor_;
+  RandomState random_;
+  std::string whole_, decode_, row_; ///< programs, and the name of the row of token ids
+  bool eachToken_ = false;           ///< `whole_` gives what follows every token
+  bool cached_;
+  std::vector<Cache> caches_;
+  std::vector<std::vector<int64_t>> texts_;
+  std::vector<int64_t> rooms_;
+};
+
+} // namespace peftrt

@@ -1,0 +1,100 @@
+// LawsDecode: a text that is written on beside a cache is the text as a whole.
+#include "runtime/generation/Continuation.h"
+#include "runtime/modes/Laws.h"
+#include <ATen/ATen.h>
+
+namespace peftrt::laws {
+namespace {
+
+constexpr double kTolerance = 1e-4;
+constexpr double kExactTolerance = 1e-9; ///< two orders of the same fp64 sums
+
+/// The first `count` tokens of each text.
+std::vector<std::vector<int64_t>> beginnings(const std::vector<std::vector<int64_t>> &texts, size_t count) {
+  std::vector<std::vector<int64_t>> cut;
+  for (const auto &text : texts)
+    cut.emplace_back(text.begin(), text.begin() + static_cast<int64_t>(std::min(count, text.size())));
+  return cut;
+}
+
+/// The batch's rows of token ids.
+std::vector<std::vector<int64_t>> textsOf(const Subject &subject) {
+  std::vector<std::vector<int64_t>> texts;
+  for (const RowField &field : rowFieldsOf(subject.session->manifest())) {
+    if (field.encoder != Encoder::Tokens)
+      continue;
+    const int64_t *ids = subject.batch.columns.at(field.name).data_ptr<int64_t>();
+    for (const int64_t length : subject.batch.lengths) {
+      texts.emplace_back(ids, ids + length);
+      ids += length;
+    }
+  }
+  return texts;
+}
+
+std::string rowOf(const Subject &subject) {
+  for (const RowField &field : rowFieldsOf(subject.session->manifest()))
+    if (field.encoder == Encoder::Tokens)
+      return field.name;
+  return "";
+}
+
+/// Whether what is kept of a text's tokens is the same when a token follows: of nothing else a cache could be made.
+bool entriesStay(Executor &reference, const Subject &subject, const std::vector<std::vector<int64_t>> &texts) {
+  const auto keptOf = [&](const std::vector<int64_t> &text) { return reference.run("prefill", {{static_cast<int64_t>(text.size())}, {}, {{rowOf(subject), at::tensor(text, at::kLong)}}}, {}, subject.random); };
+  for (const auto &text : texts) {
+    if (text.size() < 2)
+      continue;
+    const Results before = keptOf({text.begin(), text.end() - 1}), after = keptOf(text);
+    for (const auto &[name, value] : before) {
+      if (!isKept(name))
+        continue;
+      const at::Tensor entries = value.reshape({-1}), same = after.at(name).reshape({-1}).narrow(0, 0, entries.numel());
+      if ((entries - same).abs().max().item<double>() > kExactTolerance * entries.abs().max().item<double>())
+        return false;
+    }
+  }
+  return true;
+}
+
+} // namespace
+
+Verdict keptIsComputed(Subject &subject) {
+  Session &session = *subject.session;
+  if (!Continuation::isIn(session.bundle, ""))
+    return {Verdict::Word::None, "the task does not say what follows a token"};
+  std::vector<std::vector<int64_t>> texts = textsOf(subject);
+  Continuation kept(*session.executor, session.bundle, "", subject.random, true);
+  if (!kept.cached())
+    return {Verdict::Word::None, "no cache: " + session.manifest().value("uncached", "")};
+  const ParameterStore exact = subject.exact();
+  const auto reference = makeReferenceExecutor(session.bundle, exact, at::kDouble);
+  if (!entriesStay(*reference, subject, texts))
+    return {Verdict::Word::None, "no cache: a token changes what earlier ones are"};
+  Continuation whole(*reference, session.bundle, "", subject.random, false);
+  Comparison comparison(kTolerance);
+  at::Tensor logits = kept.begin(beginnings(texts, 1), subject.batch.lengths);
+  for (size_t count = 1;; ++count) {
+    const std::vector<std::vector<int64_t>> cut = beginnings(texts, count);
+    const std::vector<int64_t> rooms(texts.size(), static_cast<int64_t>(count));
+    comparison.add("next." + std::to_string(count), logits.to(at::kDouble), whole.begin(cut, rooms).to(at::kDouble));
+    std::vector<size_t> longer;
+    std::vector<int64_t> tokens;
+    for (size_t text = 0; text < texts.size(); ++text)
+      if (texts[text].size() > count) {
+        longer.push_back(text);
+        tokens.push_back(texts[text][count]);
+      }
+    if (longer.empty())
+      break;
+    kept.keep(longer);
+    std::vector<std::vector<int64_t>> rest;
+    for (const size_t text : longer)
+      rest.push_back(texts[text]);
+    texts = rest;
+    logits = kept.append(tokens);
+  }
+  return comparison.verdict("a token more beside what is kept, and the whole text by the reference");
+}
+
+} // namespace peftrt::laws

@@ -1,0 +1,120 @@
+// Prompts: see the header.
+#include "runtime/modes/Prompts.h"
+#include "runtime/bundle/Errors.h"
+#include "runtime/data/Records.h"
+#include <algorithm>
+
+namespace peftrt {
+namespace {
+
+using nlohmann::json;
+
+/// What rows hold, before texts become ids.
+struct Given {
+  std::vector<json> rows;        ///< a text, a list of messages, or a list of ids
+  std::vector<std::string> from; ///< where each stands
+};
+
+json messagesOf(const PromptOptions &options, const std::string &text) {
+  json messages = json::array();
+  if (!options.system.empty())
+    messages.push_back({{"role", "system"}, {"content", options.system}});
+  messages.push_back({{"role", "user"}, {"content", text}});
+  return messages;
+}
+
+bool isChat(const json &value) {
+  if (!value.is_array() || value.empty())
+    return false;
+  for (const json &message : value)
+    if (!message.is_object() || !message.contains("role") || !message.contains("content"))
+      return false;
+  return true;
+}
+
+/// The first field that a row has of those that hold a prompt.
+json promptOf(const std::string &where, const json &row, const RowField &field, const PromptOptions &options) {
+  if (row.contains("messages")) {
+    if (!isChat(row["messages"]))
+      throw RuntimeError("R0134", where + "`messages` is no list of {role, content}", "");
+    return row["messages"];
+  }
+  if (row.contains("input_ids")) {
+    const json &ids = row["input_ids"];
+    if (!ids.is_array() || !std::all_of(ids.begin(), ids.end(), [](const json &id) { return id.is_number_integer(); }))
+      throw RuntimeError("R0134", where + "`input_ids` is not a list of token ids", "write it as [101, 2023, 102]");
+    return ids;
+  }
+  for (const std::string &name : {field.prompt, field.field})
+    if (!name.empty() && row.contains(name)) {
+      if (!row[name].is_string())
+        throw RuntimeError("R0134", where + "`" + name + "` is a " + row[name].type_name() + ", a string is needed", "");
+      return options.chat ? messagesOf(options, row[name]) : row[name];
+    }
+  throw RuntimeError("R0133", where + "no prompt", "a row has `" + field.prompt + "`, `" + field.field + "`, `messages` or `input_ids`");
+}
+
+Given givenBy(const Session &session, const PromptOptions &options) {
+  Given given;
+  for (const std::string &text : options.texts) {
+    given.rows.push_back(options.chat ? messagesOf(options, text) : json(text));
+    given.from.push_back("--prompt: ");
+  }
+  if (options.data.empty())
+    return given;
+  RowField tokens;
+  for (const RowField &field : rowFieldsOf(session.manifest()))
+    if (field.encoder == Encoder::Tokens)
+      tokens = field;
+  forEachRecord(options.data, [&](int64_t line, const json &row) {
+    given.from.push_back(at(options.data, line));
+    given.rows.push_back(promptOf(given.from.back(), row, tokens, options));
+  });
+  return given;
+}
+
+void check(const Session &session, const std::string &where, const TokenIds &ids) {
+  const json &model = session.manifest().at("model");
+  const int64_t vocabulary = model.value("vocab", json()).is_number() ? model["vocab"].get<int64_t>() : INT64_MAX;
+  const int64_t positions = model.value("max_positions", json()).is_number() ? model["max_positions"].get<int64_t>() : INT64_MAX;
+  if (ids.empty())
+    throw RuntimeError("R0134", where + "the prompt has no tokens", "");
+  for (const int64_t id : ids)
+    if (id < 0 || id >= vocabulary)
+      throw RuntimeError("R0139", where + "token id " + std::to_string(id) + " is outside the vocabulary of " + std::to_string(vocabulary), "the ids come from another tokenizer");
+  if (static_cast<int64_t>(ids.size()) >= positions)
+    throw RuntimeError("R0151", where + "the prompt has " + std::to_string(ids.size()) + " tokens, and the model has " + std::to_string(positions) + " positions", "nothing can follow it");
+}
+
+} // namespace
+
+std::vector<Prompt> readPrompts(const Session &session, const PromptOptions &options, std::unique_ptr<TextHelper> &helper) {
+  const Given given = givenBy(session, options);
+  std::vector<std::string> texts;
+  json chats = json::array();
+  std::vector<Prompt> prompts;
+  for (const json &row : given.rows) {
+    if (row.is_string())
+      texts.push_back(row);
+    else if (isChat(row))
+      chats.push_back(row);
+    prompts.push_back({row, {}});
+  }
+  if (!helper && (!texts.empty() || !chats.empty()))
+    helper = std::make_unique<TextHelper>(session.tokenizer, session.modelPath);
+  const std::vector<TokenIds> ofTexts = texts.empty() ? std::vector<TokenIds>() : helper->encode(texts), ofChats = chats.empty() ? std::vector<TokenIds>() : helper->chats(chats);
+  size_t text = 0, chat = 0;
+  for (size_t index = 0; index < prompts.size(); ++index) {
+    Prompt &prompt = prompts[index];
+    if (prompt.given.is_string())
+      prompt.ids = ofTexts[text++];
+    else if (isChat(prompt.given))
+      prompt.ids = ofChats[chat++];
+    else
+      prompt.ids = prompt.given.get<TokenIds>();
+    check(session, given.from[index], prompt.ids);
+  }
+  return prompts;
+}
+
+} // namespace peftrt
