@@ -25,8 +25,9 @@ public:
     ArrayAttr slots = *program.getSlots(); // held: a range over the optional's own temporary would dangle
     for (Attribute attribute : slots) {
       auto size = cast<plan::SizeAttr>(attribute);
-      written["slots"].push_back({{"c", size.getC()}, {"e", size.getE()}, {"t", size.getT()}, {"q", size.getQ()}});
+      written["slots"].push_back({{"c", size.getC()}, {"e", size.getE()}, {"t", size.getT()}, {"q", size.getQ()}, {"p", size.getP()}});
     }
+    written["bands"] = program.getBands().value_or(ArrayRef<int64_t>()).vec();
     written["inputs"] = named(program.getInputNames(), program.getBody().getArguments());
     for (Operation &op : program.getBody().front().without_terminator()) {
       if (auto alias = dyn_cast<plan::AliasOp>(op)) {

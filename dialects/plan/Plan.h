@@ -34,6 +34,10 @@ namespace mlir::plan {
 inline constexpr StringLiteral kBand = "plan.band";
 /// The band that the op is in, or -1.
 int64_t bandOf(Operation *op);
+/// The packed rows of a value [rows, …] of every example; nothing for any other.
+std::optional<Dim> rowsOf(PackedType type);
+/// Bytes of one of them.
+int64_t rowBytesOf(PackedType type);
 /// Bytes of a packed value; failure where a block grows faster than seq².
 FailureOr<SizeAttr> sizeOf(PackedType type);
 bool isKind(StringRef word);

@@ -32,15 +32,15 @@ def Plan_DimAttr : AttrDef<Plan_Dialect, "Dim"> {
 
 def Plan_SizeAttr : AttrDef<Plan_Dialect, "Size"> {
   let mnemonic = "size";
-  let summary = "bytes: `c + e * examples + t * tokens + q * (sum of seq * seq)`";
-  let parameters = (ins "int64_t":$c, "int64_t":$e, "int64_t":$t, "int64_t":$q);
-  let assemblyFormat = "`<` `c` `=` $c `,` `e` `=` $e `,` `t` `=` $t `,` `q` `=` $q `>`";
+  let summary = "bytes: `c + e * examples + t * tokens + q * (sum of seq * seq) + p * threads`";
+  let parameters = (ins "int64_t":$c, "int64_t":$e, "int64_t":$t, "int64_t":$q, DefaultValuedParameter<"int64_t", "0">:$p);
+  let assemblyFormat = "`<` `c` `=` $c `,` `e` `=` $e `,` `t` `=` $t `,` `q` `=` $q (`,` `p` `=` $p^)? `>`";
   let extraClassDeclaration = [{
     /// Whether this many bytes hold `other` for every batch (an empty example included, so coefficient by coefficient).
     bool holds(SizeAttr other) const {
-      return getC() >= other.getC() && getE() >= other.getE() && getT() >= other.getT() && getQ() >= other.getQ();
+      return getC() >= other.getC() && getE() >= other.getE() && getT() >= other.getT() && getQ() >= other.getQ() && getP() >= other.getP();
     }
-    /// Bytes for a batch of `examples` texts that are `length` long.
+    /// Bytes for a batch of `examples` texts that are `length` long, without what each thread has.
     int64_t at(int64_t examples, int64_t length) const {
       return getC() + examples * (getE() + length * (getT() + length * getQ()));
     }

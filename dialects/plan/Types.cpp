@@ -28,6 +28,9 @@ void PlanDialect::initialize() {
       >();
 }
 
+/// Bytes of an element.
+static int64_t widthOf(PackedType type) { return std::max<int64_t>(1, type.getElement().getIntOrFloatBitWidth() / 8); }
+
 bool mlir::plan::isKind(StringRef word) {
   static const llvm::StringSet<> words = {
 #define PLAN_KIND(NAME) #NAME,
@@ -81,9 +84,23 @@ bool mlir::plan::mayOverwrite(StepOp step, unsigned index) {
   return isElementwise(step.getOp()) || (step.getKind() == "gemm" && index == 2);
 }
 
+std::optional<plan::Dim> mlir::plan::rowsOf(PackedType type) {
+  if (!type.getExample() || type.getDims().empty() || type.getDims()[0].scale == 0)
+    return std::nullopt;
+  if (llvm::any_of(type.getDims().drop_front(), [](Dim dim) { return dim.scale != 0; }))
+    return std::nullopt;
+  return type.getDims()[0];
+}
+
+int64_t mlir::plan::rowBytesOf(PackedType type) {
+  int64_t bytes = widthOf(type);
+  for (Dim dim : type.getDims().drop_front())
+    bytes *= dim.constant;
+  return bytes;
+}
+
 FailureOr<SizeAttr> mlir::plan::sizeOf(PackedType type) {
-  int64_t width = std::max<int64_t>(1, type.getElement().getIntOrFloatBitWidth() / 8);
-  SmallVector<int64_t> poly = {width}; // by power of seq
+  SmallVector<int64_t> poly = {widthOf(type)}; // by power of seq
   for (Dim dim : type.getDims()) {
     SmallVector<int64_t> next(poly.size() + 1, 0);
     for (auto [power, factor] : llvm::enumerate(poly)) {
@@ -98,8 +115,8 @@ FailureOr<SizeAttr> mlir::plan::sizeOf(PackedType type) {
     return failure();
   poly.resize(3, 0);
   if (!type.getExample())
-    return SizeAttr::get(type.getContext(), poly[0], 0, 0, 0);
-  return SizeAttr::get(type.getContext(), 0, poly[0], poly[1], poly[2]);
+    return SizeAttr::get(type.getContext(), poly[0], 0, 0, 0, 0);
+  return SizeAttr::get(type.getContext(), 0, poly[0], poly[1], poly[2], 0);
 }
 
 // `seq`, `3*seq-1`, `384`

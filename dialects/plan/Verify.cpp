@@ -58,6 +58,35 @@ LogicalResult KernelOp::verify() {
   return success();
 }
 
+// program_c7
+static LogicalResult verifyThreadsSlot(Operation &op, Value result, SizeAttr slot) {
+  if (slot.getC() != 0 || slot.getE() != 0 || slot.getT() != 0 || slot.getQ() != 0)
+    return op.emitOpError("its slot is of threads and of the batch");
+  const int64_t band = bandOf(&op);
+  auto bands = op.getParentOfType<ProgramOp>().getBands().value_or(ArrayRef<int64_t>());
+  if (band < 0 || band >= static_cast<int64_t>(bands.size()))
+    return op.emitOpError("has a slot of threads, and no band says how many rows a thread takes");
+  auto type = cast<PackedType>(result.getType());
+  auto rows = rowsOf(type);
+  if (!rows)
+    return op.emitOpError("has a slot of threads for a value that is no table of rows");
+  if (bands[band] * rowBytesOf(type) > slot.getP())
+    return op.emitOpError("a thread's ") << bands[band] << " rows of its result do not fit its slot";
+  SmallVector<Value> open = {result}; // and what sees its bytes
+  while (!open.empty()) {
+    Value value = open.pop_back_val();
+    if (rowsOf(cast<PackedType>(value.getType())) != rows)
+      return op.emitOpError("a thread's rows of its result are seen as other ones");
+    for (Operation *user : value.getUsers()) {
+      if (bandOf(user) != band)
+        return op.emitOpError("has a slot of threads and is read outside of its band");
+      if (auto alias = dyn_cast<AliasOp>(user))
+        open.push_back(alias);
+    }
+  }
+  return success();
+}
+
 // program_c3
 static LogicalResult verifySlot(Operation &op, Value result, ArrayAttr slots) {
   auto step = dyn_cast<StepOp>(op);
@@ -70,6 +99,8 @@ static LogicalResult verifySlot(Operation &op, Value result, ArrayAttr slots) {
     return op.emitOpError("there is no slot ") << *place;
   auto size = sizeOf(cast<PackedType>(result.getType()));
   auto slot = dyn_cast<SizeAttr>(slots[*place]);
+  if (slot && slot.getP() != 0)
+    return verifyThreadsSlot(op, result, slot);
   if (failed(size) || !slot || !slot.holds(*size))
     return op.emitOpError("its result does not fit slot ") << *place;
   return success();
@@ -88,7 +119,11 @@ static LogicalResult verifyOverwriting(Operation &op) {
 }
 
 // program_c6
-static LogicalResult verifyBands(Block &block) {
+static LogicalResult verifyBands(Block &block, ArrayAttr slots) {
+  auto isThreads = [&](int64_t slot) {
+    auto size = slot < static_cast<int64_t>(slots.size()) ? dyn_cast<SizeAttr>(slots[slot]) : SizeAttr();
+    return size && size.getP() != 0; // in which a thread's steps follow each other
+  };
   int64_t band = -1;
   llvm::DenseMap<int64_t, PackedType> types; // of what the band has in a slot
   for (Operation &op : block) {
@@ -103,7 +138,7 @@ static LogicalResult verifyBands(Block &block) {
         Value root = rootOf(value);
         auto slot = slotOf(root);
         auto type = cast<PackedType>(root.getType());
-        if (slot && types.try_emplace(*slot, type).first->second != type)
+        if (slot && !isThreads(*slot) && types.try_emplace(*slot, type).first->second != type)
           return op.emitOpError("shares slot ") << *slot << " with other rows of its band";
       }
   }
@@ -113,7 +148,7 @@ static LogicalResult verifyBands(Block &block) {
 LogicalResult ProgramOp::verifyRegions() {
   if (!getSlots())
     return success();
-  if (failed(verifyBands(getBody().front())))
+  if (failed(verifyBands(getBody().front(), *getSlots())))
     return failure();
   llvm::DenseMap<int64_t, Value> owner; // what lies in a slot now
   for (Operation &op : getBody().front()) {

@@ -133,7 +133,8 @@ PlanProgram planProgramOf(const json &text) {
   PlanProgram plan;
   plan.body = programOf(text, "steps");
   for (const json &slot : text.at("slots"))
-    plan.slots.push_back({slot.value("c", int64_t{0}), slot.value("e", int64_t{0}), slot.value("t", int64_t{0}), slot.value("q", int64_t{0})});
+    plan.slots.push_back({slot.value("c", int64_t{0}), slot.value("e", int64_t{0}), slot.value("t", int64_t{0}), slot.value("q", int64_t{0}), slot.value("p", int64_t{0})});
+  plan.bands = text.value("bands", std::vector<int64_t>{});
   const int64_t slots = plan.slots.size(), values = plan.body.values.size();
   for (const json &value : text.at("values")) {
     plan.places.push_back({value.value("slot", int64_t{-1}), value.value("alias", int64_t{-1})});
@@ -215,7 +216,8 @@ json toJson(const std::vector<PlanProgram> &programs) {
       text["steps"][index]["kind"] = plan.kinds[index];
     text["slots"] = json::array();
     for (const SlotSize &slot : plan.slots)
-      text["slots"].push_back({{"c", slot.c}, {"e", slot.e}, {"t", slot.t}, {"q", slot.q}});
+      text["slots"].push_back({{"c", slot.c}, {"e", slot.e}, {"t", slot.t}, {"q", slot.q}, {"p", slot.p}});
+    text["bands"] = plan.bands;
     list.push_back(text);
   }
   return {{"programs", list}};

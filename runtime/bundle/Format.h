@@ -62,9 +62,9 @@ struct Program {
   std::vector<NamedValue> results;
 };
 
-/// Bytes of a slot: c + e·examples + t·tokens + q·Σ s².
+/// Bytes of a slot: c + e·examples + t·tokens + q·Σ s² + p·threads. Where p is not 0, each thread has its rows of a value in p of them.
 struct SlotSize {
-  int64_t c = 0, e = 0, t = 0, q = 0;
+  int64_t c = 0, e = 0, t = 0, q = 0, p = 0;
 };
 
 /// Where a value of a plan lies: in a slot, in another value's bytes (same elements in the same order), or, with both -1,
@@ -79,6 +79,7 @@ struct PlanProgram {
   std::vector<SlotSize> slots;
   std::vector<Place> places;     ///< one per value
   std::vector<std::string> kinds; ///< one per op: aten | gemm | random | kernel
+  std::vector<int64_t> bands;    ///< by their number: the most rows that a thread takes at a time
 };
 
 std::vector<Program> programsOf(const nlohmann::json &section);

@@ -1,41 +1,111 @@
 // Bands: see the header.
 #include "runtime/plan/Bands.h"
+#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 
 namespace peftrt::plan {
 namespace {
-/// Rows of a few layers' widths that lie in the second-level cache; fewer would read the weights too often.
-constexpr int64_t kMostRows = 96;
+
+int64_t parts(int64_t whole, int64_t part) { return (whole + part - 1) / part; }
 
 /// Rows of a chunk: every thread gets as many chunks, and they are nearly equal.
-int64_t chunkOf(int64_t rows) {
-  const auto parts = [](int64_t whole, int64_t part) { return (whole + part - 1) / part; };
-  const int64_t threads = at::get_num_threads(), chunks = parts(parts(rows, kMostRows), threads) * threads;
-  return std::max<int64_t>(1, parts(parts(rows, chunks), Products::kRows)) * Products::kRows;
+int64_t chunkOf(int64_t rows, int64_t most) {
+  const int64_t threads = at::get_num_threads(), chunks = parts(parts(rows, most), threads) * threads;
+  return std::min(most, parts(parts(rows, chunks), Products::kRows) * Products::kRows);
 }
+
+at::Tensor matrixAt(const void *data, bool isBf16, at::IntArrayRef sizes, at::IntArrayRef strides) {
+  return at::from_blob(const_cast<void *>(data), sizes, strides, at::TensorOptions().dtype(isBf16 ? at::kBFloat16 : at::kFloat));
+}
+
+class Clock {
+public:
+  /// Seconds since the last call.
+  double lap() {
+    const auto now = std::chrono::steady_clock::now();
+    const std::chrono::duration<double> seconds = now - last_;
+    last_ = now;
+    return seconds.count();
+  }
+
+private:
+  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
+};
+
 } // namespace
 
-void RowWork::run(int64_t first, int64_t last) const {
-  if (kernels_)
-    return kernels_->runPart(*step_, data_.data(), first, last);
-  if (sum_) {
-    const int64_t bytes = call_.cRow * (call_.cIsBf16 ? 2 : 4);
-    std::memcpy(static_cast<char *>(call_.c) + first * bytes, static_cast<const char *>(sum_) + first * bytes, (last - first) * bytes);
-  }
-  products_->multiplyRows(call_, first, last);
+std::vector<void *> RowWork::origins(const RowShare &share) const {
+  std::vector<void *> data;
+  for (const RowsAt &operand : operands_)
+    data.push_back(operand.origin(share.first, share.thread));
+  return data;
 }
 
-void runBand(const std::vector<RowWork> &band, int64_t rows) {
+/// With C's rows made what the product is added to.
+products::Call RowWork::callFor(const RowShare &share) const {
+  const std::vector<void *> data = origins(share);
+  products::Call call = call_;
+  call.a = data[0], call.c = data[1];
+  if (data.size() > 2) {
+    const int64_t bytes = call.cRow * (call.cIsBf16 ? 2 : 4);
+    std::memcpy(static_cast<char *>(data[1]) + share.first * bytes, static_cast<const char *>(data[2]) + share.first * bytes, (share.last - share.first) * bytes);
+  }
+  return call;
+}
+
+void RowWork::run(const RowShare &share) const {
+  if (kernels_)
+    return kernels_->runPart(*step_, origins(share).data(), share.first, share.last);
+  products_->multiplyRows(callFor(share), share.first, share.last);
+}
+
+void RowWork::runTogether(int64_t first, int64_t last) const {
+  if (kernels_)
+    return kernels_->runRows(*step_, origins({first, last, 0}).data(), first, last);
+  products::Call call = callFor({first, last, 0});
+  const int64_t rows = last - first;
+  call.a = static_cast<const char *>(call.a) + first * call.aRow * (call.aIsBf16 ? 2 : 4);
+  call.c = static_cast<char *>(call.c) + first * call.cRow * (call.cIsBf16 ? 2 : 4);
+  call.rows = rows;
+  if (!b_)
+    return products_->multiply(call);
+  const at::Tensor a = matrixAt(call.a, call.aIsBf16, {rows, call.depth}, {call.aRow, call.aDepth}), c = matrixAt(call.c, call.cIsBf16, {rows, call.columns}, {call.cRow, call.cColumn});
+  const at::Tensor b = matrixAt(call.b, call.bIsBf16, {call.depth, call.columns}, {call.bDepth, call.bColumn});
+  products_->multiply(c, {a, b, b_->isConstant}, call.adds ? c : at::Tensor());
+}
+
+std::vector<double> runBand(const std::vector<RowWork> &band, int64_t rows, int64_t most) {
+  std::vector<double> seconds(band.size(), 0);
   if (rows == 0)
-    return;
-  const int64_t chunk = chunkOf(rows);
-  at::parallel_for(0, (rows + chunk - 1) / chunk, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t index = begin; index < end; ++index)
-      for (const RowWork &work : band)
-        work.run(index * chunk, std::min(rows, (index + 1) * chunk));
+    return seconds;
+  const int64_t threads = at::get_num_threads();
+  if (std::any_of(band.begin(), band.end(), [](const RowWork &work) { return work.isLibrarys(); })) {
+    Clock clock;
+    for (int64_t first = 0; first < rows; first += most * threads)
+      for (size_t index = 0; index < band.size(); ++index) {
+        band[index].runTogether(first, std::min(rows, first + most * threads));
+        seconds[index] += clock.lap();
+      }
+    return seconds;
+  }
+  const int64_t chunk = chunkOf(rows, most);
+  std::vector<std::vector<double>> own(threads, seconds);
+  at::parallel_for(0, parts(rows, chunk), 1, [&](int64_t begin, int64_t end) {
+    const int64_t thread = at::get_thread_num();
+    Clock clock;
+    for (int64_t part = begin; part < end; ++part)
+      for (size_t index = 0; index < band.size(); ++index) {
+        band[index].run({part * chunk, std::min(rows, (part + 1) * chunk), thread});
+        own[thread][index] += clock.lap();
+      }
   });
+  for (const std::vector<double> &thread : own)
+    for (size_t index = 0; index < band.size(); ++index)
+      seconds[index] += thread[index] / static_cast<double>(threads);
+  return seconds;
 }
 
 } // namespace peftrt::plan

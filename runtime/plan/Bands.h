@@ -1,32 +1,55 @@
 // Bands: steps on the same rows, one after another: a thread takes its rows through all of them, so that they stay in its cache and no step waits for all threads.
 //
-// Which steps form a band is the compiler's decision (plan-form-bands): it also keeps their results' bytes apart. Every step computes a row by itself, so the
-// numbers are those of the steps done one by one.
+// Which steps form a band, and how many rows a thread takes at a time, is the compiler's decision (plan-form-bands, plan-assign-buffers). A value that only the band
+// makes and reads has no place for all rows: each thread has its own of the rows that it is at. Every step computes a row by itself, so the numbers are those of
+// the steps done one by one on all rows.
+//
+// A product of the library knows no threads' rows: where a band has one, all threads together take as many rows through it, step by step.
 #pragma once
 #include "runtime/plan/KernelSteps.h"
 #include "runtime/plan/ProductSteps.h"
 
 namespace peftrt::plan {
 
+/// Where a step finds rows of a value.
+struct RowsAt {
+  void *data = nullptr;
+  int64_t row = 0, thread = 0; ///< bytes of a row, and of what each thread has, where threads have their own rows; 0 where all rows lie one after another
+  /// Where row 0 would be, for the thread `index` that is at the rows from `first` on.
+  void *origin(int64_t first, int64_t index) const { return reinterpret_cast<void *>(reinterpret_cast<uintptr_t>(data) + index * thread - first * row); }
+};
+
+/// Rows first … last - 1, and the thread that is at them.
+struct RowShare {
+  int64_t first, last, thread;
+};
+
 /// A step that does its rows independently, on one batch's bytes.
 class RowWork {
 public:
-  /// `data` are the operands' and results' bytes.
-  RowWork(KernelRunner &kernels, const KernelStep &step, std::vector<void *> data) : kernels_(&kernels), step_(&step), data_(std::move(data)) {}
-  /// A prepared product; `sum` is what is added, null for nothing or C itself.
-  RowWork(const Products &products, const products::Call &call, const void *sum) : products_(&products), call_(call), sum_(sum) {}
-  void run(int64_t first, int64_t last) const;
+  /// `operands`, and then results.
+  RowWork(KernelRunner &kernels, const KernelStep &step, std::vector<RowsAt> operands) : kernels_(&kernels), step_(&step), operands_(std::move(operands)) {}
+  /// A product; `operands` are A, C and what is added, if it is not C itself. `b`: B of a product that is the library's; else it is prepared.
+  RowWork(Products &products, const products::Call &call, std::vector<RowsAt> operands, std::optional<Packed> b) : products_(&products), call_(call), operands_(std::move(operands)), b_(std::move(b)) {}
+  /// By the calling thread; not of the library's.
+  void run(const RowShare &share) const;
+  /// By all threads, who have all of their rows in common.
+  void runTogether(int64_t first, int64_t last) const;
+  bool isLibrarys() const { return b_.has_value(); }
 
 private:
+  std::vector<void *> origins(const RowShare &share) const;
+  products::Call callFor(const RowShare &share) const;
+
   KernelRunner *kernels_ = nullptr;
   const KernelStep *step_ = nullptr;
-  std::vector<void *> data_;
-  const Products *products_ = nullptr;
+  Products *products_ = nullptr;
   products::Call call_{};
-  const void *sum_ = nullptr;
+  std::vector<RowsAt> operands_;
+  std::optional<Packed> b_;
 };
 
-/// All of them, on `rows` rows.
-void runBand(const std::vector<RowWork> &band, int64_t rows);
+/// All of them, on `rows` rows, of which a thread takes `most` at a time. Returns the seconds of each, by the mean of the threads.
+std::vector<double> runBand(const std::vector<RowWork> &band, int64_t rows, int64_t most);
 
 } // namespace peftrt::plan

@@ -115,7 +115,11 @@ void KernelRunner::run(const KernelStep &step, void *const *data) {
     const std::vector<int64_t> shares = headShares(step);
     return at::parallel_for(0, static_cast<int64_t>(shares.size()) - 1, 1, [&](int64_t begin, int64_t end) { runPart(step, data, shares[begin], shares[end]); });
   }
-  at::parallel_for(0, tasksOf(step), grainOf(step), [&](int64_t first, int64_t last) { runPart(step, data, first, last); });
+  runRows(step, data, 0, tasksOf(step));
+}
+
+void KernelRunner::runRows(const KernelStep &step, void *const *data, int64_t first, int64_t last) const {
+  at::parallel_for(first, last, grainOf(step), [&](int64_t begin, int64_t end) { runPart(step, data, begin, end); });
 }
 
 } // namespace peftrt::plan

@@ -29,6 +29,8 @@ public:
   int64_t tasksOf(const KernelStep &step) const;
   /// By all threads. `data`: the operands' and results' bytes.
   void run(const KernelStep &step, void *const *data);
+  /// Tasks first … last - 1, by all threads.
+  void runRows(const KernelStep &step, void *const *data, int64_t first, int64_t last) const;
   /// Makes room for what `runPart` needs; not while one is running.
   void reserve(const KernelStep &step);
   /// Tasks first … last - 1, by the calling thread.

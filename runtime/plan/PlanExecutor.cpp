@@ -10,6 +10,7 @@
 #include "runtime/plan/Packed.h"
 #include "runtime/plan/Profile.h"
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <algorithm>
 #include <c10/core/InferenceMode.h>
 #include <cstring>
@@ -87,18 +88,37 @@ bool isByRows(const Work &work) {
   return work.isNothing() || (work.product && work.product->byRows);
 }
 
+int64_t bandOf(const Op &op) { return op.attrs.value("band", int64_t{-1}); }
+
+/// Bytes that each thread has of the value, if it lies nowhere for all rows; else 0.
+int64_t threadBytesOf(const PlanProgram &plan, int64_t value) {
+  while (plan.places[value].alias >= 0)
+    value = plan.places[value].alias;
+  return plan.places[value].slot >= 0 ? plan.slots[plan.places[value].slot].p : 0;
+}
+
 Prepared prepare(PlanProgram plan, const KernelLibrary &library) {
   Prepared prepared{std::move(plan), {}, {}};
   const std::vector<Op> &ops = prepared.plan.body.ops;
   for (size_t index = 0; index < ops.size(); ++index)
     prepared.works.push_back(workOf(prepared.plan, index, library));
-  for (size_t begin = 0; begin < ops.size(); ++begin) {
-    const int64_t band = ops[begin].attrs.value("band", int64_t{-1});
-    size_t end = begin + 1;
-    while (band >= 0 && end < ops.size() && ops[end].attrs.value("band", int64_t{-1}) == band)
+  std::vector<int64_t> home(prepared.plan.places.size(), -1); // the band that makes a value
+  for (size_t begin = 0, end = 0; begin < ops.size(); begin = end) {
+    const int64_t band = bandOf(ops[begin]);
+    for (end = begin + 1; band >= 0 && end < ops.size() && bandOf(ops[end]) == band;)
       ++end;
     const bool byRows = std::all_of(prepared.works.begin() + begin, prepared.works.begin() + end, isByRows);
-    prepared.bandEnds.push_back(byRows ? end : begin + 1);
+    if (band >= 0 && (!byRows || band >= static_cast<int64_t>(prepared.plan.bands.size())))
+      failBundle("`" + prepared.plan.body.name + "`: band " + std::to_string(band) + " has steps that do not their rows by themselves, or nothing says how many rows it takes");
+    for (size_t index = begin; index < end; ++index) {
+      prepared.bandEnds.push_back(end);
+      for (const int64_t result : ops[index].out)
+        home[result] = band;
+      for (const std::vector<int64_t> *list : {&ops[index].in, &ops[index].out})
+        for (const int64_t value : *list)
+          if (threadBytesOf(prepared.plan, value) && (band < 0 || home[value] != band))
+            failBundle("`" + prepared.plan.body.name + "`: " + ops[index].op + " at " + ops[index].loc + " reads rows that threads have in another band");
+    }
   }
   return prepared;
 }
@@ -132,8 +152,8 @@ public:
     kernels_.begin(size, random);
     profile_.start();
     for (size_t index = 0; index < program.ops.size(); ++index) {
-      const size_t end = options_.profile ? index + 1 : prepared.bandEnds[index]; // a table of steps needs them one by one
-      if (end > index + 1 && runBand(prepared, index, end, values, offsets, size)) {
+      if (const size_t end = prepared.bandEnds[index]; bandOf(program.ops[index]) >= 0) {
+        runBand(prepared, index, end, values, offsets, size);
         index = end - 1;
         continue;
       }
@@ -151,13 +171,19 @@ public:
   }
 
 private:
+  static int64_t rowBytesOf(const Value &value) {
+    int64_t bytes = widthOf(value.type);
+    for (size_t axis = 1; axis < value.dims.size(); ++axis)
+      bytes *= value.dims[axis].c;
+    return bytes;
+  }
   static int64_t bytesOf(const Value &value, const BatchSize &size) { return elementsOf(value, size) * widthOf(value.type); }
 
   /// Where each slot begins, and the end. Grows the arena.
   std::vector<int64_t> placeSlots(const PlanProgram &plan, const BatchSize &size) {
     std::vector<int64_t> bytes;
     for (const SlotSize &slot : plan.slots)
-      bytes.push_back(slot.c + slot.e * size.examples() + slot.t * size.tokens + slot.q * size.squares);
+      bytes.push_back(slot.c + slot.e * size.examples() + slot.t * size.tokens + slot.q * size.squares + slot.p * at::get_num_threads());
     if (size.flat) // its slots are written for vectors of one element
       for (size_t value = 0; value < plan.places.size(); ++value)
         if (plan.places[value].slot >= 0)
@@ -232,33 +258,47 @@ private:
     return sum == values[op.out[0]].tensor.data_ptr() ? nullptr : sum;
   }
 
-  /// False, and nothing but places is made, if a product of it is the library's, which knows no rows.
-  bool runBand(const Prepared &prepared, size_t begin, size_t end, std::vector<Packed> &values, const std::vector<int64_t> &offsets, const BatchSize &size) {
+  static RowsAt rowsAt(const PlanProgram &plan, int64_t value, const std::vector<Packed> &values) {
+    const int64_t thread = threadBytesOf(plan, value);
+    return {values[value].tensor.data_ptr(), thread ? rowBytesOf(plan.body.values[value]) : 0, thread};
+  }
+
+  void runBand(const Prepared &prepared, size_t begin, size_t end, std::vector<Packed> &values, const std::vector<int64_t> &offsets, const BatchSize &size) {
+    const Program &program = prepared.plan.body;
     std::vector<RowWork> band;
+    std::vector<const Op *> ops; // of the band's works
     int64_t rows = -1;
     for (size_t index = begin; index < end; ++index) {
-      const Op &op = prepared.plan.body.ops[index];
+      const Op &op = program.ops[index];
       const Work &work = prepared.works[index];
       for (const int64_t result : op.out)
         values[result] = place(prepared.plan, op, result, values, offsets, size);
       if (work.isNothing())
         continue;
+      ops.push_back(&op);
       const int64_t own = work.kernel ? kernels_.tasksOf(*work.kernel) : work.product->rows.at(size);
       if (rows >= 0 && own != rows)
-        failBundle("`" + prepared.plan.body.name + "`: steps of one band have " + std::to_string(rows) + " and " + std::to_string(own) + " rows");
+        failBundle("`" + program.name + "`: steps of one band have " + std::to_string(rows) + " and " + std::to_string(own) + " rows");
       rows = own;
       if (work.kernel) {
         kernels_.reserve(*work.kernel);
-        band.emplace_back(kernels_, *work.kernel, dataOf(op, values));
+        std::vector<RowsAt> operands;
+        for (const std::vector<int64_t> *list : {&op.in, &op.out})
+          for (const int64_t value : *list)
+            operands.push_back(rowsAt(prepared.plan, value, values));
+        band.emplace_back(kernels_, *work.kernel, std::move(operands));
         continue;
       }
       products::Call call = callOf(*work.product, op, values, size);
-      if (!prepare(call, *work.product, op, values, band.size()))
-        return false;
-      band.emplace_back(products_, call, addendOf(op, values));
+      const bool isOwn = prepare(call, *work.product, op, values, band.size());
+      std::vector<RowsAt> operands = {rowsAt(prepared.plan, op.in[work.product->a], values), rowsAt(prepared.plan, op.out[0], values)};
+      if (addendOf(op, values))
+        operands.push_back(rowsAt(prepared.plan, op.in[2], values));
+      band.emplace_back(products_, call, std::move(operands), isOwn ? std::nullopt : std::optional(values[op.in[work.product->b]]));
     }
-    plan::runBand(band, rows);
-    return true;
+    const std::vector<double> seconds = plan::runBand(band, rows, prepared.plan.bands.at(program.ops[begin].attrs.at("band").get<int64_t>()));
+    for (size_t index = 0; options_.profile && index < ops.size(); ++index)
+      profile_.add(program, *ops[index], seconds[index]);
   }
 
   Packed place(const PlanProgram &plan, const Op &op, int64_t index, const std::vector<Packed> &values, const std::vector<int64_t> &offsets, const BatchSize &size) const {
@@ -274,11 +314,21 @@ private:
     }
     if (place.alias >= 0) {
       const at::Tensor &source = values[place.alias].tensor;
+      if (threadBytesOf(plan, index)) // what all threads have is in one tensor of elements
+        return {&value, layoutOf(value), source, false};
       if (!source.defined() || source.numel() != elementsOf(value, size) || source.scalar_type() != dtypeOf(value.type))
         failBundle("`" + plan.body.name + "`: " + op.op + " at " + op.loc + " is another name for a value of another size");
       return pack(value, source, size);
     }
     const int64_t begin = offsets[place.slot];
+    if (const int64_t thread = plan.slots[place.slot].p) {
+      if (plan.bands.at(bandOf(op)) * rowBytesOf(value) > thread)
+        failBundle("`" + plan.body.name + "`: a thread's rows of " + op.op + " at " + op.loc + " do not fit its slot");
+      at::Tensor all = at::empty({0}, dtypeOf(value.type));
+      const int64_t width = widthOf(value.type), elements = thread * at::get_num_threads() / width, next = 1;
+      all.set_(arena_.storage(), begin / width, elements, next);
+      return {&value, layoutOf(value), all, false};
+    }
     if (begin + bytesOf(value, size) > offsets[place.slot + 1])
       failBundle("`" + plan.body.name + "`: the result of " + op.op + " at " + op.loc + " does not fit its slot");
     const Layout layout = layoutOf(value);

@@ -29,9 +29,12 @@ std::string nameOf(const Program &program, const Op &op) {
 } // namespace
 
 void Profile::add(const Program &program, const Op &op) {
-  const auto now = std::chrono::steady_clock::now();
+  add(program, op, std::chrono::duration<double>(std::chrono::steady_clock::now() - last_).count());
+}
+
+void Profile::add(const Program &program, const Op &op, double seconds) {
   Entry &entry = programs_[program.name][nameOf(program, op)];
-  entry.seconds += std::chrono::duration<double>(now - last_).count();
+  entry.seconds += seconds;
   ++entry.count;
   last_ = std::chrono::steady_clock::now();
 }

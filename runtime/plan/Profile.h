@@ -12,6 +12,8 @@ public:
   /// Adds the time since the last call, or since `start`, to the step's.
   void start() { last_ = std::chrono::steady_clock::now(); }
   void add(const Program &program, const Op &op);
+  /// Seconds that were measured otherwise; the clock begins anew.
+  void add(const Program &program, const Op &op, double seconds);
   /// Steps that do the same in one line, the longest first, with their share of a program's time.
   std::string table() const;
 

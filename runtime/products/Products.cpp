@@ -125,7 +125,7 @@ int64_t Products::scratchBytes() const {
 
 /// Whether Cᵀ = Bᵀ Aᵀ can read A where it lies, for a B that would leave a panel partly empty: the gradient of a low-rank branch.
 bool Products::isBetterTurned(const Call &call) const {
-  return call.aRow == 1 && call.bColumn == 1 && call.columns < code_->panel && call.rows % code_->panel == 0 && call.aIsBf16 == call.bIsBf16;
+  return call.aRow == 1 && call.depth > 1 && call.bColumn == 1 && call.columns < code_->panel && call.rows % code_->panel == 0 && call.aIsBf16 == call.bIsBf16;
 }
 
 bool Products::prepare(Call &call, const at::Tensor *constant, size_t place) {

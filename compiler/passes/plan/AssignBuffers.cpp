@@ -1,13 +1,14 @@
 // AssignBuffers (plan-assign-buffers): where each step's result lies.
 //
 // In     plan.program without slots
-// Out    the same with slots; no value is overwritten while it is still read (the program's verifier follows the steps)
+// Out    the same with slots, and rows for each band; no value is overwritten while it is still read (the program's verifier follows the steps)
 // Errs   internal only: a value that grows faster than seq²
 // Why here  last: whatever removes or fuses steps frees slots
 //
 // Greedy, in order: a step takes over the slot of an operand that dies there if it may write over it (mayOverwrite); else
 // the free slot that fits best, growing it if its size is comparable; else a new one. "Best" is judged at a nominal batch. What a band no longer
-// needs is free behind it.
+// needs is free behind it; but what only a band makes and reads has a slot of threads, of which each does its steps in order (BandRows.h).
+#include "compiler/passes/plan/BandRows.h"
 #include "compiler/passes/plan/Passes.h"
 #include "dialects/plan/Plan.h"
 #include "llvm/ADT/DenseMap.h"
@@ -19,11 +20,11 @@ using namespace mlir::plan;
 namespace {
 constexpr int64_t kNominalExamples = 32, kNominalLength = 64;
 
-int64_t nominal(SizeAttr size) { return size.at(kNominalExamples, kNominalLength); }
+int64_t nominal(SizeAttr size) { return size.at(kNominalExamples, kNominalLength) + size.getP(); }
 
 class Assigner {
 public:
-  explicit Assigner(ProgramOp program) : program(program) {}
+  explicit Assigner(ProgramOp program) : program(program), rows(program) {}
   LogicalResult run() {
     Block &block = program.getBody().front();
     for (auto [at, op] : llvm::enumerate(block))
@@ -44,6 +45,8 @@ public:
         if (auto slot = slotOf(result); slot && !lastUse.count(result))
           giveBack(*slot); // nobody reads it
     }
+    if (!rows.ofBands().empty())
+      program.setBands(rows.ofBands());
     program.setSlotsAttr(ArrayAttr::get(program.getContext(), SmallVector<Attribute>(slots.begin(), slots.end())));
     return success();
   }
@@ -51,7 +54,7 @@ public:
 private:
   /// A slot that is free or new.
   FailureOr<int64_t> slotFor(Value result) {
-    auto size = sizeOf(cast<PackedType>(result.getType()));
+    auto size = rows.isThreads(result) ? rows.sizeOf(result) : sizeOf(cast<PackedType>(result.getType()));
     if (failed(size))
       return result.getDefiningOp()->emitError("a value of type ") << result.getType() << " has no size that a plan can say", failure();
     int64_t slot = bestFree(*size);
@@ -89,7 +92,7 @@ private:
     for (auto [index, operand] : llvm::enumerate(step.getInputs())) {
       Value root = rootOf(operand);
       auto slot = slotOf(root);
-      if (!slot || lastUse.at(root) != at || !mayOverwrite(step, index))
+      if (!slot || lastUse.at(root) != at || !mayOverwrite(step, index) || rows.isThreads(root) != rows.isThreads(step.getResult()))
         continue;
       taken.insert(root.getAsOpaquePointer());
       return *slot;
@@ -131,10 +134,11 @@ private:
     }
   }
 
-  /// Within a band other rows may still be read.
-  void giveBack(int64_t slot) { (band >= 0 ? afterBand : free).push_back(slot); }
+  /// Within a band other threads may still read other rows, but not this thread's.
+  void giveBack(int64_t slot) { (band >= 0 && slots[slot].getP() == 0 ? afterBand : free).push_back(slot); }
 
   ProgramOp program;
+  BandRows rows;
   llvm::DenseMap<Value, size_t> lastUse; ///< of a root, through all its aliases
   SmallVector<SizeAttr> slots;
   SmallVector<int64_t> free, afterBand;

@@ -4,9 +4,11 @@
 // Out    the same in an order in which steps that do each row by itself stand together as far as what they read allows; those of a band have its number
 //        (`plan.band`). Parameters come first.
 // Errs   none
-// Why here  after all steps are made; before buffers, because a band's results must not share bytes: its steps run at the same time, on different rows
+// Why here  after all steps are made; before buffers, because what only a band makes and reads needs no place for all rows, and what lies there for all rows must
+//        not share bytes: a band's steps run at the same time, on different rows
 //
-// In the program's order: a step that needs all rows (attention, the gradient of a weight) waits until a step by rows needs what it makes, or the program ends.
+// In the program's order: a step that needs all rows of what the band makes (attention, the gradient of a weight) waits until a step by rows needs what it makes,
+// or the program ends; one that needs nothing of the band's (what a loss knows of its targets) stands before it.
 #include "compiler/passes/plan/Passes.h"
 #include "dialects/plan/Plan.h"
 #include "llvm/ADT/DenseSet.h"
@@ -16,15 +18,9 @@ using namespace mlir::plan;
 
 namespace {
 
-/// The packed rows of a value [rows, …] of every example.
-std::optional<plan::Dim> rowsOf(Value value) {
-  auto type = cast<PackedType>(value.getType());
-  if (!type.getExample() || type.getDims().empty() || type.getDims()[0].scale == 0)
-    return std::nullopt;
-  return type.getDims()[0];
-}
+std::optional<plan::Dim> rowsOf(Value value) { return plan::rowsOf(cast<PackedType>(value.getType())); }
 
-/// A product of rows with a matrix of the run.
+/// A product of rows with a matrix of the run, as all three lie: [row, sum] and [sum, columns] or [columns, sum] to [row, columns].
 std::optional<plan::Dim> rowsOfProduct(StepOp step) {
   StringRef equation = cast<StringAttr>(step.getHow().get("equation")).getValue();
   auto [inputs, out] = equation.split("->");
@@ -35,7 +31,9 @@ std::optional<plan::Dim> rowsOfProduct(StepOp step) {
   for (bool second : {false, true}) {
     StringRef activations = second ? y : x;
     Value from = step.getInputs()[second ? 1 : 0], matrix = step.getInputs()[second ? 0 : 1];
-    if (!activations.empty() && activations[0] == out[0] && rowsOf(from) == rows && !cast<PackedType>(matrix.getType()).getExample())
+    StringRef letters = second ? x : y, sum = activations.drop_front(!activations.empty()), columns = out.drop_front();
+    const bool lies = letters == (sum + columns).str() || letters == (columns + sum).str();
+    if (!sum.empty() && activations[0] == out[0] && lies && rowsOf(from) == rows && !cast<PackedType>(matrix.getType()).getExample())
       return rows;
   }
   return std::nullopt;
@@ -68,27 +66,28 @@ public:
 
 private:
   void take(Operation *op) {
-    const bool waits = llvm::any_of(op->getOperands(), [&](Value operand) { return waiting.contains(operand.getDefiningOp()); });
-    if (isa<AliasOp>(op))
-      return put(op, waits);
-    auto rows = rowsDoneBy(op);
-    if (rows && (waits || (!band.empty() && *rows != bandRows)))
-      close();
+    auto reads = [&](const llvm::DenseSet<Operation *> &made) { return llvm::any_of(op->getOperands(), [&](Value operand) { return made.contains(operand.getDefiningOp()); }); };
+    const bool waits = reads(waiting);
+    if (isa<AliasOp>(op) && !waits)
+      return put(op, reads(inside) ? Place::inside : Place::before);
+    auto rows = isa<AliasOp>(op) ? std::nullopt : rowsDoneBy(op);
     if (!rows)
-      return put(op, /*last=*/true);
+      return put(op, waits || reads(inside) ? Place::behind : Place::before);
+    if (waits || (steps && *rows != bandRows))
+      close();
     bandRows = *rows;
-    band.push_back(op);
+    put(op, Place::inside);
     ++steps;
   }
 
-  /// Into the band, or behind it.
-  void put(Operation *op, bool last) {
-    if (last && band.empty())
+  enum class Place { before, inside, behind }; ///< of the band
+  void put(Operation *op, Place place) {
+    if (place == Place::before)
       order.push_back(op);
-    else if (last)
-      waiting.insert(op), behind.push_back(op);
+    else if (place == Place::inside)
+      inside.insert(op), band.push_back(op);
     else
-      (steps ? band : order).push_back(op);
+      waiting.insert(op), behind.push_back(op);
   }
 
   void close() {
@@ -97,15 +96,15 @@ private:
         op->setAttr(kBand, IntegerAttr::get(IntegerType::get(op->getContext(), 64), number));
       order.push_back(op);
     }
-    ++number;
+    number += steps > 1;
     order.append(behind);
-    band.clear(), behind.clear(), waiting.clear();
+    band.clear(), behind.clear(), inside.clear(), waiting.clear();
     steps = 0;
   }
 
   Block &block;
-  SmallVector<Operation *> order, band, behind; ///< behind: the band
-  llvm::DenseSet<Operation *> waiting;          ///< the same, to look up
+  SmallVector<Operation *> order, band, behind;
+  llvm::DenseSet<Operation *> inside, waiting; ///< the band, and what is behind it, to look up
   plan::Dim bandRows;
   int64_t steps = 0, number = 0; ///< steps: of the band, without aliases
 };

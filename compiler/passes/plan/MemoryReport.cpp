@@ -1,4 +1,4 @@
-// MemoryReport: `--explain memory`: each program's arena as a polynomial and at one batch, and what it would be without sharing.
+// MemoryReport: `--explain memory`: each program's arena as a polynomial and at one batch, what it would be without sharing, and what each thread has of it.
 #include "compiler/passes/plan/Passes.h"
 #include "dialects/plan/Plan.h"
 #include "llvm/Support/FormatVariadic.h"
@@ -7,13 +7,13 @@ using namespace mlir;
 using namespace mlir::plan;
 
 std::string mlir::plan::memoryReport(ModuleOp module, int64_t examples, int64_t length) {
-  std::string text = llvm::formatv("memory of a batch of {0} texts, {1} tokens each (bytes: c + e·texts + t·tokens + q·Σ tokens²)\n", examples, length).str();
-  text += llvm::formatv("{0,-16} {1,6} {2,6} {3,10} {4,10}  {5}\n", "program", "steps", "slots", "MiB", "unshared", "polynomial").str();
+  std::string text = llvm::formatv("memory of a batch of {0} texts, {1} tokens each (bytes: c + e·texts + t·tokens + q·Σ tokens² + p·threads)\n", examples, length).str();
+  text += llvm::formatv("{0,-16} {1,6} {2,6} {3,10} {4,10} {5,10}  {6}\n", "program", "steps", "slots", "MiB", "a thread", "unshared", "polynomial").str();
   for (ProgramOp program : module.getOps<ProgramOp>()) {
-    int64_t c = 0, e = 0, t = 0, q = 0, unshared = 0, steps = 0;
+    int64_t c = 0, e = 0, t = 0, q = 0, p = 0, unshared = 0, steps = 0;
     for (Attribute attribute : program.getSlots().value_or(ArrayAttr::get(module.getContext(), {}))) {
       auto size = cast<SizeAttr>(attribute);
-      c += size.getC(), e += size.getE(), t += size.getT(), q += size.getQ();
+      c += size.getC(), e += size.getE(), t += size.getT(), q += size.getQ(), p += size.getP();
     }
     for (Operation &op : program.getBody().front()) {
       auto step = dyn_cast<StepOp>(op);
@@ -24,10 +24,10 @@ std::string mlir::plan::memoryReport(ModuleOp module, int64_t examples, int64_t 
         if (auto size = sizeOf(cast<PackedType>(result.getType())); succeeded(size))
           unshared += size->at(examples, length);
     }
-    int64_t bytes = SizeAttr::get(module.getContext(), c, e, t, q).at(examples, length);
+    int64_t bytes = SizeAttr::get(module.getContext(), c, e, t, q, p).at(examples, length);
     size_t slots = program.getSlots() ? program.getSlots()->size() : 0;
-    text += llvm::formatv("{0,-16} {1,6} {2,6} {3,10:f1} {4,10:f1}  c={5} e={6} t={7} q={8}\n", program.getName(), steps, slots,
-                          bytes / 1048576.0, unshared / 1048576.0, c, e, t, q)
+    text += llvm::formatv("{0,-16} {1,6} {2,6} {3,10:f1} {4,10:f1} {5,10:f1}  c={6} e={7} t={8} q={9} p={10}\n", program.getName(), steps, slots,
+                          bytes / 1048576.0, p / 1048576.0, unshared / 1048576.0, c, e, t, q, p)
                 .str();
   }
   return text;

@@ -202,3 +202,99 @@ plan.program @f inputs ["kept", "new"] results ["kept"] {
   %1 = plan.step "aten" "neg"(%kept) with {} : (!plan.packed<example, [seq, 4], f32>) -> !plan.packed<example, [seq, 4], f32>
   plan.return %0 : !plan.packed<example, [seq, 4], f32>
 }
+
+// -----
+// program_c7: another band reads what threads had in this one
+plan.program @p inputs ["x"] results ["r"] slots [#plan.size<c = 0, e = 0, t = 0, q = 0, p = 1536>, #plan.size<c = 0, e = 0, t = 16, q = 0>] bands [96, 96] {
+^bb0(%x: !plan.packed<example, [seq, 4], f32>):
+  %w = plan.step "aten" "param"() with {name = "w"} : () -> !plan.packed<[4, 4], f32>
+  // expected-error@+1 {{has a slot of threads and is read outside of its band}}
+  %a = plan.step "gemm" "contract"(%x, %w) slot 0 with {equation = "ay,yz->az", over_examples = false} {plan.band = 0 : i64} : (!plan.packed<example, [seq, 4], f32>, !plan.packed<[4, 4], f32>) -> !plan.packed<example, [seq, 4], f32>
+  %r = plan.step "gemm" "contract"(%a, %w) slot 1 with {equation = "ay,yz->az", over_examples = false} {plan.band = 1 : i64} : (!plan.packed<example, [seq, 4], f32>, !plan.packed<[4, 4], f32>) -> !plan.packed<example, [seq, 4], f32>
+  plan.return %r : !plan.packed<example, [seq, 4], f32>
+}
+
+// -----
+// program_c7: a result of the program
+plan.program @p inputs ["x"] results ["r"] slots [#plan.size<c = 0, e = 0, t = 0, q = 0, p = 1536>] bands [96] {
+^bb0(%x: !plan.packed<example, [seq, 4], f32>):
+  %w = plan.step "aten" "param"() with {name = "w"} : () -> !plan.packed<[4, 4], f32>
+  // expected-error@+1 {{has a slot of threads and is read outside of its band}}
+  %r = plan.step "gemm" "contract"(%x, %w) slot 0 with {equation = "ay,yz->az", over_examples = false} {plan.band = 0 : i64} : (!plan.packed<example, [seq, 4], f32>, !plan.packed<[4, 4], f32>) -> !plan.packed<example, [seq, 4], f32>
+  plan.return %r : !plan.packed<example, [seq, 4], f32>
+}
+
+// -----
+// program_c7: made in no band
+plan.program @p inputs ["x"] results ["r"] slots [#plan.size<c = 0, e = 0, t = 0, q = 0, p = 1536>, #plan.size<c = 0, e = 0, t = 16, q = 0>] bands [96] {
+^bb0(%x: !plan.packed<example, [seq, 4], f32>):
+  %w = plan.step "aten" "param"() with {name = "w"} : () -> !plan.packed<[4, 4], f32>
+  // expected-error@+1 {{has a slot of threads, and no band says how many rows a thread takes}}
+  %a = plan.step "gemm" "contract"(%x, %w) slot 0 with {equation = "ay,yz->az", over_examples = false} : (!plan.packed<example, [seq, 4], f32>, !plan.packed<[4, 4], f32>) -> !plan.packed<example, [seq, 4], f32>
+  %r = plan.step "gemm" "contract"(%a, %w) slot 1 with {equation = "ay,yz->az", over_examples = false} {plan.band = 0 : i64} : (!plan.packed<example, [seq, 4], f32>, !plan.packed<[4, 4], f32>) -> !plan.packed<example, [seq, 4], f32>
+  plan.return %r : !plan.packed<example, [seq, 4], f32>
+}
+
+// -----
+// program_c7: nothing says how many rows
+plan.program @p inputs ["x"] results ["r"] slots [#plan.size<c = 0, e = 0, t = 0, q = 0, p = 1536>, #plan.size<c = 0, e = 0, t = 16, q = 0>] {
+^bb0(%x: !plan.packed<example, [seq, 4], f32>):
+  %w = plan.step "aten" "param"() with {name = "w"} : () -> !plan.packed<[4, 4], f32>
+  // expected-error@+1 {{has a slot of threads, and no band says how many rows a thread takes}}
+  %a = plan.step "gemm" "contract"(%x, %w) slot 0 with {equation = "ay,yz->az", over_examples = false} {plan.band = 0 : i64} : (!plan.packed<example, [seq, 4], f32>, !plan.packed<[4, 4], f32>) -> !plan.packed<example, [seq, 4], f32>
+  %r = plan.step "gemm" "contract"(%a, %w) slot 1 with {equation = "ay,yz->az", over_examples = false} {plan.band = 0 : i64} : (!plan.packed<example, [seq, 4], f32>, !plan.packed<[4, 4], f32>) -> !plan.packed<example, [seq, 4], f32>
+  plan.return %r : !plan.packed<example, [seq, 4], f32>
+}
+
+// -----
+// program_c7: 96 rows of 16 bytes
+plan.program @p inputs ["x"] results ["r"] slots [#plan.size<c = 0, e = 0, t = 0, q = 0, p = 1535>, #plan.size<c = 0, e = 0, t = 16, q = 0>] bands [96] {
+^bb0(%x: !plan.packed<example, [seq, 4], f32>):
+  %w = plan.step "aten" "param"() with {name = "w"} : () -> !plan.packed<[4, 4], f32>
+  // expected-error@+1 {{a thread's 96 rows of its result do not fit its slot}}
+  %a = plan.step "gemm" "contract"(%x, %w) slot 0 with {equation = "ay,yz->az", over_examples = false} {plan.band = 0 : i64} : (!plan.packed<example, [seq, 4], f32>, !plan.packed<[4, 4], f32>) -> !plan.packed<example, [seq, 4], f32>
+  %r = plan.step "gemm" "contract"(%a, %w) slot 1 with {equation = "ay,yz->az", over_examples = false} {plan.band = 0 : i64} : (!plan.packed<example, [seq, 4], f32>, !plan.packed<[4, 4], f32>) -> !plan.packed<example, [seq, 4], f32>
+  plan.return %r : !plan.packed<example, [seq, 4], f32>
+}
+
+// -----
+// program_c7: a slot is of threads or of the batch
+plan.program @p inputs ["x"] results ["r"] slots [#plan.size<c = 0, e = 0, t = 16, q = 0, p = 1536>, #plan.size<c = 0, e = 0, t = 16, q = 0>] bands [96] {
+^bb0(%x: !plan.packed<example, [seq, 4], f32>):
+  %w = plan.step "aten" "param"() with {name = "w"} : () -> !plan.packed<[4, 4], f32>
+  // expected-error@+1 {{its slot is of threads and of the batch}}
+  %a = plan.step "gemm" "contract"(%x, %w) slot 0 with {equation = "ay,yz->az", over_examples = false} {plan.band = 0 : i64} : (!plan.packed<example, [seq, 4], f32>, !plan.packed<[4, 4], f32>) -> !plan.packed<example, [seq, 4], f32>
+  %r = plan.step "gemm" "contract"(%a, %w) slot 1 with {equation = "ay,yz->az", over_examples = false} {plan.band = 0 : i64} : (!plan.packed<example, [seq, 4], f32>, !plan.packed<[4, 4], f32>) -> !plan.packed<example, [seq, 4], f32>
+  plan.return %r : !plan.packed<example, [seq, 4], f32>
+}
+
+// -----
+// program_c7: one number an example is no row
+plan.program @p inputs ["x"] results ["r"] slots [#plan.size<c = 0, e = 0, t = 0, q = 0, p = 1536>] bands [96] {
+^bb0(%x: !plan.packed<example, [4], f32>):
+  // expected-error@+1 {{has a slot of threads for a value that is no table of rows}}
+  %a = plan.step "aten" "tanh"(%x) slot 0 with {} {plan.band = 0 : i64} : (!plan.packed<example, [4], f32>) -> !plan.packed<example, [4], f32>
+  plan.return %x : !plan.packed<example, [4], f32>
+}
+
+// -----
+// program_c7: seen as other rows
+plan.program @p inputs ["x"] results ["r"] slots [#plan.size<c = 0, e = 0, t = 0, q = 0, p = 1536>] bands [96] {
+^bb0(%x: !plan.packed<example, [seq, 4], f32>):
+  // expected-error@+1 {{a thread's rows of its result are seen as other ones}}
+  %a = plan.step "aten" "tanh"(%x) slot 0 with {} {plan.band = 0 : i64} : (!plan.packed<example, [seq, 4], f32>) -> !plan.packed<example, [seq, 4], f32>
+  %b = plan.alias "merge" %a {plan.band = 0 : i64} : (!plan.packed<example, [seq, 4], f32>) -> !plan.packed<example, [4*seq], f32>
+  plan.return %x : !plan.packed<example, [seq, 4], f32>
+}
+
+// -----
+// program_c4 within a band: the thread's second value took the first one's place
+plan.program @p inputs ["x"] results ["r"] slots [#plan.size<c = 0, e = 0, t = 0, q = 0, p = 1536>, #plan.size<c = 0, e = 0, t = 16, q = 0>] bands [96] {
+^bb0(%x: !plan.packed<example, [seq, 4], f32>):
+  %w = plan.step "aten" "param"() with {name = "w"} : () -> !plan.packed<[4, 4], f32>
+  %a = plan.step "gemm" "contract"(%x, %w) slot 0 with {equation = "ay,yz->az", over_examples = false} {plan.band = 0 : i64} : (!plan.packed<example, [seq, 4], f32>, !plan.packed<[4, 4], f32>) -> !plan.packed<example, [seq, 4], f32>
+  %b = plan.step "gemm" "contract"(%x, %w) slot 0 with {equation = "ay,yz->az", over_examples = false} {plan.band = 0 : i64} : (!plan.packed<example, [seq, 4], f32>, !plan.packed<[4, 4], f32>) -> !plan.packed<example, [seq, 4], f32>
+  // expected-error@+1 {{reads a value whose slot was written since}}
+  %r = plan.step "gemm" "contract"(%a, %w, %b) slot 1 with {equation = "ay,yz->az", over_examples = false} {plan.band = 0 : i64} : (!plan.packed<example, [seq, 4], f32>, !plan.packed<[4, 4], f32>, !plan.packed<example, [seq, 4], f32>) -> !plan.packed<example, [seq, 4], f32>
+  plan.return %r : !plan.packed<example, [seq, 4], f32>
+}

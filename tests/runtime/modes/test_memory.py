@@ -6,7 +6,7 @@ import unittest
 
 from compiled import LABELS, TrainerTest, tiny_bert
 
-LENGTH = 128
+LENGTH, THREADS = 128, 2
 SPEC = """use peft.methods.{lora}
 
 model base = bert
@@ -46,9 +46,9 @@ class Memory(TrainerTest):
                 file.write(json.dumps({"input_ids": [2] + [10 + (index * 7 + place * 3) % 90 for place in range(LENGTH - 2)] + [3], "label": LABELS[index % 3]}) + "\n")
         return self.path("rows.jsonl")
 
-    def memory(self, program, rows, steps, env=None):
+    def memory(self, program, rows, steps, *options, env=None):
         out = self.path("run")
-        words = [program, "train", "--data", rows, "--out", out, "--overwrite", "--limit-steps", str(steps), "--json"]
+        words = [program, "train", "--data", rows, "--out", out, "--overwrite", "--limit-steps", str(steps), "--json", *options]
         return json.loads(subprocess.run(words, stdout=subprocess.PIPE, check=True, env=env or self.environment).stdout)["memory"]
 
     def test_the_arena_is_what_the_plan_says(self):
@@ -58,8 +58,9 @@ class Memory(TrainerTest):
             plan = json.load(file)
         step = next(one for one in plan["programs"] if one["name"] == "train_step")
         tokens, squares = batch * LENGTH, batch * LENGTH**2
-        bytes_of = [slot["c"] + slot["e"] * batch + slot["t"] * tokens + slot["q"] * squares for slot in step["slots"]]
-        self.assertEqual(self.memory(program, self.rows(batch), 1)["arena"], sum((size + 63) // 64 * 64 for size in bytes_of))
+        bytes_of = [slot["c"] + slot["e"] * batch + slot["t"] * tokens + slot["q"] * squares + slot["p"] * THREADS for slot in step["slots"]]
+        self.assertTrue(any(slot["p"] for slot in step["slots"]), "no value is a thread's own")
+        self.assertEqual(self.memory(program, self.rows(batch), 1, "--threads", str(THREADS))["arena"], sum((size + 63) // 64 * 64 for size in bytes_of))
 
     def test_a_process_grows_by_what_is_planned(self):
         for precision in ("fp32", "bf16"):
@@ -79,7 +80,7 @@ class Memory(TrainerTest):
         for precision in ("fp32", "bf16"):
             program, rows, counts = self.compiled(8, precision), self.rows(96), []
             for steps in (2, 10):
-                self.memory(program, rows, steps, env)
+                self.memory(program, rows, steps, env=env)
                 with open(self.path("counted")) as file:
                     counts.append(int(file.read()))
             self.assertGreater(counts[0], 10) # the counter counts

@@ -3,6 +3,7 @@
 // Steps that do each row by itself stand together; the gradient of a weight, which needs all rows, waits behind them; parameters come first.
 module {
   nn.parameter @W "base" trainable false : !nn.tensor<[4, 4], f32>
+  nn.parameter @U "base" trainable false : !nn.tensor<[4, 500000], f32>
   nn.parameter @V "base" trainable false : !nn.tensor<[4, 8], f32>
   // CHECK: plan.program @train_step
   // CHECK: "param"
@@ -15,8 +16,8 @@ module {
   // CHECK-NOT: plan.band
   // CHECK: plan.return
   //
-  // The kernel's operand and result are not needed behind the band, but other rows of them may be read while it writes: no slot is used twice.
-  // SLOTS: plan.program @train_step
+  // What only the band reads is each thread's own, 96 rows of it.
+  // SLOTS: plan.program @train_step {{.*}} slots [#plan.size<c = 0, e = 0, t = 16, q = 0>, #plan.size<c = 0, e = 0, t = 0, q = 0, p = 1536>, #plan.size<c = 0, e = 0, t = 32, q = 0>, {{.*}}] bands [96] {
   // SLOTS: "contract"({{.*}}) slot 0 with
   // SLOTS: plan.kernel "rows"{{.*}} slots [1] attributes
   // SLOTS: "contract"({{.*}}) slot 2 with
@@ -28,5 +29,23 @@ module {
     %v = nn.param "V" : !nn.tensor<[4, 8], f32>
     %y = nn.contract "ay,yz->az" %e, %v over_examples false : (!nn.tensor<example, [seq, 4], f32>, !nn.tensor<[4, 8], f32>) -> !nn.tensor<example, [seq, 8], f32>
     return %y, %grad : !nn.tensor<example, [seq, 8], f32>, !nn.tensor<[4, 4], f32>
+  }
+
+  // A step on all rows that needs nothing of the band's stands before it.
+  // CHECK: plan.program @eval
+  // CHECK: plan.step "aten" "reduce"
+  // CHECK: plan.step "gemm" "contract"({{.*}}) with {{.*}} {plan.band = 0 : i64}
+  // CHECK: plan.kernel "rows"{{.*}} attributes {plan.band = 0 : i64}
+  // CHECK: plan.step "gemm" "contract"({{.*}}) with {{.*}} {plan.band = 0 : i64}
+  //
+  // A thread's product writes where its operand lay, once that is read; wide rows are taken fewer at a time: 48 MiB hold 12 of them.
+  // SLOTS: plan.program @eval {{.*}} slots [{{.*}}p = {{[0-9]+}}>{{.*}}] bands [12] {
+  func.func @eval(%x: !nn.tensor<example, [seq, 4], f32> {nn.name = "x"}) -> (!nn.tensor<example, [seq, 4], f32> {nn.name = "y"}, !nn.tensor<example, [4], f32> {nn.name = "s"}) {
+    %w = nn.param "U" : !nn.tensor<[4, 500000], f32>
+    %h = nn.contract "ay,yz->az" %x, %w over_examples false : (!nn.tensor<example, [seq, 4], f32>, !nn.tensor<[4, 500000], f32>) -> !nn.tensor<example, [seq, 500000], f32>
+    %s = nn.reduce "sum" %x axes [0] keep false over_examples false : (!nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [4], f32>
+    %e = nn.exp %h : (!nn.tensor<example, [seq, 500000], f32>) -> !nn.tensor<example, [seq, 500000], f32>
+    %y = nn.contract "az,yz->ay" %e, %w over_examples false : (!nn.tensor<example, [seq, 500000], f32>, !nn.tensor<[4, 500000], f32>) -> !nn.tensor<example, [seq, 4], f32>
+    return %y, %s : !nn.tensor<example, [seq, 4], f32>, !nn.tensor<example, [4], f32>
   }
 }
