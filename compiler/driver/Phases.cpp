@@ -96,6 +96,7 @@ llvm::ArrayRef<Phase> phases() {
        {
            {"plan-open-programs", "each function gets a program beside it", plan::openPrograms},
            {"plan-form-products", "contracts that are one matrix product of the batch, and sums that they make", plan::formProducts},
+           {"plan-expand-argmax", "where a row is greatest, in words that kernels know", plan::expandArgmax},
            // After products, which are what no kernel holds.
            {"plan-form-kernels", "what stands between products becomes kernels", plan::formKernels},
            // After kernels, because what never reaches memory is never rounded.

@@ -1,6 +1,6 @@
 // Inspect: loss, logits and gradients of one batch, for whoever debugs a method.
 //
-// All rows of the file are one batch in file order; the `train_step` program runs once as in step 0 of training, dropout
+// All rows of the file are one batch in file order; the programs `train_step` and `inspect` run once as in step 0 of training, dropout
 // included. Writes `loss` (mean), `logits`, and `grad.<parameter>` of the mean loss.
 #include "runtime/modes/Evaluation.h"
 #include "runtime/modes/Modes.h"
@@ -22,15 +22,15 @@ int inspect(Bundle bundle, const Arguments &arguments, const Surroundings &surro
   std::vector<int64_t> rows(static_cast<size_t>(dataset.size()));
   std::iota(rows.begin(), rows.end(), int64_t{0});
   const Batch batch = dataset.pack(rows);
-  const Results results = session->executor->run("train_step", batch, {}, {session->options.seed, 0, 0});
+  const RandomState random{session->options.seed, 0, 0};
+  std::map<std::string, at::Tensor> written;
+  written["logits"] = session->executor->run("inspect", batch, {}, random).at("logits").clone(); // results are valid until the next run
+  const Results results = session->executor->run("train_step", batch, {}, random);
   const auto count = results.find("count");
   const double targets = count == results.end() ? static_cast<double>(batch.examples()) : count->second.sum().item<double>();
-  std::map<std::string, at::Tensor> written;
   written["loss"] = (results.at("loss").to(at::kDouble).sum() / targets).reshape({});
   for (const auto &[name, value] : results)
-    if (name == "logits")
-      written[name] = value;
-    else if (name.rfind("grad.", 0) == 0)
+    if (name.rfind("grad.", 0) == 0)
       written[name] = (value.to(at::kDouble) / targets).reshape(session->parameters.get(name.substr(5)).sizes());
   for (const auto &parameter : session->manifest().at("parameters")) {
     const std::string name = parameter.at("name");

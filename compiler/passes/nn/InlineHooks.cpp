@@ -1,8 +1,9 @@
 // InlineHooks (nn-inline-hooks): inline the arch and every rewiring into whole functions.
 //
 // In     peft.module tree with forward regions; peft.instance in order of application
-// Out    @train, @eval, @predict on the rows of a batch (one mode each: no nn.by_mode is left); @predict_base, the network
-//        without any attach, for merged weights; @next and @next_base where the task says what follows a token (point `next`);
+// Out    @train and @eval, which give losses, @inspect and @predict, which give logits in the mode of the one and the other, on the rows of a batch (one mode
+//        each: no nn.by_mode is left); @predict_base, the network without any attach, for merged weights; @next and @next_base where the task says what follows
+//        a token (point `next`);
 //        @"site.<path>" for a rewired site with points x, W, y, and @"hook.<path>.<point>" for any other rewired point,
 //        which nn-derive-merge reads
 // Errs   a point read before it exists (sites has checked all that it can; what is left is reported here with its place)
@@ -40,7 +41,7 @@ public:
     }
   }
   LogicalResult run() {
-    if (failed(program("train", true, {"loss", "logits"}, false)) || failed(program("eval", false, {"loss", "logits"}, true)) ||
+    if (failed(program("train", true, {"loss"}, false)) || failed(program("inspect", true, {"logits"}, false)) || failed(program("eval", false, {"loss"}, true)) ||
         failed(program("predict", false, {"logits"}, false)) || failed(program("predict_base", false, {"logits"}, false, true)))
       return failure();
     if (hasPoint("next") && (failed(program("next", false, {"next"}, false)) || failed(program("next_base", false, {"next"}, false, true))))
@@ -109,10 +110,11 @@ private:
       named.push_back({want.str(), it->second});
     }
     auto count = points.find({"model", "count"}); // how many targets a row has, where it is not one
-    if (train || metrics)
+    const bool hasLoss = llvm::is_contained(wanted, "loss");
+    if (hasLoss)
       if (failed(addLossTerms(named.front().second, count == points.end() ? Value() : count->second)))
         return failure();
-    if ((train || metrics) && count != points.end())
+    if (hasLoss && count != points.end())
       named.push_back({"count", count->second});
     if (metrics)
       for (auto &[result, v] : results)
@@ -122,7 +124,7 @@ private:
     finish(func, named);
     // Targets have no place where only logits are wanted.
     for (unsigned i = func.getNumArguments(); i-- > 0;)
-      if (func.getArgument(i).use_empty() && !train && !metrics)
+      if (func.getArgument(i).use_empty() && !hasLoss)
         if (failed(func.eraseArgument(i)))
           return failure();
     return success();

@@ -12,6 +12,7 @@ inline constexpr StringLiteral kWhyAlone = "plan.why_alone";
 
 LogicalResult openPrograms(ModuleOp module);  ///< OpenPrograms.cpp
 LogicalResult formProducts(ModuleOp module);  ///< FormProducts.cpp
+LogicalResult expandArgmax(ModuleOp module);  ///< ExpandArgmax.cpp
 LogicalResult formKernels(ModuleOp module);   ///< FormKernels.cpp
 LogicalResult chooseStorage(ModuleOp module); ///< ChooseStorage.cpp
 LogicalResult nameKernels(ModuleOp module);   ///< NameKernels.cpp

@@ -96,7 +96,6 @@ def programs(broken_loss=False):
     if broken_loss:  # log(1 - mean of |l|…) is not a number once l has moved
         loss = train.op("log", [train.op("sub", [loss, train.op("constant", [], [], value=1.05)], [])], [])
     train.result("loss", loss)
-    train.result("logits", logits)
     train.result("grad.head.b", train.op("reduce", [slope], [CLASSES], per=RUN, kind="sum", axes=[], keep=False, over_examples=True))
     train.result("grad.head.W", train.op("contract", [slope, hidden], [CLASSES, DIM], per=RUN, equation="c,d->cd", over_examples=True))
     back = train.op("contract", [slope, weight], [DIM], equation="c,cd->d", over_examples=False)
@@ -106,10 +105,11 @@ def programs(broken_loss=False):
     logits = forward(evaluate)[-1]
     target, loss, _ = loss_of(evaluate, logits)
     evaluate.result("loss", loss)
-    evaluate.result("logits", logits)
     best = evaluate.op("argmax", [logits], [], dtype="i64", axis=0)
     evaluate.result("metric.accuracy", evaluate.op("cast", [evaluate.op("eq", [best, target], [], dtype="i1")], []))
 
+    inspect = Program("inspect")
+    inspect.result("logits", forward(inspect)[-1])
     predict = Program("predict")
     predict.result("logits", forward(predict)[-1])
     predict_base = Program("predict_base")
@@ -117,7 +117,7 @@ def programs(broken_loss=False):
 
     merge = Program("merge")
     merge.result("embed.W", merge.op("mul", [merge.op("param", [], [VOCAB, DIM], name="embed.W"), merge.op("param", [], [DIM], name="embed.scale.l")], [VOCAB, DIM]))
-    return [init, train, evaluate, predict, predict_base, merge, optimizer(0, 0.5), optimizer(1, 0.1)]
+    return [init, train, inspect, evaluate, predict, predict_base, merge, optimizer(0, 0.5), optimizer(1, 0.1)]
 
 
 def optimizer(group, rate):
