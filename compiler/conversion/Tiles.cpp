@@ -2,13 +2,14 @@
 //
 // A task is one head of one example. A tile of kTileRows query rows is done at a time: products that make matrices, then the row program over
 // all keys of a row, then products that use matrices. A row is whole (no online softmax): any chain of ops and reductions may stand there, and
-// kTileRows rows of a few thousand keys lie in the second-level cache.
+// kTileRows rows of a few thousand keys lie in the second-level cache. Keys that a mask hides from all rows of a tile are left out (KeyRange).
 //
 // Scratch  floats: a tile for each matrix that a product makes or reads, random numbers of a tile, rows that wait for a reduction, and the
 //          transposed right operand of each product that makes a matrix, and sums over tiles that memory holds as bf16. Pairs of what products multiply.
 //
 // Pairs    where the CPU multiplies pairs of bf16, products do whose operands are bf16 in memory; a tile that only they read is rounded to bf16.
 #include "compiler/conversion/Kernel.h"
+#include "compiler/conversion/KeyRange.h"
 #include "compiler/conversion/PairProduct.h"
 #include "compiler/conversion/Product.h"
 
@@ -120,7 +121,7 @@ Counts countsOf(plan::KernelOp op) {
 
 class Tiles {
 public:
-  explicit Tiles(Kernel &kernel) : kernel(kernel), code(kernel.code), heads(kernel.space.heads), tiles(tilesOf(kernel.op)) {}
+  explicit Tiles(Kernel &kernel) : kernel(kernel), code(kernel.code), heads(kernel.space.heads), tiles(tilesOf(kernel.op)), range(kernel.op, kernel.space.rowCount, kernel.space.keyCount) {}
 
   void emit() {
     for (BlockArgument argument : kernel.body().getArguments())
@@ -129,7 +130,7 @@ public:
       resultPointers.push_back(kernel.resultPointer(index));
     for (Operation &op : kernel.body())
       if (auto random = dyn_cast<nn::RandomOp>(op))
-        keys[random.getResult()] = randomKeyOf(code, kernel.call, random);
+        randomKeys[random.getResult()] = randomKeyOf(code, kernel.call, random);
     offsets = code.field(kernel.call, CallField::offsets);
     squares = code.field(kernel.call, CallField::squares);
     lengths = code.field(kernel.call, CallField::lengths);
@@ -212,13 +213,27 @@ private:
     rowBuffers = next;
   }
 
+  /// The keys that this tile's rows need, from a whole vector on and up to one, if there are as many keys.
+  void boundKeys(Value firstRow, Value rows) {
+    Value none = code.integer(0);
+    firstKey = none, lastKey = keyCount;
+    auto clamped = [&](Value key) { return arith::MaxSIOp::create(code.b, code.loc, code.least(key, keyCount), none).getResult(); };
+    if (auto begin = range.begin(code, firstRow))
+      firstKey = code.mul(arith::DivUIOp::create(code.b, code.loc, clamped(*begin), code.integer(code.lanes)), code.lanes);
+    if (auto end = range.end(code, code.sub(code.add(firstRow, rows), code.integer(1))))
+      lastKey = code.least(code.roundUp(clamped(*end), code.lanes), keyCount);
+    keys = code.sub(lastKey, firstKey);
+    paddedKeys = code.roundUp(keys, code.lanes);
+  }
+
   void emitTile(Value firstRow) {
     Value rows = code.least(code.integer(kTileRows), code.sub(rowCount, firstRow));
+    boundKeys(firstRow, rows);
     for (Operation &op : kernel.body())
       if (auto contract = dyn_cast<nn::ContractOp>(op); contract && isQuadratic(contract.getResult()))
         emitScores(contract, firstRow, rows);
     llvm::DenseMap<Value, Value> random;
-    for (auto &[value, key] : keys) {
+    for (auto &[value, key] : randomKeys) {
       Value first = code.add(matrixStart(value), code.mul(firstRow, keyCount));
       random[value] = fillRandom(code, key, first, code.mul(rows, keyCount), places[value]);
     }
@@ -229,7 +244,7 @@ private:
   }
 
   void emitRow(Value inTile, Value row, const llvm::DenseMap<Value, Value> &random) {
-    RowCode rowCode(code, Columns{code.integer(0), keyCount, std::nullopt}, formOf);
+    RowCode rowCode(code, Columns{firstKey, lastKey, std::nullopt}, formOf);
     for (auto &[argument, pointer] : pointers)
       if (isQuadratic(argument))
         rowCode.bind(argument, code.at(pointer, memoryType(code, argument), code.add(matrixStart(argument), code.mul(row, keyCount))), false);
@@ -241,7 +256,7 @@ private:
         rowCode.bindNumber(argument, code.load(pointer, code.f32()));
     for (Operation &op : kernel.body()) // places along the rows
       if (op.getNumResults() == 1 && plan::isIndex(op.getResult(0)) && isa<nn::ExpandDimsOp>(op) && plan::isRowOfTiles(typeOf(op.getResult(0))))
-        rowCode.bindNumber(op.getResult(0), arith::TruncIOp::create(code.b, code.loc, code.b.getI32Type(), row));
+        rowCode.bindNumber(op.getResult(0), arith::TruncIOp::create(code.b, code.loc, code.b.getI32Type(), code.add(row, code.integer(offsetOf(op.getResult(0))))));
     for (auto &[value, place] : random)
       rowCode.bind(value, code.at(place, code.mul(inTile, keyCount)), true);
     SmallVector<Value> rounded; // rows of tiles
@@ -273,10 +288,10 @@ private:
     Value left = product.matrix == 0 ? op.getX() : op.getY();
     Matrix a = linear(left, firstRow);
     if (byPairs(op)) {
-      Pairs rowsOfA{a.pointer, code.integer(headsOf(readFrom(left)) * sizeOf(left) / 2), {}}, columns{transposed[op], pitch, {}};
-      return emitPairProduct(code, {places[op.getResult()], pitch, {}, false}, rowsOfA, columns, {rows, code.integer(sizeOf(left) / 2), pitch, std::nullopt}, false);
+      Pairs rowsOfA{a.pointer, code.integer(headsOf(readFrom(left)) * sizeOf(left) / 2), {}}, columns{code.at(transposed[op], firstKey), pitch, {}};
+      return emitPairProduct(code, {code.at(places[op.getResult()], firstKey), pitch, {}, false}, rowsOfA, columns, {rows, code.integer(sizeOf(left) / 2), paddedKeys, std::nullopt}, false);
     }
-    emitProduct(code, {places[op.getResult()], pitch, {}, false}, a, {transposed[op], pitch, {}, false}, {rows, code.integer(sizeOf(left)), pitch, std::nullopt}, false);
+    emitProduct(code, {code.at(places[op.getResult()], firstKey), pitch, {}, false}, a, {code.at(transposed[op], firstKey), pitch, {}, false}, {rows, code.integer(sizeOf(left)), paddedKeys, std::nullopt}, false);
   }
 
   void emitUse(nn::ContractOp op, Value firstRow, Value rows) {
@@ -287,21 +302,25 @@ private:
     Matrix a = matrixOf(matrix, firstRow);
     int64_t size = sizeOf(other);
     if (product.kind == TileProduct::overKeys)
-      return emitProduct(code, resultOf(op, firstRow), a, linear(other, code.integer(0)), {rows, keyCount, code.integer(size), size}, false);
+      return emitProduct(code, resultOf(op, firstRow), a, linear(other, firstKey), {rows, keys, code.integer(size), size}, false);
     Matrix turned{a.pointer, code.integer(1), a.rowStride, a.isHalf};
-    emitProduct(code, sumOf(op), turned, linear(other, firstRow), {keyCount, rows, code.integer(size), size}, true);
+    emitProduct(code, fromKey(sumOf(op)), turned, linear(other, firstRow), {keys, rows, code.integer(size), size}, true);
   }
 
   void emitUseOfPairs(nn::ContractOp op, Value firstRow, Value rows) {
-    Value tile = places[matrixIn(op)], half = arith::DivUIOp::create(code.b, code.loc, pitch, code.integer(2));
+    Value tile = code.at(places[matrixIn(op)], code.half(), firstKey);
     int64_t size = sizeOf(otherIn(op));
     Value columns = code.integer(size);
-    if (plan::tileProductOf(op)->kind == TileProduct::overKeys)
-      return emitPairProduct(code, resultOf(op, firstRow), {tile, half, {}}, pairedOther[op], {rows, halved(keyCount), columns, size}, false);
-    emitPairedRows(code, {tile, pitch, {}, true}, rows, pitch, std::nullopt, pairedTile[op]);
+    if (plan::tileProductOf(op)->kind == TileProduct::overKeys) {
+      Value two = code.integer(2), firstPair = arith::DivUIOp::create(code.b, code.loc, firstKey, two);
+      Pairs other = pairedOther[op];
+      other.pointer = code.at(other.pointer, code.mul(firstPair, other.rowStride));
+      return emitPairProduct(code, resultOf(op, firstRow), {tile, arith::DivUIOp::create(code.b, code.loc, pitch, two), {}}, other, {rows, halved(keys), columns, size}, false);
+    }
+    emitPairedRows(code, {tile, pitch, {}, true}, rows, paddedKeys, std::nullopt, pairedTile[op]);
     emitPairedRows(code, linear(otherIn(op), firstRow), rows, {}, size, pairedOther[op]);
     Pairs turned{pairedTile[op].pointer, code.integer(1), pitch};
-    emitPairProduct(code, sumOf(op), turned, pairedOther[op], {keyCount, halved(rows), columns, size}, true);
+    emitPairProduct(code, fromKey(sumOf(op)), turned, pairedOther[op], {keys, halved(rows), columns, size}, true);
   }
 
   bool byPairs(nn::ContractOp op) { return code.pairs && takesPairs(op); }
@@ -313,8 +332,13 @@ private:
 
   Matrix matrixOf(Value matrix, Value firstRow) {
     if (Value place = places.lookup(matrix))
-      return {place, pitch, {}, false};
-    return {code.at(pointers[matrix], code.add(matrixStart(matrix), code.mul(firstRow, keyCount))), keyCount, {}, false};
+      return {code.at(place, firstKey), pitch, {}, false};
+    return {code.at(pointers[matrix], code.add(code.add(matrixStart(matrix), code.mul(firstRow, keyCount)), firstKey)), keyCount, {}, false};
+  }
+  /// A matrix of keys, from the tile's first one on.
+  Matrix fromKey(Matrix matrix) {
+    matrix.pointer = code.at(matrix.pointer, matrix.isHalf ? code.half() : code.f32(), code.mul(firstKey, matrix.rowStride));
+    return matrix;
   }
 
   /// The operand of the keys, [keys, size], as [size, pitch]; of pairs [size / 2, pitch].
@@ -409,9 +433,10 @@ private:
   Code &code;
   int64_t heads;
   llvm::SetVector<Value> tiles;
+  KeyRange range;
   llvm::MapVector<Value, Value> pointers;
   SmallVector<Value> resultPointers;
-  llvm::MapVector<Value, RandomKey> keys;
+  llvm::MapVector<Value, RandomKey> randomKeys;
   llvm::DenseMap<Value, Value> places;
   llvm::DenseMap<Operation *, Value> transposed;
   llvm::MapVector<Operation *, Value> sums;
@@ -419,6 +444,7 @@ private:
   Value offsets, squares, lengths, scratch, rowBuffers;
   Value firstHead, place; ///< of the heads that a task does together, and which of them it is at
   Value example, head, firstToken, length, rowCount, keyCount, pitch; ///< of the task
+  Value firstKey, lastKey, keys, paddedKeys; ///< of the tile: keys firstKey … lastKey - 1; how many, and up to a whole vector
 };
 
 } // namespace

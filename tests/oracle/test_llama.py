@@ -58,6 +58,8 @@ def rows_of(lengths, seed=3):
 
 
 MIXED = (7, 2, 64, 33, 5)
+LONG = (200, 65, 2, 97)
+WINDOW = dict(use_sliding_window=True, sliding_window=40, max_window_layers=0)
 
 
 def forward(model, rows, **options):
@@ -96,11 +98,12 @@ def ours_of(name):
     return f"{module}.{last if norm else {'weight': 'W', 'bias': 'b'}[last]}"
 
 
-def check(folder, arch="llama", **options):
+def check(folder, arch="llama", lengths=MIXED, **options):
     """Logits, loss and the gradient of every weight."""
     model = make(folder / "model", arch, **options)
-    subject = Subject(folder / "subject", folder / "model", spec("train layers[*]\ntrain tokens\ntrain norm\ntrain lm_head", arch=arch))
-    rows = rows_of(MIXED)
+    text = spec("train layers[*]\ntrain tokens\ntrain norm\ntrain lm_head", arch=arch).replace("max_length = 64", f"max_length = {max(lengths)}")
+    subject = Subject(folder / "subject", folder / "model", text)
+    rows = rows_of(lengths)
     out = forward(model, rows)
     out.loss.backward()
     expected = {"loss": out.loss.detach(), "logits": packed(rows, out.logits.detach()), **{"grad." + ours_of(name): value.grad for name, value in model.named_parameters()}}
@@ -138,6 +141,15 @@ def test_shapes(folder):
 
 def test_qwen2(folder):
     found = [check(folder / "tied", "qwen2", tie_word_embeddings=True), check(folder / "window", "qwen2", use_sliding_window=True, sliding_window=5, max_window_layers=1)]
+    return "  ".join(f"{worst:.1e}" for worst in found)
+
+
+def test_long(folder):
+    """Of a tile of queries only the keys that one of them sees are computed: texts of many tiles, windows that begin and end within one."""
+    found = [check(folder / "causal", lengths=LONG, max_position_embeddings=256), check(folder / "window", "qwen2", LONG, max_position_embeddings=256, **WINDOW)]
+    subject, rows = Subject(folder / "again", folder / "window/model", spec("train layers[1]\ntrain lm_head", arch="qwen2").replace("max_length = 64", "max_length = 200")), rows_of(LONG)
+    alone, together = (subject.inspect(rows, None, "--threads", count) for count in (1, 3))
+    assert all(torch.equal(alone[name], value) for name, value in together.items()), "other bits with more threads"
     return "  ".join(f"{worst:.1e}" for worst in found)
 
 
@@ -248,15 +260,20 @@ def test_prompt(folder):
 
 def test_keys_behind(folder):
     """What is joined to the keys is seen by every query, wherever it is joined, and shows none of them a later token."""
-    make(folder / "model")
+    return "  ".join(f"{keys_behind(folder / arch, arch, **options):.1e}" for arch, options in {"llama": {}, "qwen2": WINDOW}.items())
+
+
+def keys_behind(folder, arch, **options):
+    make(folder / "model", arch, max_position_embeddings=256, **options)
     P = torch.randn(2, 40, generator=torch.Generator().manual_seed(1)) * 0.5
-    rows, found = rows_of(MIXED), []
+    rows, found = rows_of(MIXED + LONG), []
     for name, joined in {"front": "concat({0}, {1}, axis = keys)", "behind": "concat({1}, {0}, axis = keys)"}.items():
         method = ("method join on attention {\n  param P: [2, 2 * kv_heads * head_dim] = normal(0, 1)\n  let kv = rearrange(P, \"n (two h e) -> two n h e\", two = 2, h = kv_heads)\n"
                   f"  k <- {joined.format('kv[0]', 'k')}\n  v <- {joined.format('kv[1]', 'v')}\n}}\n")
-        subject = Subject(folder / name, folder / "model", method + spec("attach join to layers[*].attention where kind == attention"))
+        text = method + spec("attach join to layers[*].attention where kind == attention", arch=arch).replace("max_length = 64", "max_length = 256")
+        subject = Subject(folder / name, folder / "model", text)
         found.append(flat(subject.inspect(rows, subject.save_init({f"layers.{layer}.attention.join.P": P for layer in range(2)}))))
-    return f"{compare(found[1], found[0]):.1e}"
+    return compare(found[1], found[0])
 
 
 def test_bf16(folder):
@@ -426,5 +443,5 @@ def test_refused_rows_and_shards(folder):
 
 
 if __name__ == "__main__":
-    main([test_rope, test_older_config, test_shapes, test_qwen2, test_reference, test_lora, test_prefix, test_prompt, test_keys_behind, test_bf16, test_labels_and_metrics,
+    main([test_rope, test_older_config, test_shapes, test_qwen2, test_long, test_reference, test_lora, test_prefix, test_prompt, test_keys_behind, test_bf16, test_labels_and_metrics,
           test_prompts_and_responses, test_merge, test_tied_head_does_not_merge, test_classify, test_readme, test_kernels, test_refused, test_refused_rows_and_shards])

@@ -1,0 +1,240 @@
+// KeyRange: see the header.
+#include "compiler/conversion/KeyRange.h"
+#include "compiler/passes/plan/Space.h"
+#include "llvm/ADT/DenseMap.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+
+namespace peftc::conversion {
+namespace {
+
+using Bound = KeyRange::Bound;
+constexpr double kLowest = -1e29; ///< and below: exp of it less any score is 0
+
+nn::NNType typeOf(Value value) { return cast<nn::NNType>(value.getType()); }
+bool isMatrix(Value value) { return plan::isQuadratic(typeOf(value)); }
+
+enum class Axis { rows, keys, none };
+Axis axisOf(Value index) {
+  nn::NNType type = typeOf(index);
+  if (type.rank() != 3)
+    return Axis::none;
+  return plan::isRowOfTiles(type) ? Axis::rows : type.getDims()[2].isStatic() ? Axis::none : Axis::keys;
+}
+
+/// keys begin … end - 1; everything without bounds.
+struct Hull {
+  std::optional<Bound> begin, end;
+  bool isEmpty() const { return end && !end->ofRow && end->offset <= 0; }
+  bool isAll() const { return !begin && !end; }
+  bool operator==(const Hull &other) const { return begin == other.begin && end == other.end; }
+};
+
+/// Key j, less the row or 0, compared with a constant.
+struct Comparison {
+  enum Kind { lt, le, eq, ge, gt } kind;
+  bool ofRow;
+  int64_t offset;
+};
+
+std::optional<Comparison::Kind> kindOf(Operation *op) {
+  return llvm::TypeSwitch<Operation *, std::optional<Comparison::Kind>>(op)
+      .Case<nn::LtOp>([](auto) { return Comparison::lt; })
+      .Case<nn::LeOp>([](auto) { return Comparison::le; })
+      .Case<nn::EqOp>([](auto) { return Comparison::eq; })
+      .Case<nn::GeOp>([](auto) { return Comparison::ge; })
+      .Case<nn::GtOp>([](auto) { return Comparison::gt; })
+      .Default([](Operation *) { return std::nullopt; });
+}
+
+std::optional<Comparison> comparisonOf(Operation *op) {
+  auto kind = kindOf(op);
+  if (!kind || !plan::isIndex(op->getOperand(0)) || !plan::isIndex(op->getOperand(1)))
+    return std::nullopt;
+  const bool turned = axisOf(op->getOperand(1)) == Axis::keys;
+  Value key = op->getOperand(turned ? 1 : 0), other = op->getOperand(turned ? 0 : 1);
+  if (axisOf(key) != Axis::keys || axisOf(other) == Axis::keys)
+    return std::nullopt;
+  if (turned)
+    kind = static_cast<Comparison::Kind>(Comparison::gt - *kind);
+  return Comparison{*kind, axisOf(other) == Axis::rows, offsetOf(other) - offsetOf(key)};
+}
+
+/// What both bounds leave, or none if they do not compare; and either, the nearer one if they do.
+std::optional<Bound> outer(const std::optional<Bound> &x, const std::optional<Bound> &y, bool greater) {
+  if (!x || !y || x->ofRow != y->ofRow)
+    return std::nullopt;
+  return (x->offset > y->offset) == greater ? x : y;
+}
+std::optional<Bound> inner(const std::optional<Bound> &x, const std::optional<Bound> &y, bool greater) {
+  if (!x || !y)
+    return x ? x : y;
+  return x->ofRow != y->ofRow || (x->offset > y->offset) == greater ? x : y;
+}
+
+/// Where `seen` may hold.
+Hull hullOf(Value seen) {
+  Operation *op = seen.getDefiningOp();
+  if (!op)
+    return {};
+  if (isa<nn::AndOp, nn::OrOp>(op)) {
+    Hull x = hullOf(op->getOperand(0)), y = hullOf(op->getOperand(1));
+    if (isa<nn::AndOp>(op))
+      return {inner(x.begin, y.begin, true), inner(x.end, y.end, false)};
+    return x.isEmpty() ? y : y.isEmpty() ? x : Hull{outer(x.begin, y.begin, false), outer(x.end, y.end, true)};
+  }
+  auto comparison = comparisonOf(op);
+  if (!comparison)
+    return {};
+  const Bound here{comparison->ofRow, comparison->offset}, behind{comparison->ofRow, comparison->offset + 1};
+  switch (comparison->kind) {
+  case Comparison::lt:
+    return {{}, here};
+  case Comparison::le:
+    return {{}, behind};
+  case Comparison::eq:
+    return {here, behind};
+  case Comparison::ge:
+    return {here, {}};
+  case Comparison::gt:
+    return {behind, {}};
+  }
+  return {};
+}
+
+/// Whether every row sees the key that is `ahead` of its own index: true only if that is sure.
+bool isSeen(Value seen, int64_t ahead) {
+  Operation *op = seen.getDefiningOp();
+  if (!op)
+    return false;
+  if (isa<nn::AndOp>(op))
+    return isSeen(op->getOperand(0), ahead) && isSeen(op->getOperand(1), ahead);
+  if (isa<nn::OrOp>(op))
+    return isSeen(op->getOperand(0), ahead) || isSeen(op->getOperand(1), ahead);
+  auto comparison = comparisonOf(op);
+  if (!comparison || !comparison->ofRow)
+    return false;
+  const int64_t difference = ahead - comparison->offset;
+  switch (comparison->kind) {
+  case Comparison::lt:
+    return difference < 0;
+  case Comparison::le:
+    return difference <= 0;
+  case Comparison::eq:
+    return difference == 0;
+  case Comparison::ge:
+    return difference >= 0;
+  case Comparison::gt:
+    return difference > 0;
+  }
+  return false;
+}
+
+/// What a value is for keys that no row of the tile sees.
+enum class Outside { unknown, lowest, zero };
+
+class Reading {
+public:
+  Reading(plan::KernelOp op, const Hull &hull) : op(op), hull(hull) {}
+
+  /// Whether nothing that leaves the matrices depends on keys outside.
+  bool isClosed() {
+    for (Operation &made : op.getBody().front()) {
+      if (auto reduce = dyn_cast<nn::ReduceOp>(made); reduce && isMatrix(reduce.getX())) {
+        if (outside(reduce.getX()) != (reduce.getKind() == "max" ? Outside::lowest : Outside::zero) || (reduce.getKind() != "max" && reduce.getKind() != "sum"))
+          return false;
+      } else if (auto contract = dyn_cast<nn::ContractOp>(made)) {
+        for (Value factor : {Value(contract.getX()), Value(contract.getY())})
+          if (isMatrix(factor) && outside(factor) != Outside::zero)
+            return false;
+      } else if (isa<plan::YieldOp>(made) && llvm::any_of(made.getOperands(), isMatrix)) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+private:
+  Outside outside(Value value) {
+    if (auto found = known.find(value); found != known.end())
+      return found->second;
+    Operation *made = value.getDefiningOp();
+    return known[value] = made && made->getNumResults() == 1 ? ofOp(made) : Outside::unknown;
+  }
+
+  Outside ofOp(Operation *made) {
+    if (auto constant = dyn_cast<nn::ConstantOp>(made))
+      return ofConstant(constant);
+    auto operand = [&](unsigned index) { return outside(made->getOperand(index)); };
+    if (auto select = dyn_cast<nn::SelectOp>(made)) {
+      Outside other = operand(2);
+      return hullOf(select.getCondition()) == hull || operand(1) == other ? other : Outside::unknown;
+    }
+    if (isa<nn::BroadcastOp, nn::StopGradOp, nn::CastOp>(made))
+      return operand(0);
+    if (isa<nn::ExpOp>(made))
+      return operand(0) == Outside::lowest ? Outside::zero : Outside::unknown;
+    if (isa<nn::NegOp, nn::DivOp>(made))
+      return operand(0) == Outside::zero ? Outside::zero : Outside::unknown;
+    if (isa<nn::MulOp>(made))
+      return operand(0) == Outside::zero || operand(1) == Outside::zero ? Outside::zero : Outside::unknown;
+    if (isa<nn::AddOp, nn::SubOp>(made)) {
+      if (operand(0) == Outside::zero && operand(1) == Outside::zero)
+        return Outside::zero;
+      return operand(0) == Outside::lowest && !isMatrix(made->getOperand(1)) ? Outside::lowest : Outside::unknown; // less a number of the row
+    }
+    return Outside::unknown;
+  }
+
+  static Outside ofConstant(nn::ConstantOp constant) {
+    auto number = dyn_cast<FloatAttr>(constant.getValue());
+    if (!number)
+      return Outside::unknown;
+    return number.getValueAsDouble() == 0 ? Outside::zero : number.getValueAsDouble() <= kLowest ? Outside::lowest : Outside::unknown;
+  }
+
+  plan::KernelOp op;
+  Hull hull;
+  llvm::DenseMap<Value, Outside> known;
+};
+
+/// Whether a tile's every row sees some key.
+bool seesSomething(Value seen, const Hull &hull, nn::Dim rowCount, nn::Dim keyCount) {
+  for (const std::optional<Bound> &bound : {hull.begin, hull.end})
+    for (int64_t ahead : {bound ? bound->offset : 0, bound ? bound->offset - 1 : 0}) // the first, and the last of what the mask leaves
+      if (bound && bound->ofRow && ahead >= 0 && keyCount.scale == rowCount.scale && rowCount.constant + ahead <= keyCount.constant && isSeen(seen, ahead))
+        return true;
+  return false;
+}
+
+} // namespace
+
+int64_t offsetOf(Value index) {
+  Operation *op = index.getDefiningOp();
+  if (auto constant = dyn_cast<nn::ConstantOp>(op))
+    return cast<IntegerAttr>(constant.getValue()).getInt();
+  if (isa<nn::AddOp>(op))
+    return offsetOf(op->getOperand(0)) + offsetOf(op->getOperand(1));
+  if (isa<nn::SubOp>(op))
+    return offsetOf(op->getOperand(0)) - offsetOf(op->getOperand(1));
+  return isa<nn::ExpandDimsOp>(op) ? offsetOf(op->getOperand(0)) : 0; // else an iota
+}
+
+KeyRange::KeyRange(plan::KernelOp op, nn::Dim rowCount, nn::Dim keyCount) {
+  for (auto select : op.getBody().front().getOps<nn::SelectOp>()) {
+    Hull hull = isMatrix(select.getResult()) ? hullOf(select.getCondition()) : Hull();
+    if (hull.isAll() || !seesSomething(select.getCondition(), hull, rowCount, keyCount) || !Reading(op, hull).isClosed())
+      continue;
+    first = hull.begin, last = hull.end;
+    return;
+  }
+}
+
+std::optional<Value> KeyRange::at(Code &code, const std::optional<Bound> &bound, Value row) {
+  if (!bound)
+    return std::nullopt;
+  return bound->ofRow ? code.add(row, code.integer(bound->offset)) : code.integer(bound->offset);
+}
+
+} // namespace peftc::conversion
