@@ -115,6 +115,19 @@ class Bench(unittest.TestCase):
         line, = command.compare({"precision": "fp32", "dropout": 0.1, "sides": sides})
         self.assertFalse(line["must_agree"])
 
+    def test_language(self):
+        path = self.here / "language.json"
+        done = subprocess.run([sys.executable, "-B", str(HERE / "language"), "--quick", "--threads", "1", "--size", "tiny", "--shapes", "2x24", "--json", str(path)], capture_output=True, text=True, timeout=240)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        command, found = load("language"), json.loads(path.read_text())
+        self.assertEqual([line.split("|")[4].strip() for line in done.stdout.splitlines() if line.startswith("|")][2:], ["fp32", "bf16 autocast", "bf16 weights"])
+        self.assertEqual(len(found["results"][0]["sides"]["ours"]["losses"]), 2 * (command.WARM + 2))
+        self.assertEqual(command.compare(found["results"][0])[1], [])
+        found["results"][0]["sides"]["ours"]["losses"][-1] *= 1.0015
+        self.assertEqual(len(command.compare(found["results"][0])[1]), 1)
+        done = subprocess.run([sys.executable, "-B", str(HERE / "language"), "--shapes", "real"], capture_output=True, text=True)
+        self.assertEqual((done.returncode, "ROWSxTOKENS" in done.stderr), (2, True), done.stderr)
+
     def test_clock(self):
         """From the first line at or after the warm-up's end to the last one."""
         clocked, tokens = load("cpu").subject.clocked, {step: 10 * step for step in range(1, 9)}
