@@ -86,7 +86,7 @@ def timed(command, env):
 def clocked(events, tokens, first):
     """(seconds, tokens, steps) from the end of step `first`, or the next that was shown, to the last that was shown; None if there are not two."""
     shown = [event for event in events if event[0] >= first]
-    if len(shown) < 2:
+    if len(shown) < 2 or shown[-1][1] <= shown[0][1]:  # read together, as on a machine that is busy
         return None
     (begin, start), (end, stop) = shown[0], shown[-1]
     return stop - start, sum(tokens[step] for step in range(begin + 1, end + 1)), end - begin
