@@ -90,6 +90,14 @@ bool isByRows(const Work &work) {
 
 int64_t bandOf(const Op &op) { return op.attrs.value("band", int64_t{-1}); }
 
+/// Of a value [rows, …].
+int64_t rowBytesOf(const Value &value) {
+  int64_t bytes = widthOf(value.type);
+  for (size_t axis = 1; axis < value.dims.size(); ++axis)
+    bytes *= value.dims[axis].c;
+  return bytes;
+}
+
 /// Bytes that each thread has of the value, if it lies nowhere for all rows; else 0.
 int64_t threadBytesOf(const PlanProgram &plan, int64_t value) {
   while (plan.places[value].alias >= 0)
@@ -97,12 +105,27 @@ int64_t threadBytesOf(const PlanProgram &plan, int64_t value) {
   return plan.places[value].slot >= 0 ? plan.slots[plan.places[value].slot].p : 0;
 }
 
+/// What threads have fits, and only its band sees it. `home`: the band that makes a value.
+void verifyThreads(const PlanProgram &plan, const Op &op, std::vector<int64_t> &home) {
+  const int64_t band = bandOf(op);
+  for (const int64_t result : op.out)
+    home[result] = band;
+  for (const std::vector<int64_t> *list : {&op.in, &op.out})
+    for (const int64_t value : *list) {
+      const int64_t bytes = threadBytesOf(plan, value);
+      if (bytes && (band < 0 || home[value] != band))
+        failBundle("`" + plan.body.name + "`: " + op.op + " at " + op.loc + " reads rows that threads have in another band");
+      if (bytes && plan.bands[band] * rowBytesOf(plan.body.values[value]) > bytes)
+        failBundle("`" + plan.body.name + "`: a thread's rows of " + op.op + " at " + op.loc + " do not fit its slot");
+    }
+}
+
 Prepared prepare(PlanProgram plan, const KernelLibrary &library) {
   Prepared prepared{std::move(plan), {}, {}};
   const std::vector<Op> &ops = prepared.plan.body.ops;
   for (size_t index = 0; index < ops.size(); ++index)
     prepared.works.push_back(workOf(prepared.plan, index, library));
-  std::vector<int64_t> home(prepared.plan.places.size(), -1); // the band that makes a value
+  std::vector<int64_t> home(prepared.plan.places.size(), -1);
   for (size_t begin = 0, end = 0; begin < ops.size(); begin = end) {
     const int64_t band = bandOf(ops[begin]);
     for (end = begin + 1; band >= 0 && end < ops.size() && bandOf(ops[end]) == band;)
@@ -110,15 +133,9 @@ Prepared prepare(PlanProgram plan, const KernelLibrary &library) {
     const bool byRows = std::all_of(prepared.works.begin() + begin, prepared.works.begin() + end, isByRows);
     if (band >= 0 && (!byRows || band >= static_cast<int64_t>(prepared.plan.bands.size())))
       failBundle("`" + prepared.plan.body.name + "`: band " + std::to_string(band) + " has steps that do not their rows by themselves, or nothing says how many rows it takes");
-    for (size_t index = begin; index < end; ++index) {
-      prepared.bandEnds.push_back(end);
-      for (const int64_t result : ops[index].out)
-        home[result] = band;
-      for (const std::vector<int64_t> *list : {&ops[index].in, &ops[index].out})
-        for (const int64_t value : *list)
-          if (threadBytesOf(prepared.plan, value) && (band < 0 || home[value] != band))
-            failBundle("`" + prepared.plan.body.name + "`: " + ops[index].op + " at " + ops[index].loc + " reads rows that threads have in another band");
-    }
+    prepared.bandEnds.resize(end, end);
+    for (size_t index = begin; index < end; ++index)
+      verifyThreads(prepared.plan, ops[index], home);
   }
   return prepared;
 }
@@ -171,12 +188,6 @@ public:
   }
 
 private:
-  static int64_t rowBytesOf(const Value &value) {
-    int64_t bytes = widthOf(value.type);
-    for (size_t axis = 1; axis < value.dims.size(); ++axis)
-      bytes *= value.dims[axis].c;
-    return bytes;
-  }
   static int64_t bytesOf(const Value &value, const BatchSize &size) { return elementsOf(value, size) * widthOf(value.type); }
 
   /// Where each slot begins, and the end. Grows the arena.
@@ -322,8 +333,6 @@ private:
     }
     const int64_t begin = offsets[place.slot];
     if (const int64_t thread = plan.slots[place.slot].p) {
-      if (plan.bands.at(bandOf(op)) * rowBytesOf(value) > thread)
-        failBundle("`" + plan.body.name + "`: a thread's rows of " + op.op + " at " + op.loc + " do not fit its slot");
       at::Tensor all = at::empty({0}, dtypeOf(value.type));
       const int64_t width = widthOf(value.type), elements = thread * at::get_num_threads() / width, next = 1;
       all.set_(arena_.storage(), begin / width, elements, next);

@@ -220,6 +220,9 @@ class BadFiles(compiled.TrainerTest):
             ("R0101", "row encoder `images`", "manifest.json", edited(lambda m: m["rows"][0].update(encoder="images"))),
             ("R0102", "steps", "plan.json", edited(lambda p: p["programs"][0].pop("steps"))),
             ("R0102", "of ", "plan.json", edited(lambda p: p["programs"][0]["results"][0].update(value=10**6))),
+            ("R0102", "nothing says how many rows", "plan.json", edited(lambda p: [program.update(bands=[]) for program in p["programs"]])),
+            ("R0102", "do not fit its slot", "plan.json", edited(lambda p: [slot.update(p=64) for program in p["programs"] for slot in program["slots"] if slot["p"]])),
+            ("R0102", "in another band", "plan.json", edited(lambda p: [step["attrs"].pop("band", None) for program in p["programs"] for step in program["steps"]])),
         ]
         for code, text, name, change in cases:
             with self.subTest(text):
