@@ -99,7 +99,7 @@ HelperRefusal runHelper(const Helper &helper, const HelperOptions &options, cons
     const std::string said = lastLineOf(log);
     if (const size_t tab = said.find('\t'); status >= kFirstRefusal && status <= kLastRefusal && tab != std::string::npos)
       return {status, std::strtoll(said.c_str(), nullptr, 10), said.substr(tab + 1)};
-    throw RuntimeError("R0141", std::string("the ") + helper.library + " helper failed (status " + std::to_string(status) + "): " + said, "it writes into `" + options.cacheFolder + "`");
+    throw RuntimeError("R0141", std::string("the ") + helper.library + " helper failed (status " + std::to_string(status) + "): " + said, "it reads `" + arguments.at(0) + "` and writes into `" + options.cacheFolder + "`");
   }
   if (::rename(output.c_str(), path.c_str()) != 0)
     throw RuntimeError("R0117", "cannot write `" + path + "`: " + std::strerror(errno), "");

@@ -31,7 +31,7 @@ struct HelperRefusal {
   std::string why;
 };
 
-/// Runs `python -c script arguments… path` with a line of input each row; `path` is there, whole, unless a row was refused.
+/// Runs `python -c script arguments… path` with a line of input each row; the first argument is the file that it goes by. `path` is there, whole, unless a row was refused.
 HelperRefusal runHelper(const Helper &helper, const HelperOptions &options, const std::vector<std::string> &arguments, const std::vector<std::string> &rows, const std::string &path);
 
 } // namespace peftrt
