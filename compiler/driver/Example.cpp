@@ -10,6 +10,7 @@
 #include "dialects/peft/Peft.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/OwningOpRef.h"
+#include <algorithm>
 #include <cmath>
 #include <fstream>
 #include <random>
@@ -82,6 +83,24 @@ std::optional<json> configOf(const ast::ArchStmt &arch, diag::Engine &diags) {
   return std::nullopt;
 }
 
+/// Parts of one tensor are one weight, as long as the longest of them needs.
+void addWeight(std::vector<Weight> &weights, mlir::nn::ParameterOp parameter) {
+  std::vector<int64_t> shape;
+  if (auto stored = parameter->getAttrOfType<mlir::DictionaryAttr>("peft.stored"))
+    shape = stored.getAs<mlir::DenseI64ArrayAttr>("shape").asArrayRef().vec();
+  else
+    for (mlir::nn::Dim dim : mlir::cast<mlir::nn::NNType>(parameter.getType()).getDims())
+      shape.push_back(dim.constant);
+  const std::string name = parameter.getCheckpoint()->str();
+  for (Weight &known : weights)
+    if (known.name == name) {
+      for (size_t axis = 0; axis < std::min(shape.size(), known.shape.size()); ++axis)
+        known.shape[axis] = std::max(known.shape[axis], shape[axis]);
+      return;
+    }
+  weights.push_back({name, shape});
+}
+
 std::optional<std::vector<Weight>> weightsOf(const Spec &spec, const json &config, diag::Engine &diags) {
   mlir::MLIRContext context(mlir::MLIRContext::Threading::DISABLED);
   context.loadDialect<mlir::func::FuncDialect, mlir::nn::NNDialect, mlir::peft::PEFTDialect>();
@@ -93,14 +112,9 @@ std::optional<std::vector<Weight>> weightsOf(const Spec &spec, const json &confi
   if (!import::Importer(spec, checkpoint, diags, *module, info).import())
     return std::nullopt;
   std::vector<Weight> weights;
-  for (auto parameter : module->getOps<mlir::nn::ParameterOp>()) {
-    if (parameter.getRole() != "base" || !parameter.getCheckpoint())
-      continue;
-    Weight weight{parameter.getCheckpoint()->str(), {}};
-    for (mlir::nn::Dim dim : mlir::cast<mlir::nn::NNType>(parameter.getType()).getDims())
-      weight.shape.push_back(dim.constant);
-    weights.push_back(std::move(weight));
-  }
+  for (auto parameter : module->getOps<mlir::nn::ParameterOp>())
+    if (parameter.getRole() == "base" && parameter.getCheckpoint())
+      addWeight(weights, parameter);
   return weights;
 }
 

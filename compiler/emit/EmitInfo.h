@@ -16,7 +16,7 @@ struct EmitInfo {
   /// A column of a batch and how it is read from a row of data.
   struct Row {
     std::string name;
-    std::string encoder;                          ///< tokens | targets | class | number: what the runtime knows
+    std::string encoder;                          ///< tokens | targets | image | class | number: what the runtime knows
     nlohmann::json args = nlohmann::json::array();
     bool perSeq = false;                          ///< one entry a token, else one an example
     std::string dtype = "i64";                    ///< f32 | i64
@@ -38,6 +38,7 @@ struct EmitInfo {
   std::string arch;
   std::string prefix;                             ///< before the names of weights where a task's head is saved too
   std::string mergedClass;                        ///< `architectures` of a merged checkpoint
+  std::optional<int64_t> vocabSize, maxPositions; ///< token ids are below the one; no row is longer than the other
   std::vector<Row> rows;
   std::vector<std::string> metrics;
   nlohmann::json run = nlohmann::json::object();  ///< option -> value

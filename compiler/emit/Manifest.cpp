@@ -46,6 +46,9 @@ json parameterOf(nn::ParameterOp op, const std::map<std::string, int64_t> &offse
   json parameter = {{"name", op.getSymName().str()}, {"shape", shape}, {"role", op.getRole().str()}, {"trainable", op.getTrainable()}};
   if (op.getCheckpoint())
     parameter["checkpoint"] = op.getCheckpoint()->str();
+  if (auto stored = op->getAttrOfType<DictionaryAttr>("peft.stored"))
+    parameter["stored"] = {{"shape", stored.getAs<DenseI64ArrayAttr>("shape").asArrayRef().vec()}, {"row", stored.getAs<IntegerAttr>("row").getInt()},
+                           {"transposed", stored.getAs<BoolAttr>("transposed").getValue()}, {"reshaped", stored.getAs<BoolAttr>("reshaped").getValue()}};
   if (static_cast<int64_t>(op.getAttach()) >= 0)
     parameter["attach"] = static_cast<int64_t>(op.getAttach());
   if (op.getTrainable()) {
@@ -109,6 +112,8 @@ json countsOf(ModuleOp module) {
   return {{"base", base}, {"trainable", trainable}, {"head", head}};
 }
 
+json orNull(const std::optional<int64_t> &number) { return number ? json(*number) : json(); }
+
 json rowsOf(const EmitInfo &info) {
   json rows = json::array();
   for (const EmitInfo::Row &row : info.rows) {
@@ -142,7 +147,7 @@ json manifestOf(ModuleOp module, const EmitInfo &info) {
     return nullptr;
   json manifest = {{"format", kFormat}, {"compiler", kVersion}, {"spec", "spec.peft"}};
   manifest["model"] = {{"arch", info.arch}, {"path", info.modelPath}, {"config_fnv64", info.configFnv64}, {"config", info.config},
-                       {"vocab", info.config.value("vocab_size", json())}, {"max_positions", info.config.value("max_position_embeddings", json())},
+                       {"vocab", orNull(info.vocabSize)}, {"max_positions", orNull(info.maxPositions)},
                        {"prefix", info.prefix}, {"merged_class", info.mergedClass}};
   int64_t size = 0;
   auto offsets = offsetsOf(module, size);

@@ -108,6 +108,12 @@ private:
   void execModuleStmt(ModuleNode &node, const ast::Stmt &stmt, const EnvPtr &env);
   void addInput(ModuleNode &node, const std::string &name, mlir::nn::NNType type, std::vector<std::string> axes, Range range);
   void addWeight(ModuleNode &node, const ast::WeightStmt &stmt, const EnvPtr &env);
+  // ---- weights in the checkpoint (Stored.cpp)
+  void nameModule(ModuleNode &node, const ast::CheckpointName &name, const EnvPtr &env);
+  std::optional<StoredPart> partOf(const ast::CheckpointName &name, const ModuleNode &node, const EnvPtr &env);
+  /// The shape of the tensor that holds a weight of this type, which the checkpoint is held to.
+  std::vector<int64_t> storedShape(const std::string &stored, mlir::nn::NNType type, const std::optional<StoredPart> &part, Range range);
+  void checkApart(); ///< no two weights are read from the same numbers
   void tieWeight(ModuleNode &node, const ast::WeightStmt &stmt, mlir::nn::NNType type);
   void bindPoint(ModuleNode &node, const std::string &name, Tensor value, Range range);
   /// `base`: the site of a method as left by earlier attaches, rather than a child of the module under construction.
@@ -117,6 +123,7 @@ private:
   // ---- the root (Root.cpp)
   void importTask(const EnvPtr &env);
   void addRow(const ast::RowStmt &stmt, const EnvPtr &env);
+  int64_t featuresOf(const EmitInfo::Row &row, Range range);
   void addCheckpointFacts(const ast::CheckpointStmt &stmt, const EnvPtr &env);
   void addIgnored(const ast::Field &field, const EnvPtr &env);
   /// config.json says nothing that was not asked for.

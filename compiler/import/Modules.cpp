@@ -2,7 +2,7 @@
 //
 // In     bodies of arch, task and modules, config.json, the checkpoint's tensor names and shapes
 // Out    one peft.module a node, with its forward region; nn.parameter for every weight
-// Errs   E0602 a tensor is missing, E0603 another shape, E0355 `require`
+// Errs   E0355 `require`; those of Stored.cpp
 #include "compiler/import/Elaborator.h"
 
 namespace peftc::import {
@@ -107,11 +107,9 @@ ModuleNode *Elaborator::addModule(ModuleNode &parent, const ast::ModuleStmt &stm
   node.checkpoint = parent.checkpoint;
   node.hasCheckpoint = parent.hasCheckpoint;
   node.isNew = parent.isNew;
-  if (stmt.checkpoint) {
-    node.checkpoint = joinPath(parent.checkpoint, evalString(*stmt.checkpoint->name, env));
-    node.hasCheckpoint = !stmt.checkpoint->isNew;
-    node.isNew = stmt.checkpoint->isNew;
-  }
+  node.part = parent.part;
+  if (stmt.checkpoint)
+    nameModule(node, *stmt.checkpoint, env);
   if (stmt.tiedTo && (!stmt.tiedWhen || evalBool(*stmt.tiedWhen, env))) {
     auto other = moduleOf(*stmt.tiedTo, env);
     if (!other || other->isList)
@@ -270,19 +268,13 @@ void Elaborator::addWeight(ModuleNode &node, const ast::WeightStmt &stmt, const 
   std::string local = stmt.checkpoint ? evalString(*stmt.checkpoint->name, env) : "";
   std::string stored = node.hasCheckpoint || node.isNew ? joinPath(node.checkpoint, local) : "";
   bool base = node.hasCheckpoint && !local.empty();
-  if (base && !checkpoint_.asDescribed) {
-    const auto *tensor = checkpoint_.find(stored, info_.prefix);
-    if (!tensor)
-      fail(Kind::E0602, stmt.range, {stored, checkpoint_.directory});
-    std::vector<int64_t> shape;
-    for (Dim dim : type.getDims())
-      shape.push_back(dim.constant);
-    if (!llvm::is_contained({"F32", "F16", "BF16"}, tensor->dtype)) // what the runtime reads
-      fail(Kind::E0603, stmt.range, {stored, "F32, F16 or BF16", tensor->dtype});
-    if (tensor->shape != shape)
-      fail(Kind::E0603, stmt.range, {stored, mlir::nn::toString(type), model::toString(tensor->shape)});
+  std::optional<StoredPart> part = base ? partOf(*stmt.checkpoint, node, env) : std::nullopt;
+  std::vector<int64_t> whole = base ? storedShape(stored, type, part, stmt.range) : std::vector<int64_t>();
+  auto op = declare(name, type, base ? "base" : "new", !base, stored, -1, stmt.range);
+  if (part) {
+    op->setAttr("peft.stored", builder_.getDictionaryAttr({attr("shape", intsAttr(whole)), attr("row", intAttr(part->first)), attr("reshaped", boolAttr(part->reshaped)),
+                                                           attr("transposed", boolAttr(part->transposed && type.rank() > 1))}));
   }
-  declare(name, type, base ? "base" : "new", !base, stored, -1, stmt.range);
   parameterAxes_[name] = axesFrom(*stmt.type);
   if (!base)
     initialize(name, type, stmt.init.get(), env, stmt.range);

@@ -24,6 +24,13 @@ void Elaborator::addCheckpointFacts(const ast::CheckpointStmt &stmt, const EnvPt
       addIgnored(field, env);
       continue;
     }
+    if (field.name.text == "vocab_size" || field.name.text == "max_positions") {
+      Value length = eval(*field.value, env);
+      if (!length.isNone() && (!length.as<int64_t>() || *length.as<int64_t>() < 1))
+        fail(Kind::E0353, field.value->range, {field.name.text, "a whole number, at least 1", length.isNumber() ? spelled(length.number()) : length.describe()});
+      (field.name.text == "vocab_size" ? info_.vocabSize : info_.maxPositions) = length.isNone() ? std::nullopt : std::optional(*length.as<int64_t>());
+      continue;
+    }
     std::string text = evalString(*field.value, env);
     if (field.name.text == "prefix") {
       info_.prefix = text;
@@ -36,7 +43,7 @@ void Elaborator::addCheckpointFacts(const ast::CheckpointStmt &stmt, const EnvPt
       if (*actual != text)
         fail(Kind::E0604, spec_.model->arch->range, {actual->is_string() ? actual->get<std::string>() : actual->dump(), text});
     } else {
-      fail(Kind::E0350, field.name.range, {"a checkpoint has model_type, prefix, class and ignores, not `" + field.name.text + "`"});
+      fail(Kind::E0350, field.name.range, {"a checkpoint has model_type, prefix, class, vocab_size, max_positions and ignores, not `" + field.name.text + "`"});
     }
   }
 }
@@ -79,28 +86,46 @@ void Elaborator::checkConfigRead(const ast::ArchStmt &arch, const std::set<std::
        "if it changes no number, delete it from config.json; an architecture of your own says `checkpoint { ignores = [" + list + "] }`");
 }
 
+/// Numbers a patch: `image(field, channels, height, width, patch)`.
+int64_t Elaborator::featuresOf(const EmitInfo::Row &row, Range range) {
+  for (size_t i = 1; i < 5; ++i)
+    if (row.args.size() != 5 || !row.args[i].is_number_integer() || row.args[i] < 1)
+      fail(Kind::E0350, range, {"an image has a field, channels, height, width and the side of a patch"});
+  const int64_t height = row.args[2], width = row.args[3], patch = row.args[4];
+  if (height % patch != 0 || width % patch != 0)
+    fail(Kind::E0350, range, {"an image of " + std::to_string(height) + " by " + std::to_string(width) + " is not whole patches of " + std::to_string(patch)});
+  return row.args[1].get<int64_t>() * patch * patch;
+}
+
 void Elaborator::addRow(const ast::RowStmt &stmt, const EnvPtr &env) {
   auto *call = stmt.encoder->as<ast::CallExpr>();
   auto *callee = call ? call->callee->as<ast::NameExpr>() : nullptr;
   if (!callee)
-    fail(Kind::E0350, stmt.range, {"a row is read by an encoder: tokens, targets, class or number"});
+    fail(Kind::E0350, stmt.range, {"a row is read by an encoder: tokens, targets, image, class or number"});
   EmitInfo::Row row;
   row.name = stmt.name.text;
   row.encoder = callee->name;
   row.args = nlohmann::json::array();
   for (const ast::Argument &arg : call->args)
     row.args.push_back(toJson(eval(*arg.value, env), arg.range));
-  bool tokens = row.encoder == "tokens" || row.encoder == "targets"; // one entry a token
-  row.perSeq = tokens;
-  row.dtype = row.encoder == "number" ? "f32" : "i64";
-  NNType type = NNType::get(context_, true, tokens ? llvm::ArrayRef<Dim>{Dim::seq()} : llvm::ArrayRef<Dim>{},
-                            row.dtype == "f32" ? f32() : i64());
+  const bool tokens = row.encoder == "tokens" || row.encoder == "targets", image = row.encoder == "image";
+  row.perSeq = tokens || image; // one entry a token, which of an image is a patch
+  row.dtype = image || row.encoder == "number" ? "f32" : "i64";
+  llvm::SmallVector<Dim> dims(row.perSeq ? 1 : 0, Dim::seq());
+  if (image)
+    dims.push_back({featuresOf(row, stmt.range), 0});
+  NNType type = NNType::get(context_, true, dims, row.dtype == "f32" ? f32() : i64());
+  if (tokens && !info_.vocabSize)
+    fail(Kind::E0350, spec_.model->arch->range, {"`" + row.name + "` are tokens, and `" + info_.arch + "` does not say of how many"}, "", "an architecture says `checkpoint { vocab_size = cfg.vocab_size }`");
   info_.rows.push_back(row);
   // The arch may have named the same input already.
   for (auto [i, input] : llvm::enumerate(root_->op.getInputs()))
-    if (mlir::cast<mlir::StringAttr>(input).getValue() == stmt.name.text)
+    if (mlir::cast<mlir::StringAttr>(input).getValue() == stmt.name.text) {
+      if (mlir::Type known = root_->op.getForward().getArgument(i).getType(); known != type)
+        fail(Kind::E0350, stmt.range, {"`" + row.name + "` is " + mlir::nn::toString(mlir::cast<NNType>(known)) + " to the network, its rows are " + mlir::nn::toString(type)});
       return;
-  addInput(*root_, stmt.name.text, type, tokens ? std::vector<std::string>{"seq"} : std::vector<std::string>{}, stmt.range);
+    }
+  addInput(*root_, stmt.name.text, type, image ? std::vector<std::string>{"seq", ""} : tokens ? std::vector<std::string>{"seq"} : std::vector<std::string>{}, stmt.range);
 }
 
 void Elaborator::importModel() {
@@ -136,6 +161,7 @@ void Elaborator::importModel() {
   execModuleBody(*root_, arch.body, env);
   importTask(env);
   checkConfigRead(arch, *read); // a module that only the task names may have asked too
+  checkApart();
   closeModule(*root_);
 }
 

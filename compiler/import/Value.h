@@ -107,6 +107,14 @@ struct Env {
   explicit Env(EnvPtr parent = nullptr) : parent(std::move(parent)) {}
 };
 
+/// What a checkpoint name stands for where it is not a whole tensor as it lies: `.T[first : end]`, `.reshaped`.
+struct StoredPart {
+  bool transposed = false, reshaped = false;
+  bool rows = false;
+  int64_t first = 0;
+  std::optional<int64_t> end; ///< none: the tensor's last row
+};
+
 struct PointInfo {
   mlir::nn::NNType type;
   std::vector<std::string> axes;
@@ -129,6 +137,7 @@ struct ModuleNode {
   std::string checkpoint; ///< joined prefix in the checkpoint, "" for none
   bool hasCheckpoint = false;
   bool isNew = false;
+  std::optional<StoredPart> part; ///< of each tensor below `checkpoint`
   const ModuleNode *tiedTo = nullptr; ///< whose weights are its own
   EnvPtr env;
   mlir::peft::ModuleOp op;

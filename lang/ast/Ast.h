@@ -54,9 +54,13 @@ struct InputStmt : Stmt {
   std::unique_ptr<TypeExpr> type;
 };
 /// `@ "name"`, `@ new "name"`: the name in the checkpoint; `new`: not read from it, written to a merged one.
+/// `@ "name".T[a : b]`: of that tensor transposed, the rows from a up to b. `@ "name".reshaped`: its numbers, in the weight's shape.
 struct CheckpointName {
   ExprPtr name;
   bool isNew = false;
+  bool transposed = false, reshaped = false;
+  bool rows = false;  ///< there are brackets
+  ExprPtr from, to;   ///< null: from the first, to the last
   Range range;
 };
 /// `weight W: [out, in] @ "weight" = init`.
@@ -166,7 +170,7 @@ struct ExampleStmt : Stmt {
 struct RowStmt : Stmt {
   PEFT_STMT(Row)
   Ident name;
-  ExprPtr encoder; ///< a Call: tokens | class | number
+  ExprPtr encoder; ///< a Call: tokens | targets | image | class | number
 };
 /// `metric accuracy = e`: a value an example, averaged.
 struct MetricStmt : Stmt {

@@ -53,6 +53,7 @@ private:
   void stmt(const Stmt &stmt);
   bool small(const Stmt &stmt);
   bool body(const Stmt &stmt);
+  void checkpointName(const std::optional<CheckpointName> &name);
   bool spec(const Stmt &stmt);
   void declaration(const Declaration &declaration);
   void aggregate(const Expr &value);
@@ -235,6 +236,15 @@ bool Dumper::small(const Stmt &stmt) {
   return true;
 }
 
+void Dumper::checkpointName(const std::optional<CheckpointName> &name) {
+  if (!name)
+    return;
+  std::string what = name->isNew ? "new checkpoint name" : "checkpoint name";
+  part((what + (name->transposed ? " transposed" : name->reshaped ? " reshaped" : "") + (name->rows ? " rows" : "")).c_str(), name->name);
+  part("from", name->from);
+  part("to", name->to);
+}
+
 bool Dumper::body(const Stmt &stmt) {
   if (auto *param = stmt.as<ParamStmt>()) {
     static const char *kinds[] = {"param ", "buffer ", "frozen "};
@@ -245,8 +255,7 @@ bool Dumper::body(const Stmt &stmt) {
     open("input " + input->name.text), type(input->type.get());
   } else if (auto *weight = stmt.as<WeightStmt>()) {
     open("weight " + weight->name.text), type(weight->type.get());
-    if (weight->checkpoint)
-      part(weight->checkpoint->isNew ? "new checkpoint name" : "checkpoint name", weight->checkpoint->name);
+    checkpointName(weight->checkpoint);
     part("init", weight->init);
   } else if (auto *train = stmt.as<TrainStmt>()) {
     open(train->freeze ? "freeze" : "train"), selector(train->selector);
@@ -261,8 +270,7 @@ bool Dumper::body(const Stmt &stmt) {
     if (module->variable)
       part(("over " + module->variable->text).c_str(), module->over);
     part("constructor", module->constructor);
-    if (module->checkpoint)
-      part(module->checkpoint->isNew ? "new checkpoint name" : "checkpoint name", module->checkpoint->name);
+    checkpointName(module->checkpoint);
     part("tied to", module->tiedTo);
     part("tied when", module->tiedWhen);
     block("body", module->body);

@@ -101,8 +101,7 @@ void BodyNames::statement(const Stmt &stmt, Visible &scope) {
   } else if (auto *s = stmt.as<WeightStmt>()) {
     type(s->type, scope);
     optional(s->init, scope);
-    if (s->checkpoint)
-      optional(s->checkpoint->name, scope);
+    checkpointName(s->checkpoint, scope);
     scope.add(s->name.text);
   } else if (auto *s = stmt.as<BindStmt>()) {
     expr(*s->value, scope);
@@ -165,13 +164,20 @@ void BodyNames::sample(const Expr &distribution, Visible &scope) {
   arguments(call->args, {}, scope);
 }
 
+void BodyNames::checkpointName(const std::optional<CheckpointName> &name, Visible &scope) {
+  if (!name)
+    return;
+  optional(name->name, scope);
+  optional(name->from, scope);
+  optional(name->to, scope);
+}
+
 void BodyNames::module(const ModuleStmt &stmt, Visible &scope) {
   optional(stmt.over, scope);
   Visible inner(scope);
   if (stmt.variable)
     inner.add(stmt.variable->text);
-  if (stmt.checkpoint)
-    optional(stmt.checkpoint->name, inner);
+  checkpointName(stmt.checkpoint, inner);
   optional(stmt.tiedTo, scope);
   optional(stmt.tiedWhen, scope);
   kinds(stmt.kinds, scope);

@@ -57,6 +57,7 @@ private:
   void row(const ast::RowStmt &stmt, Visible &scope);
   void sample(const ast::Expr &distribution, Visible &scope);
   void module(const ast::ModuleStmt &stmt, Visible &scope);
+  void checkpointName(const std::optional<ast::CheckpointName> &name, Visible &scope);
   static bool isAxisWord(const std::string &parameter, const ast::Expr &value);
   void path(const std::vector<ast::SelectorPart> &parts, Visible &scope);
   void call(const ast::CallExpr &call, Visible &scope);

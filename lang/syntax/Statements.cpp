@@ -444,6 +444,16 @@ std::optional<ast::CheckpointName> AstBuilder::checkpointName(P::CheckpointNameC
   ast::CheckpointName out;
   out.name = string(context->STRING()->getSymbol());
   out.isNew = context->fresh != nullptr;
+  const std::string how = context->how ? context->how->getText() : "";
+  out.transposed = how == "T";
+  out.reshaped = how == "reshaped";
+  if (context->how && !out.transposed && !out.reshaped)
+    diags_.report(diag::Kind::E0101, range(context->how), {"`" + how + "`"}).here("expected `T` or `reshaped`: what a stored tensor is read as");
+  if (auto *rows = context->storedRows()) {
+    out.rows = true;
+    out.from = rows->from_ ? expr(rows->from_) : nullptr;
+    out.to = rows->to_ ? expr(rows->to_) : nullptr;
+  }
   out.range = range(context);
   return out;
 }

@@ -3,6 +3,7 @@
 #include "runtime/bundle/Errors.h"
 #include "runtime/bundle/Json.h"
 #include <ATen/ATen.h>
+#include <algorithm>
 #include <filesystem>
 #include <set>
 
@@ -22,6 +23,16 @@ std::string listed(const std::vector<std::string> &lines) {
 }
 
 } // namespace
+
+at::Tensor partOf(const at::Tensor &whole, const json &parameter) {
+  const auto stored = parameter.find("stored");
+  if (stored == parameter.end())
+    return whole;
+  if (stored->at("reshaped").get<bool>())
+    return whole.view(parameter.at("shape").get<std::vector<int64_t>>());
+  const at::Tensor rows = stored->at("transposed").get<bool>() ? whole.t() : whole;
+  return rows.narrow(0, stored->at("row").get<int64_t>(), parameter.at("shape").at(0).get<int64_t>());
+}
 
 ModelFolder::ModelFolder(const std::string &folder, const json &manifestModel) : folder_(folder), prefix_(manifestModel.value("prefix", std::string())) {
   if (!fs::is_directory(folder))
@@ -92,6 +103,10 @@ std::string ModelFolder::storedNameOf(const std::string &name) const {
   return {};
 }
 
+bool ModelFolder::namesHavePrefix() const {
+  return !prefix_.empty() && std::any_of(fileIndex_.begin(), fileIndex_.end(), [&](const auto &entry) { return entry.first.compare(0, prefix_.size(), prefix_) == 0; });
+}
+
 at::Tensor ModelFolder::loadStored(const std::string &storedName) const { return fileOf(storedName)->loadAsStored(storedName); }
 
 std::map<std::string, at::Tensor> ModelFolder::loadBase(const json &parameters) const {
@@ -108,13 +123,13 @@ std::map<std::string, at::Tensor> ModelFolder::loadBase(const json &parameters) 
       continue;
     }
     const StoredTensor &tensor = fileOf(stored)->tensors().at(stored);
-    const auto shape = parameter.at("shape").get<std::vector<int64_t>>();
+    const auto shape = parameter.value("stored", parameter).at("shape").get<std::vector<int64_t>>();
     if (tensor.shape != shape)
       problems.push_back("`" + stored + "` has shape " + shapeText(tensor.shape) + ", the model needs " + shapeText(shape));
     else if (tensor.dtype != "F32" && tensor.dtype != "F16" && tensor.dtype != "BF16")
       problems.push_back("`" + stored + "` has dtype " + tensor.dtype + "; F32, F16 or BF16 is needed");
     else
-      loaded[parameter.at("name")] = fileOf(stored)->load(stored);
+      loaded[parameter.at("name")] = partOf(fileOf(stored)->loadAsStored(stored), parameter).to(at::kFloat, /*non_blocking=*/false, /*copy=*/false, at::MemoryFormat::Contiguous).contiguous();
   }
   if (!problems.empty())
     throw RuntimeError("R0113", "the checkpoint `" + folder_ + "` does not fit: " + std::to_string(problems.size()) + " of " + std::to_string(needed) + " tensors" + listed(problems),

@@ -12,16 +12,23 @@
 
 namespace peftrt {
 
+/// Where a parameter lies in the tensor that holds it (the manifest's `stored`, absent where it is that tensor): a view.
+at::Tensor partOf(const at::Tensor &whole, const nlohmann::json &parameter);
+
 class ModelFolder {
 public:
   /// Opens the folder: config.json, and model.safetensors or its shards.
   ModelFolder(const std::string &folder, const nlohmann::json &manifestModel);
-  /// Loads every `role: base` parameter, by parameter name.
+  /// Loads every `role: base` parameter, by parameter name: views into the map where the file holds them as they are, else copies of their part.
   std::map<std::string, at::Tensor> loadBase(const nlohmann::json &parameters) const;
   /// Names in the folder that no parameter reads, and that loadBase therefore leaves out.
   std::vector<std::string> unused(const nlohmann::json &parameters) const;
   /// A tensor by its name in the folder, in its own dtype.
   at::Tensor loadStored(const std::string &storedName) const;
+  /// Whether the folder was saved with a task's head: names of the network itself carry the prefix.
+  bool namesHavePrefix() const;
+  /// The name under which the folder holds `name`: as it is, or with the prefix; empty if neither.
+  std::string storedNameOf(const std::string &name) const;
   /// Of names, dtypes, shapes and a sample of each tensor's bytes: tells other weights apart without reading all of them.
   uint64_t weightsFingerprint() const;
   const std::string &path() const { return folder_; }
@@ -29,8 +36,6 @@ public:
 
 private:
   const SafetensorsFile *fileOf(const std::string &storedName) const;
-  /// The name under which the folder holds `name`: as it is, or with the prefix; empty if neither.
-  std::string storedNameOf(const std::string &name) const;
   void openFiles();
   void checkConfig(const nlohmann::json &manifestModel) const;
 

@@ -5,7 +5,9 @@
 #include "runtime/bundle/Errors.h"
 #include "runtime/bundle/Json.h"
 #include <ATen/ATen.h>
+#include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <numeric>
 #include <sstream>
 
@@ -21,7 +23,8 @@ struct Raw {
   std::vector<int32_t> ids;
   std::vector<std::vector<std::string>> labels; ///< by column
   std::vector<std::vector<int64_t>> targets;    ///< by row, as given; empty where they are not
-  bool hasIds = false, hasTexts = false;
+  std::vector<std::string> images;              ///< files
+  bool hasIds = false, hasTexts = false, hasPixels = false;
 };
 
 [[noreturn]] void failMissing(const std::string &where, const std::string &field, const json &row) {
@@ -126,6 +129,37 @@ void readTokens(const std::string &where, const json &row, const RowField &field
   raw.texts.push_back(texts.dump());
 }
 
+/// Numbers of a list of lists, however nested; false where something else is among them.
+bool appendNumbers(const json &value, std::vector<float> &numbers) {
+  if (value.is_number())
+    numbers.push_back(value.get<float>());
+  else if (!value.is_array() || !std::all_of(value.begin(), value.end(), [&](const json &item) { return appendNumbers(item, numbers); }))
+    return false;
+  return true;
+}
+
+/// A file's name, as seen from the rows' folder, or `pixel_values` as the network reads them.
+void readImage(const std::string &where, const std::string &path, const json &row, Dataset::Column &column, Raw &raw) {
+  const bool hasPixels = row.contains("pixel_values");
+  if ((hasPixels && !raw.images.empty()) || (!hasPixels && raw.hasPixels))
+    throw RuntimeError("R0133", where + (hasPixels ? "`pixel_values`, but the rows before have images" : "no `pixel_values`, but the rows before have them"), "give all rows the same fields");
+  raw.hasPixels = hasPixels;
+  if (!hasPixels) {
+    const std::filesystem::path given(path), folder = std::filesystem::is_directory(given) ? given : given.parent_path();
+    raw.images.push_back((folder / textOf(where, row, column.field.field)).string());
+    return;
+  }
+  const ImageShape &shape = column.field.image;
+  std::vector<float> numbers;
+  if (!appendNumbers(row["pixel_values"], numbers) || std::any_of(numbers.begin(), numbers.end(), [](float number) { return !std::isfinite(number); }))
+    throw RuntimeError("R0134", where + "`pixel_values` holds something that is no finite number", "write it as [[[0.5, 0.1], [0.2, 0.9]]]: channels of rows of pixels");
+  if (static_cast<int64_t>(numbers.size()) != shape.pixels())
+    throw RuntimeError("R0143", where + "`pixel_values` has " + std::to_string(numbers.size()) + " numbers, the model reads " + std::to_string(shape.channels) + " channels of " +
+                                    std::to_string(shape.height) + " by " + std::to_string(shape.width), "");
+  column.patches.resize(column.patches.size() + numbers.size());
+  toPatches(shape, [&](int64_t, int64_t place) { return numbers[static_cast<size_t>(place)]; }, column.patches.data() + column.patches.size() - numbers.size());
+}
+
 /// The row's own list of targets, if it has one.
 void readTargets(const std::string &where, const json &row, const RowField &field, const ReadOptions &options, Raw &raw) {
   std::vector<int64_t> &targets = raw.targets.emplace_back();
@@ -188,6 +222,36 @@ void checkIds(const Dataset &dataset, const TokenTable &tokens, const ReadOption
                            "`" + options.modelPath + "/tokenizer.json` belongs to another model");
 }
 
+void loadImages(Dataset &dataset, const Raw &raw, const ReadOptions &options) {
+  for (Dataset::Column &column : dataset.columns) {
+    if (column.field.encoder != Encoder::Image)
+      continue;
+    dataset.lengths.assign(dataset.lines.size(), column.field.image.patches());
+    if (raw.hasPixels)
+      continue;
+    column.images = readImages(raw.images, column.field.image, options.modelPath, options.helper, [&](int64_t row) { return at(dataset.path, dataset.lines[static_cast<size_t>(row)]); });
+    dataset.contentHash = dataset.contentHash * 3 + column.images.contentHash;
+  }
+}
+
+/// Patches of these rows, [tokens, features].
+at::Tensor packImages(const Dataset::Column &column, const std::vector<int64_t> &rows) {
+  const ImageShape &shape = column.field.image;
+  const ImageTable &table = column.images;
+  at::Tensor values = at::empty({static_cast<int64_t>(rows.size()) * shape.patches(), shape.features()}, at::kFloat);
+  float *next = values.data_ptr<float>();
+  for (const int64_t row : rows) {
+    if (table.pixels) {
+      const uint8_t *bytes = table.pixels + row * shape.pixels();
+      toPatches(shape, [&](int64_t channel, int64_t place) { return (static_cast<float>(bytes[place]) * table.factor - table.mean[static_cast<size_t>(channel)]) / table.deviation[static_cast<size_t>(channel)]; }, next);
+    } else {
+      std::copy_n(column.patches.begin() + row * shape.pixels(), shape.pixels(), next);
+    }
+    next += shape.pixels();
+  }
+  return values;
+}
+
 void numberLabels(Dataset &dataset, const Raw &raw, Labels &labels) {
   for (size_t column = 0; column < dataset.columns.size(); ++column) {
     Dataset::Column &target = dataset.columns[column];
@@ -221,6 +285,9 @@ std::vector<RowField> rowFieldsOf(const json &manifest) {
       field.prompt = name(2);
       field.response = name(3);
       field.end = name(4);
+    } else if (encoder == "image") {
+      field.encoder = Encoder::Image;
+      field.image = {args.at(1), args.at(2), args.at(3), args.at(4)};
     } else if (encoder == "targets") {
       field.encoder = Encoder::Targets;
     } else if (encoder == "class") {
@@ -236,24 +303,46 @@ std::vector<RowField> rowFieldsOf(const json &manifest) {
   return fields;
 }
 
+/// Calls `visit(line, row)` for every row of a file, or of a folder of images.
+static void forEachRow(const std::string &path, const std::vector<RowField> &fields, const std::function<void(int64_t, const json &)> &visit) {
+  const auto fieldOf = [&](Encoder encoder) {
+    const auto found = std::find_if(fields.begin(), fields.end(), [&](const RowField &field) { return field.encoder == encoder; });
+    return found == fields.end() ? std::string() : found->field;
+  };
+  const std::string image = fieldOf(Encoder::Image), label = fieldOf(Encoder::Class);
+  if (image.empty() || !std::filesystem::is_directory(path))
+    return forEachRecord(path, visit);
+  int64_t line = 0;
+  forEachImage(path, [&](const std::string &file, const std::string *name) {
+    json row = {{image, std::filesystem::path(file).lexically_relative(path).string()}};
+    if (name && !label.empty())
+      row[label] = *name;
+    visit(++line, row);
+  });
+}
+
 int64_t Dataset::tokens() const { return std::accumulate(lengths.begin(), lengths.end(), int64_t{0}); }
 
 Dataset readDataset(const std::string &path, const std::vector<RowField> &fields, const ReadOptions &options, Labels &labels) {
   Dataset dataset;
   dataset.path = path;
-  dataset.contentHash = fingerprint(MappedFile::open(path)->text());
+  const bool isFolder = std::filesystem::is_directory(path);
+  dataset.contentHash = isFolder ? fingerprint("folder") : fingerprint(MappedFile::open(path)->text());
   Raw raw;
   raw.labels.resize(fields.size());
   for (const RowField &field : fields)
-    if (field.encoder == Encoder::Tokens || options.targets)
-      dataset.columns.push_back({field, {}, {}, {}, {}});
-  forEachRecord(path, [&](int64_t line, const json &row) {
+    if (field.encoder == Encoder::Tokens || field.encoder == Encoder::Image || options.targets)
+      dataset.columns.push_back({field, {}, {}, {}, {}, {}, {}});
+  forEachRow(path, fields, [&](int64_t line, const json &row) {
+    if (isFolder)
+      dataset.contentHash = fingerprint(row.dump(), dataset.contentHash);
     const std::string where = at(path, line);
     dataset.lines.push_back(line);
     for (size_t column = 0; column < dataset.columns.size(); ++column) {
       const RowField &field = dataset.columns[column].field;
       switch (field.encoder) {
       case Encoder::Tokens: readTokens(where, row, field, options, raw, dataset.truncated); break;
+      case Encoder::Image: readImage(where, path, row, dataset.columns[column], raw); break;
       case Encoder::Targets: readTargets(where, row, field, options, raw); break;
       case Encoder::Class: raw.labels[column].push_back(labelOf(where, row, field.field)); break;
       case Encoder::Number: dataset.columns[column].numbers.push_back(numberOf(where, row, field.field)); break;
@@ -264,12 +353,13 @@ Dataset readDataset(const std::string &path, const std::vector<RowField> &fields
   for (Dataset::Column &column : dataset.columns) {
     if (column.field.encoder != Encoder::Tokens)
       continue;
-    column.tokens = raw.hasIds ? tableOf(raw) : tokenize(raw.texts, options.modelPath, options.maxLength, options.tokenizer, dataset.truncated);
+    column.tokens = raw.hasIds ? tableOf(raw) : tokenize(raw.texts, options.modelPath, options.maxLength, options.helper, dataset.truncated);
     checkIds(dataset, column.tokens, options);
     dataset.lengths.clear();
     for (int64_t row = 0; row < column.tokens.rows; ++row)
       dataset.lengths.push_back(column.tokens.offsets[row + 1] - column.tokens.offsets[row]);
   }
+  loadImages(dataset, raw, options);
   for (const Dataset::Column &tokens : dataset.columns)
     for (Dataset::Column &column : dataset.columns)
       if (tokens.field.encoder == Encoder::Tokens && column.field.encoder == Encoder::Targets)
@@ -294,7 +384,9 @@ Batch Dataset::pack(const std::vector<int64_t> &rows) const {
       tokens = &column.tokens;
   for (const Column &column : columns) {
     at::Tensor values;
-    if (column.field.encoder == Encoder::Targets) {
+    if (column.field.encoder == Encoder::Image) {
+      values = packImages(column, rows);
+    } else if (column.field.encoder == Encoder::Targets) {
       values = at::empty({total}, at::kLong);
       int64_t *next = values.data_ptr<int64_t>();
       for (const int64_t row : rows)

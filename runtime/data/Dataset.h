@@ -2,9 +2,11 @@
 //
 // A row has `input_ids`, or the text fields that its `tokens` encoder names; targets are read unless the caller has none.
 // `targets`: each token's own id where it is to be predicted from those before it, kNoTarget elsewhere.
-// Errs   those of Records, Labels and Tokenizer, and R0133 a missing field, R0134 a field of the wrong type,
+// An image is read as its patches: a row's tokens, each of so many numbers.
+// Errs   those of Records, Labels, Tokenizer and Images, and R0133 a missing field, R0134 a field of the wrong type,
 //        R0139 a token id outside the vocabulary
 #pragma once
+#include "runtime/data/Images.h"
 #include "runtime/data/Labels.h"
 #include "runtime/data/Tokenizer.h"
 #include "runtime/plan/Executor.h"
@@ -14,7 +16,7 @@
 
 namespace peftrt {
 
-enum class Encoder { Tokens, Class, Number, Targets };
+enum class Encoder { Tokens, Class, Number, Targets, Image };
 constexpr int64_t kNoTarget = -100;
 
 /// One entry of the manifest's `rows`.
@@ -26,6 +28,7 @@ struct RowField {
   int64_t classes = 0;
   std::string prompt, response; ///< two texts of which the second is to be predicted, or empty
   std::string end;              ///< appended to the response
+  ImageShape image{};
 };
 
 /// Errs R0101 an encoder that this runtime does not know.
@@ -35,8 +38,8 @@ struct ReadOptions {
   int64_t maxLength = 0;
   int64_t vocab = 0;
   bool targets = true;
-  std::string modelPath; ///< holds tokenizer.json
-  TokenizerOptions tokenizer;
+  std::string modelPath; ///< holds tokenizer.json, preprocessor_config.json
+  HelperOptions helper;
 };
 
 struct Dataset {
@@ -46,6 +49,8 @@ struct Dataset {
     std::vector<int64_t> classes;
     std::vector<float> numbers;
     std::vector<int64_t> targets; ///< one a token, rows one after the other
+    ImageTable images;
+    std::vector<float> patches;   ///< of rows that hold numbers instead of images, as they are packed
   };
   std::string path;
   std::vector<Column> columns;

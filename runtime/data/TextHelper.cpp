@@ -18,7 +18,7 @@ namespace peftrt {
 
 using nlohmann::json;
 
-TextHelper::TextHelper(const TokenizerOptions &options, const std::string &modelPath) : python_(options.python), modelPath_(modelPath) {
+TextHelper::TextHelper(const HelperOptions &options, const std::string &modelPath) : python_(options.python), modelPath_(modelPath) {
   if (!std::filesystem::exists(modelPath + "/tokenizer.json"))
     throw RuntimeError("R0112", "the model folder `" + modelPath + "` has no tokenizer.json", "save it: AutoTokenizer.from_pretrained(…).save_pretrained(DIR), or give rows of `input_ids`");
   int toChild[2], fromChild[2];
@@ -36,7 +36,7 @@ TextHelper::TextHelper(const TokenizerOptions &options, const std::string &model
   questions_ = ::fdopen(toChild[1], "w");
   answers_ = ::fdopen(fromChild[0], "r");
   if (failure != 0)
-    throw RuntimeError("R0140", "cannot start the tokenizers helper: `" + python_ + "`: " + std::strerror(failure), kInstallTokenizers);
+    throw RuntimeError("R0140", "cannot start the tokenizers helper: `" + python_ + "`: " + std::strerror(failure), installHelp(kTokenizers));
 }
 
 TextHelper::~TextHelper() {
@@ -56,7 +56,7 @@ void TextHelper::fail() {
   child_ = -1;
   const int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   if (code == 3)
-    throw RuntimeError("R0140", "`" + python_ + "` has no `tokenizers` library", kInstallTokenizers);
+    throw RuntimeError("R0140", "`" + python_ + "` has no `tokenizers` library", installHelp(kTokenizers));
   throw RuntimeError("R0141", "the tokenizers helper failed (status " + std::to_string(code) + ")", "it reads `" + modelPath_ + "/tokenizer.json`");
 }
 

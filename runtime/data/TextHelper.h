@@ -14,7 +14,7 @@ using TokenIds = std::vector<int64_t>;
 
 class TextHelper {
 public:
-  TextHelper(const TokenizerOptions &options, const std::string &modelPath);
+  TextHelper(const HelperOptions &options, const std::string &modelPath);
   ~TextHelper();
   TextHelper(const TextHelper &) = delete;
   TextHelper &operator=(const TextHelper &) = delete;

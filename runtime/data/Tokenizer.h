@@ -4,6 +4,7 @@
 // a second run on the same rows starts no helper.
 // Errs   R0140 no Python or no `tokenizers`, R0141 the helper failed, R0112 the model has no tokenizer.json
 #pragma once
+#include "runtime/data/Helper.h"
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -20,15 +21,10 @@ struct TokenTable {
   std::shared_ptr<const void> keep;
 };
 
-/// What to do where Python or the library is missing.
-extern const char *const kInstallTokenizers;
-
-struct TokenizerOptions {
-  std::string python;      ///< interpreter
-  std::string cacheFolder;
-};
+/// Who turns texts to ids.
+extern const Helper kTokenizers;
 
 /// `texts`: a JSON list of one or two strings per row, or an object of `prompt` and `response`, which are one text. Adds to `truncated` the rows that were cut at `maxLength`.
-TokenTable tokenize(const std::vector<std::string> &texts, const std::string &modelPath, int64_t maxLength, const TokenizerOptions &options, int64_t &truncated);
+TokenTable tokenize(const std::vector<std::string> &texts, const std::string &modelPath, int64_t maxLength, const HelperOptions &options, int64_t &truncated);
 
 } // namespace peftrt

@@ -142,7 +142,7 @@ void printRows(const std::vector<json> &rows, const std::string &out) {
 /// Null where the model has no tokenizer and no prompt is text.
 std::unique_ptr<TextHelper> helperFor(const Session &session, const WritingOptions &options, std::unique_ptr<TextHelper> started) {
   if (!started && std::filesystem::exists(session.modelPath + "/tokenizer.json"))
-    started = std::make_unique<TextHelper>(session.tokenizer, session.modelPath);
+    started = std::make_unique<TextHelper>(session.helper, session.modelPath);
   if (!started && !options.stops.empty())
     throw RuntimeError("R0112", "--stop needs text, and the model folder `" + session.modelPath + "` has no tokenizer.json", "");
   return started;

@@ -41,6 +41,11 @@ json rowOf(const Subject &subject, int64_t row, int64_t least = 1) {
       for (int64_t token = 0; token < std::max(least, kLengths[place % kLengths.size()]); ++token)
         ids.push_back(naturalBelow(subject.seed, kTokens + column, place * 64 + static_cast<uint64_t>(token), vocab));
       line["input_ids"] = ids;
+    } else if (field.encoder == Encoder::Image) {
+      json pixels = json::array();
+      for (int64_t pixel = 0; pixel < field.image.pixels(); ++pixel)
+        pixels.push_back(4 * uniformNumber(subject.seed, kTokens + column, place * static_cast<uint64_t>(field.image.pixels()) + static_cast<uint64_t>(pixel)) - 2);
+      line["pixel_values"] = pixels;
     } else if (field.encoder == Encoder::Class) {
       line[field.field] = naturalBelow(subject.seed, kTargets + column, place, field.classes);
     } else {
@@ -58,13 +63,19 @@ Batch batchOf(const Subject &subject) {
     rows.push_back(rowOf(subject, row));
   for (const RowField &field : rowFieldsOf(subject.session->manifest())) {
     std::vector<double> values;
+    if (field.encoder == Encoder::Image)
+      batch.lengths.assign(rows.size(), field.image.patches());
     for (const json &row : rows)
-      if (field.encoder == Encoder::Tokens || field.encoder == Encoder::Targets)
+      if (field.encoder == Encoder::Image) {
+        std::vector<float> patches(static_cast<size_t>(field.image.pixels()));
+        toPatches(field.image, [&](int64_t, int64_t place) { return row.at("pixel_values").at(static_cast<size_t>(place)).get<float>(); }, patches.data());
+        values.insert(values.end(), patches.begin(), patches.end());
+      } else if (field.encoder == Encoder::Tokens || field.encoder == Encoder::Targets)
         for (const json &id : row.at("input_ids"))
           values.push_back(id.get<double>());
       else
         values.push_back(row.at(field.field).get<double>());
-    batch.columns[field.name] = at::tensor(values, at::kDouble).to(field.encoder == Encoder::Number ? at::kFloat : at::kLong);
+    batch.columns[field.name] = at::tensor(values, at::kDouble).to(field.encoder == Encoder::Number || field.encoder == Encoder::Image ? at::kFloat : at::kLong);
   }
   return batch;
 }

@@ -7,6 +7,7 @@
 #include "runtime/modes/Modes.h"
 #include "runtime/modes/Output.h"
 #include "runtime/bundle/Errors.h"
+#include <ATen/ATen.h>
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
@@ -20,7 +21,7 @@ namespace {
 using nlohmann::json;
 namespace fs = std::filesystem;
 
-const std::vector<std::string> kTokenizerFiles = {"tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "merges.txt", "special_tokens_map.json", "added_tokens.json",
+const std::vector<std::string> kFilesBeside = {"preprocessor_config.json", "tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "merges.txt", "special_tokens_map.json", "added_tokens.json",
                                                   "tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "chat_template.jinja", "generation_config.json"};
 
 std::string withPrefix(const std::string &name, const std::string &prefix) { return name.compare(0, prefix.size(), prefix) == 0 ? name : prefix + name; }
@@ -37,13 +38,21 @@ std::map<std::string, at::Tensor> checkpointOf(const Session &session) {
   const ParameterStore merged = mergedStore(session);
   const std::string own = session.model->prefix(), prefix = namesAreWhole(session.manifest().at("parameters"), own) ? "" : own;
   std::map<std::string, at::Tensor> tensors;
+  const bool saved = session.model->namesHavePrefix(); // with its head: what has no prefix there is beside the network
   for (const std::string &name : session.model->unused(session.manifest().at("parameters")))
-    tensors[withPrefix(name, prefix)] = session.model->loadStored(name);
+    tensors[saved ? name : withPrefix(name, prefix)] = session.model->loadStored(name);
   for (const json &parameter : session.manifest().at("parameters")) {
     if (!parameter.contains("checkpoint") || !parameter["checkpoint"].is_string())
       continue; // an adapter's own parameter: folded into the others
-    const std::string stored = parameter["checkpoint"];
-    tensors[parameter.at("role") == "base" ? withPrefix(stored, prefix) : stored] = merged.get(parameter.at("name"));
+    const std::string stored = parameter["checkpoint"], written = parameter.at("role") == "base" ? withPrefix(stored, prefix) : stored;
+    if (!parameter.contains("stored")) {
+      tensors[written] = merged.get(parameter.at("name"));
+      continue;
+    }
+    at::Tensor &whole = tensors[written]; // of which others may be parts too
+    if (!whole.defined())
+      whole = session.model->loadStored(session.model->storedNameOf(stored)).to(at::kFloat, /*non_blocking=*/false, /*copy=*/true);
+    partOf(whole, parameter).copy_(merged.get(parameter.at("name")));
   }
   return tensors;
 }
@@ -54,7 +63,7 @@ json configOf(const Session &session) {
   config["architectures"] = json::array({model.at("merged_class")});
   config["torch_dtype"] = "float32";
   for (const RowField &field : rowFieldsOf(session.manifest())) {
-    if (field.encoder == Encoder::Tokens || field.encoder == Encoder::Targets)
+    if (field.encoder != Encoder::Class && field.encoder != Encoder::Number)
       continue;
     const int64_t classes = field.encoder == Encoder::Class ? field.classes : 1;
     json id2label = json::object(), label2id = json::object();
@@ -87,7 +96,7 @@ int merge(Bundle bundle, const Arguments &arguments, const Surroundings &surroun
     makeFolder(partial);
     writeSafetensors(partial + "/model.safetensors", checkpointOf(*session), {{"format", "pt"}});
     writeFileAtomically(partial + "/config.json", configOf(*session).dump(2) + "\n");
-    for (const std::string &name : kTokenizerFiles)
+    for (const std::string &name : kFilesBeside)
       if (fs::exists(session->modelPath + "/" + name))
         writeFileAtomically(partial + "/" + name, MappedFile::open(session->modelPath + "/" + name)->text());
     if (::rename(partial.c_str(), out.c_str()) != 0) // replaces an empty folder

@@ -101,7 +101,7 @@ std::vector<Prompt> readPrompts(const Session &session, const PromptOptions &opt
     prompts.push_back({row, {}});
   }
   if (!helper && (!texts.empty() || !chats.empty()))
-    helper = std::make_unique<TextHelper>(session.tokenizer, session.modelPath);
+    helper = std::make_unique<TextHelper>(session.helper, session.modelPath);
   const std::vector<TokenIds> ofTexts = texts.empty() ? std::vector<TokenIds>() : helper->encode(texts), ofChats = chats.empty() ? std::vector<TokenIds>() : helper->chats(chats);
   size_t text = 0, chat = 0;
   for (size_t index = 0; index < prompts.size(); ++index) {

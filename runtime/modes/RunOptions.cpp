@@ -120,7 +120,7 @@ RunOptions runOptionsOf(const json &manifest, const std::map<std::string, std::s
 }
 
 json RunOptions::toJson() const {
-  return {{"epochs", epochs}, {"batch", batch}, {"tokens_per_batch", tokensPerBatch ? json(tokensPerBatch) : json()}, {"max_length", maxLength}, {"accumulate", accumulate},
+  return {{"epochs", epochs}, {"batch", batch}, {"tokens_per_batch", tokensPerBatch ? json(tokensPerBatch) : json()}, {"max_length", maxLength ? json(maxLength) : json()}, {"accumulate", accumulate},
           {"seed", seed}, {"clip", clip}, {"eval_every", evalEvery ? json(evalEvery) : json()}, {"save_every", saveEvery ? json(saveEvery) : json()},
           {"patience", patience ? json(patience) : json()}, {"shuffle", shuffle}, {"best", best}};
 }

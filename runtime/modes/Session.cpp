@@ -170,10 +170,11 @@ std::unique_ptr<Executor> Session::makeExecutor(const ParameterStore &store) con
 Dataset Session::read(const std::string &path, bool targets) {
   ReadOptions read;
   read.maxLength = options.maxLength;
-  read.vocab = manifest().at("model").value("vocab", int64_t{0});
+  const json &vocab = manifest().at("model").at("vocab"); // null: no row has tokens
+  read.vocab = vocab.is_null() ? 0 : vocab.get<int64_t>();
   read.targets = targets;
   read.modelPath = modelPath;
-  read.tokenizer = tokenizer;
+  read.helper = helper;
   return readDataset(path, rowFieldsOf(manifest()), read, labels);
 }
 
@@ -214,7 +215,7 @@ void Session::restore(const std::map<std::string, at::Tensor> &tensors, const st
 std::unique_ptr<Session> openSession(Bundle bundle, const SessionOptions &options) {
   auto session = std::make_unique<Session>();
   session->bundle = std::move(bundle);
-  session->tokenizer = options.tokenizer;
+  session->helper = options.helper;
   session->reference = options.reference;
   session->referenceFp32 = options.referenceFp32;
   session->plan = options.plan;
@@ -254,7 +255,7 @@ std::vector<OptionSpec> sessionOptions() {
 SessionOptions sessionOptionsOf(const Arguments &arguments, const Surroundings &surroundings) {
   SessionOptions options;
   options.model = arguments.get("model");
-  options.tokenizer = {surroundings.python, surroundings.cacheFolder};
+  options.helper = {surroundings.python, surroundings.cacheFolder};
   if (arguments.has("reference")) {
     const std::string dtype = arguments.get("reference");
     if (!dtype.empty() && dtype != "fp32" && dtype != "fp64")

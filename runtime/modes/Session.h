@@ -28,7 +28,7 @@ struct SessionOptions {
   std::map<std::string, std::string> overrides;
   bool reference = false, referenceFp32 = false;
   bool sameWeights = false; ///< refuse an adapter of other base weights, rather than say so
-  TokenizerOptions tokenizer;
+  HelperOptions helper;
   PlanOptions plan;
 };
 
@@ -40,7 +40,7 @@ struct Session {
   ParameterStore parameters;
   std::unique_ptr<Executor> executor;
   Labels labels;
-  TokenizerOptions tokenizer;
+  HelperOptions helper;
   bool reference = false, referenceFp32 = false;
   PlanOptions plan;
   std::string weights;   ///< fingerprint of the checkpoint's tensors

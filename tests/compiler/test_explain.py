@@ -87,6 +87,29 @@ def main():
         broken("E0701", lambda copy: None, plain, "-o", folder)
         broken("E0702", lambda copy: None, plain, "-o", folder + "/trainer", "--runner", "nowhere")
         broken("E0703", lambda copy: None, plain, "--target", "sm_90a")
+        twice = ("""use peft.arch.config.{common_keys}
+arch half(cfg: config): model {
+  checkpoint { model_type = "bert", prefix = "bert.", vocab_size = cfg.vocab_size, ignores = common_keys() }
+  checkpoint { ignores = [KEYS] }
+  dim d = cfg.hidden_size
+  tokens: embedding(cfg.vocab_size, d) @ "embeddings.word_embeddings"
+  first: linear(d, d / 2) @ "pooler.dense"[: d / 2]
+  second: linear(d, d / 2) @ "pooler.dense"[BEGIN : d]
+  input ids: [seq] int
+  embeds = tokens(ids)
+  hidden = concat(first(embeds), second(embeds), axis = 1)
+  head_token = 0
+  pooled = hidden[0]
+  let classifier_name = "classifier"
+  let classifier_bias = true
+}
+model base = half
+task classify(labels = 2)
+train head
+""" + PREAMBLE).replace("KEYS", ", ".join(json.dumps(key) for key in json.loads((model / "config.json").read_text())))
+        status, codes, output = compile_text(twice.replace("BEGIN", "d / 2"), model, folder)
+        expect("parts side by side", (status, codes), (0, []), output)
+        broken("E0610", lambda copy: None, twice.replace("BEGIN : d", "d / 4 : 3 * d / 4"))
         nobias = ("module plain(in: dim, out: dim): linear {\n  input x: [seq, in]\n  weight W: [out, in] = normal(0, 1)\n  y = x @ W.T\n}\n"
                   "use peft.methods.{bitfit}\nuse peft.tasks.{classify}\n"
                   "method one on linear { param l: [out] = ones;  b <- l * b }\n"

@@ -10,7 +10,7 @@ import string
 
 TOKEN = re.compile(r'//[^\n]*|"(?:[^"\\\n]|\\.)*"|[A-Za-z_]\w*|\d[\w.]*|\s+|.', re.S)
 CALLABLE = ("method", "arch", "optimizer", "schedule", "task")
-FIXED = {"lr", "step", "steps", "p", "g", "t", "cfg", "identity", "tokens"}  # the last two: `at_init identity`, a row's encoder
+FIXED = {"lr", "step", "steps", "p", "g", "t", "cfg", "identity", "tokens", "image"}  # the last three: `at_init identity`, encoders of rows
 
 
 def tokens(text):

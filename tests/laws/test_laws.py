@@ -71,6 +71,13 @@ PROGRAMS = {
                                   "attach prefix(n = 2) to layers[1].attention where kind == attention"),
     "classes of a decoder": ("dora, prompt", "model base = llama\ntask classify(labels = 3)\nattach dora(r = 2) to layers[*].ffn.{gate, down}\nattach prompt(n = 2) to model\ntrain head"),
     "windows and ties": ("ia3, prompt", "model base = qwen2\ntask causal_lm\nattach ia3 to layers[*].attention.{k, v}\nattach prompt(n = 2) to model\ntrain tokens"),
+    "a fused checkpoint": ("lora, serial_adapter", "model base = gpt2\ntask causal_lm\nattach lora(r = 2) to layers[*].attention.{q, v}\nattach serial_adapter(reduction = 8) to layers[1].ffn\n"
+                                                   "train layers[0].attention.k"),
+    "parts that merge": ("lora, ia3", "model base = phi3\ntask classify(labels = 3)\nattach lora(r = 2) to layers[*].ffn.{gate, up}\nattach ia3 to layers[*].attention.v\ntrain head"),
+    "norms of heads": ("lora", "model base = qwen3\ntask causal_lm\nattach lora(r = 2) to layers[0].attention.{q, k}\ntrain layers[*].**.{q_norm, k_norm, norm}"),
+    "norms counted from one": ("dora", "model base = gemma\ntask causal_lm\nattach dora(r = 2) to layers[*].attention.{q, o}\ntrain norm"),
+    "patches of an image": ("lora, prompt", "model base = vit\ntask image_classify(labels = 3)\nattach lora(r = 2) to embeddings.projection, layers[*].** where kind == linear\n"
+                                            "attach prompt(n = 2) to model\ntrain head"),
     "everything": ("lora", "task classify(labels = 3)\ntrain layers[*]\ntrain embeddings\ntrain head"),
 }
 OPTIMIZE = ["adamw(lr = 1e-2)", "sgd(lr = 1e-2, momentum = 0.9, weight_decay = 0.1) {\n  schedule cosine(warmup = 20%)\n}",

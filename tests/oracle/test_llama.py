@@ -7,9 +7,9 @@ import torch
 import transformers
 from peft import LoraConfig, PrefixTuningConfig, get_peft_model
 from safetensors.torch import load_file
+from decoders import BATCH, LABELS, MIXED, STEPS, VOCABULARY, check_all, flat, many_rows, merged_logits, random_checkpoint, randomise, rows_of, spec, steps, theirs
 from subject import BIN, ROOT, Subject, compare, main, padded, refused, run, write_rows
 
-VOCABULARY, LABELS, STEPS, BATCH = 101, 3, 20, 6
 SIZES = dict(vocab_size=VOCABULARY, hidden_size=24, intermediate_size=37, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, head_dim=10,
              max_position_embeddings=64, rms_norm_eps=1e-5, pad_token_id=0)
 LINEARS = {"self_attn.q_proj": "attention.q", "self_attn.k_proj": "attention.k", "self_attn.v_proj": "attention.v", "self_attn.o_proj": "attention.o",
@@ -24,67 +24,15 @@ ROPES = {
     "yarn with scales": {"rope_type": "yarn", "rope_theta": 100.0, "factor": 4.0, "original_max_position_embeddings": 16, "beta_fast": 16, "beta_slow": 2, "mscale": 0.8, "mscale_all_dim": 0.5,
                          "truncate": False},
 }
-SPEC = """{uses}
-model base = {arch}
-task {task}
-{attach}
-optimize adamw(lr = 3e-3, weight_decay = 0.01)
-run {{ epochs = 1, batch = 6, max_length = 64, base_dropout = 0, clip = 0{run} }}
-"""
-
-
-def spec(attach, *methods, arch="llama", task="causal_lm", run=""):
-    return SPEC.format(uses=f"use peft.methods.{{{', '.join(methods)}}}" if methods else "", attach=attach, arch=arch, task=task, run=run)
 
 
 def make(folder, arch="llama", **options):
-    """A random checkpoint whose every weight matters, and the model."""
-    config = {"llama": transformers.LlamaConfig, "qwen2": transformers.Qwen2Config}[arch](**{**SIZES, **options})
-    torch.manual_seed(7)
-    model = transformers.AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.normal_(0, 0.3 if parameter.dim() < 2 else 1.5 * parameter.shape[-1] ** -0.5)
-        for name, parameter in model.named_parameters():
-            if "norm" in name:
-                parameter.add_(1)
-    model.save_pretrained(folder)
-    return model
+    """A random checkpoint, and the model."""
+    return random_checkpoint(folder, {"llama": transformers.LlamaConfig, "qwen2": transformers.Qwen2Config}[arch](**{**SIZES, **options}))
 
 
-def rows_of(lengths, seed=3):
-    generator = torch.Generator().manual_seed(seed)
-    return [{"input_ids": torch.randint(1, VOCABULARY, (length,), generator=generator).tolist()} for length in lengths]
-
-
-MIXED = (7, 2, 64, 33, 5)
 LONG = (200, 65, 2, 97)
 WINDOW = dict(use_sliding_window=True, sliding_window=40, max_window_layers=0)
-
-
-def forward(model, rows, **options):
-    """Padded on the right, the loss over what is no padding (and, where rows have labels, over those)."""
-    batch = padded(rows)
-    labels = batch["input_ids"].masked_fill(batch["attention_mask"] == 0, -100)
-    for place, row in enumerate(rows):
-        if "labels" in row:
-            labels[place, :len(row["labels"])] = torch.tensor(row["labels"])
-    return model(**batch, labels=labels, **options)
-
-
-def packed(rows, logits):
-    """Padded logits as the trainer packs them."""
-    return torch.cat([logits[place, -logits.shape[1]:][:len(row["input_ids"])] for place, row in enumerate(rows)])
-
-
-def theirs(model, rows):
-    with torch.no_grad():
-        out = forward(model, rows)
-    return {"loss": out.loss, "logits": packed(rows, out.logits)}
-
-
-def flat(tensors):
-    return {**tensors, "logits": tensors["logits"].reshape(-1, VOCABULARY)}
 
 
 def ours_of(name):
@@ -94,25 +42,14 @@ def ours_of(name):
     for theirs_, ours in {**LINEARS, **NORMS}.items():
         name = name.replace(theirs_, ours)
     module, last = name.rsplit(".", 1)
-    norm = module.rsplit(".", 1)[-1] == "norm"
+    norm = module.endswith("norm")
     return f"{module}.{last if norm else {'weight': 'W', 'bias': 'b'}[last]}"
 
 
 def check(folder, arch="llama", lengths=MIXED, **options):
     """Logits, loss and the gradient of every weight."""
     model = make(folder / "model", arch, **options)
-    text = spec("train layers[*]\ntrain tokens\ntrain norm\ntrain lm_head", arch=arch).replace("max_length = 64", f"max_length = {max(lengths)}")
-    subject = Subject(folder / "subject", folder / "model", text)
-    rows = rows_of(lengths)
-    out = forward(model, rows)
-    out.loss.backward()
-    expected = {"loss": out.loss.detach(), "logits": packed(rows, out.logits.detach()), **{"grad." + ours_of(name): value.grad for name, value in model.named_parameters()}}
-    got = flat(subject.inspect(rows))
-    assert {name for name in got} == set(expected), set(got) ^ set(expected)
-    worst = compare(got, expected)
-    for row in rows: # no row sees another one
-        worst = max(worst, compare(flat(subject.inspect([row])), theirs(model, [row])))
-    return worst
+    return check_all(folder, model, arch, lambda gradients: {ours_of(name): value for name, value in gradients.items()}, lengths=lengths)
 
 
 def test_rope(folder):
@@ -161,48 +98,6 @@ def test_reference(folder):
 
 
 # ---- training, beside peft
-
-def adamw_losses(model, parameters, rows):
-    optimizer = torch.optim.AdamW(parameters.values(), lr=3e-3, weight_decay=0.01)
-    losses = []
-    for start in range(0, len(rows), BATCH):
-        optimizer.zero_grad()
-        loss = forward(model, rows[start:start + BATCH]).loss
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
-    return losses
-
-
-def randomise(parameters, scale=0.2):
-    generator = torch.Generator().manual_seed(5)
-    with torch.no_grad():
-        for parameter in parameters.values():
-            parameter.add_(torch.randn(parameter.shape, generator=generator) * scale)
-
-
-def many_rows(count, seed=17):
-    generator = torch.Generator().manual_seed(seed)
-    return rows_of(torch.randint(2, 30, (count,), generator=generator).tolist(), seed)
-
-
-def steps(subject, model, parameters, ours, init):
-    """Gradients of one batch, then the losses of 20 steps; `ours` renames and cuts peft's tensors."""
-    rows = rows_of(MIXED)
-    model.zero_grad()
-    out = forward(model, rows)
-    out.loss.backward()
-    expected = {"loss": out.loss.detach(), "logits": packed(rows, out.logits.detach()), **{"grad." + name: value for name, value in ours({name: value.grad for name, value in parameters.items()}).items()}}
-    got = flat(subject.inspect(rows, init))
-    assert set(got) == set(expected), set(got) ^ set(expected)
-    worst = compare(got, expected)
-    rows = many_rows(STEPS * BATCH)
-    mine, other = subject.losses(rows, init), adamw_losses(model, parameters, rows)
-    apart = max(abs(a - b) / abs(b) for a, b in zip(mine, other))
-    assert len(mine) == STEPS and apart < 1e-3, f"losses of {STEPS} steps differ by {apart:.1e}: {mine} {other}"
-    assert abs(other[-1] - other[0]) > 1e-2, "nothing was learned: the comparison says little"
-    return f"gradients {worst:.1e}, losses {apart:.1e}"
-
 
 def lora_names(tensors):
     named = {}
@@ -328,13 +223,6 @@ def test_prompts_and_responses(folder):
     lines = [json.loads(line) for line in run(subject.trainer, "predict", folder / "run", "--data", write_rows(folder / "new.jsonl", [{"text": "w3 w5"}])).splitlines()]
     assert len(lines) == 1 and 0 <= lines[0]["next"] < VOCABULARY, lines
     return f"loss {mine['loss'].item():.4f}"
-
-
-def merged_logits(folder, subject, adapter):
-    run(subject.trainer, "merge", "--init", adapter, "--out", folder / "merged")
-    merged, loading = transformers.AutoModelForCausalLM.from_pretrained(folder / "merged", dtype=torch.float32, output_loading_info=True, attn_implementation="eager")
-    assert not any(loading[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys")), loading
-    return merged.eval()
 
 
 def test_merge(folder):

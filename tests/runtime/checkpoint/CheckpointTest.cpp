@@ -85,6 +85,30 @@ void testModelFolder() {
   ModelFolder(s.path, model);
 }
 
+/// Parts of tensors: rows lie in the map as they are; what is transposed or in another dtype is copied, that part only.
+void testParts() {
+  const Scratch s;
+  const std::string config = "{}";
+  s.file("config.json", config);
+  const at::Tensor whole = at::arange(24, at::kFloat).view({4, 6});
+  writeSafetensors(s.path + "/model.safetensors", {{"m", whole}, {"v", at::arange(6, at::kFloat)}});
+  const ModelFolder folder(s.path, {{"config_fnv64", hex(fingerprint(config))}, {"config", json::object()}});
+  const auto part = [](const std::string &name, const std::vector<int64_t> &shape, const std::vector<int64_t> &stored, bool transposed, int64_t row) {
+    json found = parameter(name, shape);
+    found["stored"] = {{"shape", stored}, {"transposed", transposed}, {"reshaped", false}, {"row", row}};
+    return found;
+  };
+  const auto load = [&](const json &one) { return folder.loadBase(json::array({one})).at(one.at("name")); };
+  const at::Tensor rows = load(part("m", {2, 6}, {4, 6}, false, 1)), turned = load(part("m", {2, 4}, {4, 6}, true, 4)), entries = load(part("v", {2}, {6}, false, 3));
+  EXPECT(rows.equal(whole.narrow(0, 1, 2)) && turned.equal(whole.t().narrow(0, 4, 2)) && entries.equal(at::tensor({3.0f, 4.0f})));
+  EXPECT(rows.is_contiguous() && turned.is_contiguous() && turned.storage().nbytes() == 8 * sizeof(float));
+  EXPECT(static_cast<const float *>(rows.const_data_ptr()) == static_cast<const float *>(load(part("m", {4, 6}, {4, 6}, false, 0)).const_data_ptr()) + 6); // one map
+  json flat = part("m", {2, 12}, {4, 6}, false, 0);
+  flat["stored"]["reshaped"] = true;
+  EXPECT(load(flat).equal(whole.view({2, 12})));
+  EXPECT_ERROR("R0113", "`m` has shape [4, 6], the model needs [4, 9]", load(part("m", {2, 4}, {4, 9}, true, 4)));
+}
+
 void testDiskFull() {
   const Scratch s;
   writeSafetensors(s.path + "/x.safetensors", {{"a", at::ones({4})}});
@@ -213,6 +237,7 @@ int main() {
   testRoundTrip();
   testBroken();
   testModelFolder();
+  testParts();
   testDiskFull();
   testRunFolder();
   testTwoWriters();

@@ -5,6 +5,7 @@
 #include "tests/runtime/Expect.h"
 #include <ATen/ATen.h>
 #include <algorithm>
+#include <filesystem>
 #include <set>
 
 using namespace peftrt;
@@ -12,7 +13,7 @@ using namespace peftrt;
 namespace {
 
 std::vector<RowField> fields() {
-  RowField ids{"ids", Encoder::Tokens, "text", "", 0, {}, {}, {}}, target{"target", Encoder::Class, "label", "", 3, {}, {}, {}};
+  RowField ids{"ids", Encoder::Tokens, "text", "", 0, {}, {}, {}, {}}, target{"target", Encoder::Class, "label", "", 3, {}, {}, {}, {}};
   return {ids, target};
 }
 
@@ -44,6 +45,29 @@ void testBadRows() {
   EXPECT_ERROR("R0133", "n.jsonl:2:", read(s.file("n.jsonl", good + "{\"text\": \"x\", \"label\": \"a\"}\n"), labels));
   labels = Labels::fromNames({"a", "b"}, 3, "train");
   EXPECT_ERROR("R0137", "o.jsonl:2: the label `c`", read(s.file("o.jsonl", good + "{\"input_ids\": [1], \"label\": \"c\"}\n"), labels));
+}
+
+/// An image is its patches, from the top, each row by row; files are named as seen from their rows.
+void testImages() {
+  const Scratch s;
+  Labels labels;
+  ReadOptions options;
+  options.modelPath = s.path;
+  const std::vector<RowField> image = {{"patches", Encoder::Image, "image", "", 0, {}, {}, {}, {1, 2, 4, 2}}};
+  const auto readImage = [&](const std::string &path) { return readDataset(path, image, options, labels); };
+  const Dataset two = readImage(s.file("a.jsonl", "{\"pixel_values\": [[[0, 1, 2, 3], [4, 5, 6, 7]]]}\n{\"pixel_values\": [8, 9, 10, 11, 12, 13, 14, 15]}\n"));
+  const Batch batch = two.pack({1, 0});
+  EXPECT(batch.lengths == (std::vector<int64_t>{2, 2}) && batch.columns.at("patches").equal(at::tensor({8.f, 9.f, 12.f, 13.f, 10.f, 11.f, 14.f, 15.f, 0.f, 1.f, 4.f, 5.f, 2.f, 3.f, 6.f, 7.f}).view({4, 4})));
+  EXPECT_ERROR("R0143", "b.jsonl:1: `pixel_values` has 3 numbers", readImage(s.file("b.jsonl", "{\"pixel_values\": [1, 2, 3]}\n")));
+  EXPECT_ERROR("R0134", "c.jsonl:1:", readImage(s.file("c.jsonl", "{\"pixel_values\": [1, 2, 3, 4, 5, 6, 7, null]}\n")));
+  EXPECT_ERROR("R0112", "preprocessor_config.json", readImage(s.file("d.jsonl", "{\"image\": \"x.png\"}\n")));
+  s.file("preprocessor_config.json", "{}");
+  EXPECT_ERROR("R0142", "d.jsonl:1: there is no file `", readImage(s.path + "/d.jsonl"));
+  std::filesystem::create_directory(s.path + "/none");
+  EXPECT_ERROR("R0135", "no images", readImage(s.path + "/none"));
+  options.helper = {s.path + "/python", s.path};
+  s.file("x.png", "no image");
+  EXPECT_ERROR("R0140", "PIL helper", readImage(s.path + "/d.jsonl"));
 }
 
 void testTables() {
@@ -117,6 +141,7 @@ void testBatching() {
 int main() {
   testBadRows();
   testTables();
+  testImages();
   testPackAndTruncate();
   testLabels();
   testBatching();
