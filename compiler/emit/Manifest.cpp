@@ -142,7 +142,7 @@ json manifestOf(ModuleOp module, const EmitInfo &info) {
     return nullptr;
   json manifest = {{"format", kFormat}, {"compiler", kVersion}, {"spec", "spec.peft"}};
   manifest["model"] = {{"arch", info.arch}, {"path", info.modelPath}, {"config_fnv64", info.configFnv64}, {"config", info.config},
-                       {"vocab", info.config.value("vocab_size", json())}, {"max_positions", info.config.value("max_position_embeddings", json())},
+                       {"vocab", info.config.value("vocab_size", json())}, {"max_positions", info.positions ? json(*info.positions) : info.config.value("max_position_embeddings", json())},
                        {"prefix", info.prefix}, {"merged_class", info.mergedClass}};
   int64_t size = 0;
   auto offsets = offsetsOf(module, size);

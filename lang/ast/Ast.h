@@ -53,10 +53,11 @@ struct InputStmt : Stmt {
   Ident name;
   std::unique_ptr<TypeExpr> type;
 };
-/// `@ "name"`, `@ new "name"`: the name in the checkpoint; `new`: not read from it, written to a merged one.
+/// `@ "name"`, `@ new "name"`, `@ "name" or new`: the name in the checkpoint; `new`: not read from it, written to a merged one; `or new`: so where it
+/// has no such name.
 struct CheckpointName {
   ExprPtr name;
-  bool isNew = false;
+  bool isNew = false, orNew = false;
   Range range;
 };
 /// `weight W: [out, in] @ "weight" = init`.
@@ -166,9 +167,9 @@ struct ExampleStmt : Stmt {
 struct RowStmt : Stmt {
   PEFT_STMT(Row)
   Ident name;
-  ExprPtr encoder; ///< a Call: tokens | class | number
+  ExprPtr encoder; ///< a Call: runtime/data/README.md has what may be called
 };
-/// `metric accuracy = e`: a value an example, averaged.
+/// `metric accuracy = e`: a value an example, averaged; or one of all rows.
 struct MetricStmt : Stmt {
   PEFT_STMT(Metric)
   Ident name;

@@ -4,6 +4,8 @@
 namespace peftc::ast {
 namespace {
 
+const char *kindOf(const CheckpointName &name) { return name.isNew ? "new checkpoint name" : name.orNew ? "checkpoint name or new" : "checkpoint name"; }
+
 class Dumper {
 public:
   std::string out;
@@ -246,7 +248,7 @@ bool Dumper::body(const Stmt &stmt) {
   } else if (auto *weight = stmt.as<WeightStmt>()) {
     open("weight " + weight->name.text), type(weight->type.get());
     if (weight->checkpoint)
-      part(weight->checkpoint->isNew ? "new checkpoint name" : "checkpoint name", weight->checkpoint->name);
+      part(kindOf(*weight->checkpoint), weight->checkpoint->name);
     part("init", weight->init);
   } else if (auto *train = stmt.as<TrainStmt>()) {
     open(train->freeze ? "freeze" : "train"), selector(train->selector);
@@ -262,7 +264,7 @@ bool Dumper::body(const Stmt &stmt) {
       part(("over " + module->variable->text).c_str(), module->over);
     part("constructor", module->constructor);
     if (module->checkpoint)
-      part(module->checkpoint->isNew ? "new checkpoint name" : "checkpoint name", module->checkpoint->name);
+      part(kindOf(*module->checkpoint), module->checkpoint->name);
     part("tied to", module->tiedTo);
     part("tied when", module->tiedWhen);
     block("body", module->body);

@@ -71,7 +71,7 @@ requireStmt: 'require' rangeExpr 'else' expr;
 atInitStmt: 'at_init' ident ('(' STRING ')')?;
 checkpointStmt: 'checkpoint' fieldBlock ('for' ident (',' ident)*)?;
 exampleStmt: 'example' fieldBlock;
-checkpointName: '@' fresh='new'? STRING;
+checkpointName: '@' fresh='new'? STRING (lacking='or' 'new')?;
 rowStmt: 'row' ident ':' postfix;
 metricStmt: 'metric' ident '=' expr;
 stateStmt: 'state' ident (',' ident)* ('=' expr)?;

@@ -3,6 +3,7 @@
 #include "runtime/bundle/Errors.h"
 #include "runtime/bundle/Json.h"
 #include <ATen/ATen.h>
+#include <algorithm>
 #include <filesystem>
 #include <set>
 
@@ -133,6 +134,12 @@ uint64_t ModelFolder::weightsFingerprint() const {
       hash = fingerprint(bytes.substr(bytes.size() * place / kPlaces, kBytes), hash);
   }
   return hash;
+}
+
+bool ModelFolder::isHeaded(const json &parameters) const {
+  return !prefix_.empty() && std::any_of(parameters.begin(), parameters.end(), [&](const json &parameter) {
+    return parameter.at("role") == "base" && storedNameOf(parameter.at("checkpoint")).rfind(prefix_, 0) == 0;
+  });
 }
 
 std::vector<std::string> ModelFolder::unused(const json &parameters) const {

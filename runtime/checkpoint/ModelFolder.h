@@ -20,6 +20,8 @@ public:
   std::map<std::string, at::Tensor> loadBase(const nlohmann::json &parameters) const;
   /// Names in the folder that no parameter reads, and that loadBase therefore leaves out.
   std::vector<std::string> unused(const nlohmann::json &parameters) const;
+  /// Whether the folder has the parameters under names with the prefix: it was saved with a head, whose names lack it.
+  bool isHeaded(const nlohmann::json &parameters) const;
   /// A tensor by its name in the folder, in its own dtype.
   at::Tensor loadStored(const std::string &storedName) const;
   /// Of names, dtypes, shapes and a sample of each tensor's bytes: tells other weights apart without reading all of them.

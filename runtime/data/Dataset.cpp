@@ -7,6 +7,7 @@
 #include <ATen/ATen.h>
 #include <cmath>
 #include <numeric>
+#include <set>
 #include <sstream>
 
 namespace peftrt {
@@ -19,7 +20,7 @@ struct Raw {
   std::vector<std::string> texts; ///< a JSON list per row: what the helper reads
   std::vector<int64_t> offsets{0};
   std::vector<int32_t> ids;
-  std::vector<std::vector<std::string>> labels; ///< by column
+  std::vector<std::vector<std::string>> labels; ///< by column; of `classes` row after row, empty where nothing is to be learned
   std::vector<std::vector<int64_t>> targets;    ///< by row, as given; empty where they are not
   bool hasIds = false, hasTexts = false;
 };
@@ -45,8 +46,7 @@ std::string textOf(const std::string &where, const json &row, const std::string 
   return value.get<std::string>();
 }
 
-std::string labelOf(const std::string &where, const json &row, const std::string &field) {
-  const json &value = fieldOf(where, row, field);
+std::string labelOf(const std::string &where, const std::string &field, const json &value) {
   if (value.is_string() && value.get_ref<const std::string &>().empty())
     throw RuntimeError("R0134", where + "`" + field + "` is empty", "every row needs a label");
   if (value.is_string())
@@ -84,10 +84,28 @@ json listOf(const std::string &cell) {
   return list;
 }
 
-/// `input_ids` as a list, or as a table's cell holds it.
-void appendIds(const std::string &where, const json &value, const ReadOptions &options, Raw &raw, int64_t &truncated) {
+/// A list, or a table's cell: `["a", "b"]` or `a b`.
+json entriesOf(const std::string &where, const json &row, const std::string &field) {
+  const json &value = fieldOf(where, row, field);
+  json list = value;
+  if (value.is_string()) {
+    const std::string &cell = value.get_ref<const std::string &>();
+    list = cell.rfind("[", 0) == 0 ? parseJson(cell) : json();
+    if (!list.is_array()) {
+      list = json::array();
+      std::istringstream words(cell);
+      for (std::string word; words >> word;)
+        list.push_back(word);
+    }
+  }
+  if (!list.is_array() || list.empty())
+    throw RuntimeError("R0134", where + "`" + field + "` is not a list, or an empty one", "write it as [\"a\", \"b\"]");
+  return list;
+}
+
+/// `input_ids` as a list.
+void appendIds(const std::string &where, const json &list, const ReadOptions &options, Raw &raw, int64_t &truncated) {
   std::vector<int64_t> ids;
-  const json list = value.is_string() ? listOf(value.get<std::string>()) : value;
   if (!list.is_array() || list.empty())
     throw RuntimeError("R0134", where + "`input_ids` is not a list of token ids", "write it as [101, 2023, 102]");
   for (const json &id : list) {
@@ -106,15 +124,59 @@ void appendIds(const std::string &where, const json &value, const ReadOptions &o
   raw.offsets.push_back(static_cast<int64_t>(raw.ids.size()));
 }
 
-void readTokens(const std::string &where, const json &row, const RowField &field, const ReadOptions &options, Raw &raw, int64_t &truncated) {
+/// A row's `input_ids`, or null; all rows of a file have them, or none.
+json idsOf(const std::string &where, const json &row, Raw &raw) {
   const bool hasIds = row.contains("input_ids");
   if ((hasIds && raw.hasTexts) || (!hasIds && raw.hasIds))
     throw RuntimeError("R0133", where + (hasIds ? "`input_ids`, but the rows before have text" : "no `input_ids`, but the rows before have them"), "give all rows the same fields");
   (hasIds ? raw.hasIds : raw.hasTexts) = true;
-  if (hasIds) {
-    appendIds(where, row["input_ids"], options, raw, truncated);
-    return;
+  if (!hasIds)
+    return nullptr;
+  const json &value = row["input_ids"];
+  return value.is_string() ? listOf(value.get<std::string>()) : value;
+}
+
+bool readIds(const std::string &where, const json &row, const ReadOptions &options, Raw &raw, int64_t &truncated) {
+  const json ids = idsOf(where, row, raw);
+  if (!row.contains("input_ids"))
+    return false;
+  appendIds(where, ids, options, raw, truncated);
+  return true;
+}
+
+/// As many examples as the task has choices: of the text with each, or of each list of ids.
+void readChoices(const std::string &where, const json &row, const RowField &field, const ReadOptions &options, Raw &raw, int64_t &truncated) {
+  const json ids = idsOf(where, row, raw);
+  const bool hasIds = row.contains("input_ids");
+  const std::string &name = hasIds ? "input_ids" : field.choices;
+  const json choices = hasIds ? ids : entriesOf(where, row, field.choices);
+  if (!choices.is_array() || static_cast<int64_t>(choices.size()) != field.classes)
+    throw RuntimeError("R0134", where + "`" + name + "` has " + std::to_string(choices.is_array() ? choices.size() : 0) + " entries, the task has " + std::to_string(field.classes) + " choices",
+                       "every row needs as many: write the task's number as they have");
+  const std::string text = hasIds ? "" : textOf(where, row, field.field);
+  for (const json &choice : choices) {
+    if (hasIds) {
+      appendIds(where, choice, options, raw, truncated);
+      continue;
+    }
+    if (!choice.is_string())
+      throw RuntimeError("R0134", where + "`" + name + "` holds " + choice.dump().substr(0, 40) + ", a string is needed", "");
+    raw.texts.push_back(json::array({text, choice}).dump());
   }
+}
+
+/// Which of the row's choices is right, counted from 0.
+int64_t choiceOf(const std::string &where, const json &row, const RowField &field) {
+  const json &value = fieldOf(where, row, field.field);
+  const std::string text = value.is_string() ? value.get<std::string>() : value.dump();
+  if (text.empty() || text.size() > 6 || text.find_first_not_of("0123456789") != std::string::npos || std::stoll(text) >= field.classes)
+    throw RuntimeError("R0134", where + "`" + field.field + "` is " + value.dump().substr(0, 40) + ", which is none of the choices 0 to " + std::to_string(field.classes - 1), "it says the place of the right one");
+  return std::stoll(text);
+}
+
+void readTokens(const std::string &where, const json &row, const RowField &field, const ReadOptions &options, Raw &raw, int64_t &truncated) {
+  if (readIds(where, row, options, raw, truncated))
+    return;
   const bool answers = !field.response.empty() && (row.contains(field.response) || row.contains(field.prompt)) && !row.contains(field.field);
   if (answers) {
     raw.texts.push_back(json({{"prompt", textOf(where, row, field.prompt)}, {"response", textOf(where, row, field.response) + field.end}}).dump());
@@ -124,6 +186,39 @@ void readTokens(const std::string &where, const json &row, const RowField &field
   if (!field.pair.empty())
     texts.push_back(textOf(where, row, field.pair));
   raw.texts.push_back(texts.dump());
+}
+
+/// How many ids a row lists, before any is cut.
+int64_t countIds(const json &row) {
+  const json &ids = row["input_ids"];
+  return static_cast<int64_t>(ids.is_string() ? listOf(ids.get<std::string>()).size() : ids.size());
+}
+
+void readWords(const std::string &where, const json &row, const ReadOptions &options, Raw &raw, Dataset::Column &column, int64_t &truncated) {
+  if (readIds(where, row, options, raw, truncated)) {
+    column.words.push_back(countIds(row));
+    return;
+  }
+  const json words = entriesOf(where, row, column.field.field);
+  for (const json &word : words)
+    if (!word.is_string() || word.get_ref<const std::string &>().empty())
+      throw RuntimeError("R0134", where + "`" + column.field.field + "` holds " + word.dump().substr(0, 40) + ", which is no word", "write it as [\"a\", \"b\"]");
+  column.words.push_back(static_cast<int64_t>(words.size()));
+  raw.texts.push_back(json({{"words", words}}).dump());
+}
+
+/// A label for each of the row's words, or of its ids; negative numbers stand where nothing is to be learned.
+void readClasses(const std::string &where, const json &row, const RowField &field, int64_t words, std::vector<std::string> &labels) {
+  const bool ofIds = row.contains("input_ids");
+  const std::string &name = ofIds ? field.ofIds : field.field;
+  const json list = entriesOf(where, row, name);
+  if (static_cast<int64_t>(list.size()) != words)
+    throw RuntimeError("R0134", where + "`" + name + "` has " + std::to_string(list.size()) + " entries for " + std::to_string(words) + (ofIds ? " tokens" : " words"), ofIds ? "give one a token" : "give one a word");
+  for (const json &label : list) {
+    const std::string text = labelOf(where, name, label);
+    const bool negative = text.size() > 1 && text[0] == '-' && text.find_first_not_of("0123456789", 1) == std::string::npos;
+    labels.push_back(negative ? "" : text);
+  }
 }
 
 /// The row's own list of targets, if it has one.
@@ -143,8 +238,7 @@ void readTargets(const std::string &where, const json &row, const RowField &fiel
       throw RuntimeError("R0139", where + "target " + std::to_string(number) + " is outside the vocabulary of " + std::to_string(options.vocab), "the ids come from another tokenizer");
     targets.push_back(number < 0 ? kNoTarget : number);
   }
-  const json &ids = row["input_ids"];
-  if (const size_t tokens = ids.is_string() ? listOf(ids.get<std::string>()).size() : ids.size(); tokens != targets.size())
+  if (const int64_t tokens = countIds(row); tokens != static_cast<int64_t>(targets.size()))
     throw RuntimeError("R0134", where + "`" + field.field + "` has " + std::to_string(targets.size()) + " entries for " + std::to_string(tokens) + " tokens", "give one a token");
 }
 
@@ -162,6 +256,24 @@ void makeTargets(const Dataset &dataset, const TokenTable &tokens, const Raw &ra
     if (!any)
       throw RuntimeError("R0134", at(dataset.path, dataset.lines[static_cast<size_t>(row)]) + "none of the row's " + std::to_string(length) + " tokens is to be predicted",
                          "leave it out, or give more room with max_length: a prompt that fills it leaves no response");
+  }
+}
+
+/// One class a token; each row has one at least.
+void makeClasses(const Dataset &dataset, const Dataset::Column &text, Dataset::Column &column) {
+  const TokenTable &tokens = text.tokens;
+  int64_t first = 0; // of the row's entries
+  for (int64_t row = 0; row < tokens.rows; ++row) {
+    const int64_t length = text.lengthOf(row);
+    bool any = false;
+    for (int64_t token = 0; token < length; ++token) {
+      const int64_t word = text.wordOf(row, token);
+      column.targets.push_back(word < 0 ? kNoTarget : column.classes[static_cast<size_t>(first + word)]);
+      any |= column.targets.back() >= 0;
+    }
+    if (!any)
+      throw RuntimeError("R0134", at(dataset.path, dataset.lines[static_cast<size_t>(row)]) + "none of the row's " + std::to_string(length) + " tokens has a label", "leave it out");
+    first += text.words[static_cast<size_t>(row)];
   }
 }
 
@@ -184,21 +296,36 @@ void checkIds(const Dataset &dataset, const TokenTable &tokens, const ReadOption
   for (int64_t row = 0; row < tokens.rows; ++row)
     for (int64_t place = tokens.offsets[row]; place < tokens.offsets[row + 1]; ++place)
       if (const int64_t id = tokens.ids[place]; id < 0 || (options.vocab > 0 && id >= options.vocab))
-        throw RuntimeError("R0139", at(dataset.path, dataset.lines[static_cast<size_t>(row)]) + "the tokenizer gives id " + std::to_string(id) + ", the model has a vocabulary of " + std::to_string(options.vocab),
+        throw RuntimeError("R0139", at(dataset.path, dataset.lines[static_cast<size_t>(row / dataset.examplesOfRow)]) + "the tokenizer gives id " + std::to_string(id) + ", the model has a vocabulary of " + std::to_string(options.vocab),
                            "`" + options.modelPath + "/tokenizer.json` belongs to another model");
+}
+
+/// The row whose words the `place`-th of all words is one of.
+size_t rowOfEntry(const Dataset &dataset, int64_t place) {
+  size_t row = 0;
+  for (const Dataset::Column &column : dataset.columns)
+    if (column.field.encoder == Encoder::Words)
+      while (place >= column.words[row])
+        place -= column.words[row++];
+  return row;
 }
 
 void numberLabels(Dataset &dataset, const Raw &raw, Labels &labels) {
   for (size_t column = 0; column < dataset.columns.size(); ++column) {
     Dataset::Column &target = dataset.columns[column];
-    if (target.field.encoder != Encoder::Class || raw.labels[column].empty())
+    const bool each = target.field.encoder == Encoder::Classes;
+    if ((target.field.encoder != Encoder::Class && !each) || raw.labels[column].empty())
       continue;
-    if (labels.empty())
-      labels = Labels::fromNames({raw.labels[column].begin(), raw.labels[column].end()}, target.field.classes, dataset.path);
-    for (size_t row = 0; row < raw.labels[column].size(); ++row) {
-      const int64_t index = labels.indexOf(raw.labels[column][row]);
-      if (index < 0)
-        throw RuntimeError("R0137", at(dataset.path, dataset.lines[row]) + "the label `" + raw.labels[column][row] + "` is not one of the run's", "it has " + labels.listed());
+    if (labels.empty()) {
+      std::set<std::string> names(raw.labels[column].begin(), raw.labels[column].end());
+      names.erase(""); // of what is not to be learned
+      labels = Labels::fromNames(names, target.field.classes, dataset.path);
+    }
+    for (size_t place = 0; place < raw.labels[column].size(); ++place) {
+      const std::string &name = raw.labels[column][place];
+      const int64_t index = name.empty() ? kNoTarget : labels.indexOf(name);
+      if (index < 0 && !name.empty())
+        throw RuntimeError("R0137", at(dataset.path, dataset.lines[each ? rowOfEntry(dataset, static_cast<int64_t>(place)) : place]) + "the label `" + name + "` is not one of the run's", "it has " + labels.listed());
       target.classes.push_back(index);
     }
   }
@@ -221,8 +348,21 @@ std::vector<RowField> rowFieldsOf(const json &manifest) {
       field.prompt = name(2);
       field.response = name(3);
       field.end = name(4);
+    } else if (encoder == "words") {
+      field.encoder = Encoder::Words;
+    } else if (encoder == "choices") {
+      field.encoder = Encoder::Choices;
+      field.choices = args.at(1);
+      field.classes = args.at(2);
+    } else if (encoder == "choice") {
+      field.encoder = Encoder::Choice;
+      field.classes = args.at(1);
     } else if (encoder == "targets") {
       field.encoder = Encoder::Targets;
+    } else if (encoder == "classes") {
+      field.encoder = Encoder::Classes;
+      field.classes = args.at(1);
+      field.ofIds = args.at(2);
     } else if (encoder == "class") {
       field.encoder = Encoder::Class;
       field.classes = args.at(1);
@@ -236,7 +376,22 @@ std::vector<RowField> rowFieldsOf(const json &manifest) {
   return fields;
 }
 
+/// How many words, or ids, the row lists that was read last.
+static int64_t wordsOf(const Dataset &dataset) {
+  for (const Dataset::Column &column : dataset.columns)
+    if (column.field.encoder == Encoder::Words)
+      return column.words.back();
+  throw RuntimeError("R0102", "a class a word, and no words before it", "this is a bug of the trainer's task: `row ids: words(…)` comes first");
+}
+
 int64_t Dataset::tokens() const { return std::accumulate(lengths.begin(), lengths.end(), int64_t{0}); }
+
+int64_t Dataset::lengthOf(int64_t row, int64_t example) const {
+  for (const Column &column : columns)
+    if (isText(column.field.encoder))
+      return column.lengthOf(row * examplesOfRow + example);
+  throw RuntimeError("R0102", "rows without text", "this is a bug of peftc");
+}
 
 Dataset readDataset(const std::string &path, const std::vector<RowField> &fields, const ReadOptions &options, Labels &labels) {
   Dataset dataset;
@@ -244,9 +399,11 @@ Dataset readDataset(const std::string &path, const std::vector<RowField> &fields
   dataset.contentHash = fingerprint(MappedFile::open(path)->text());
   Raw raw;
   raw.labels.resize(fields.size());
-  for (const RowField &field : fields)
-    if (field.encoder == Encoder::Tokens || options.targets)
-      dataset.columns.push_back({field, {}, {}, {}, {}});
+  for (const RowField &field : fields) {
+    dataset.examplesOfRow = field.encoder == Encoder::Choices ? field.classes : dataset.examplesOfRow;
+    if (isText(field.encoder) || options.targets)
+      dataset.columns.push_back({field, {}, {}, {}, {}, {}});
+  }
   forEachRecord(path, [&](int64_t line, const json &row) {
     const std::string where = at(path, line);
     dataset.lines.push_back(line);
@@ -254,67 +411,76 @@ Dataset readDataset(const std::string &path, const std::vector<RowField> &fields
       const RowField &field = dataset.columns[column].field;
       switch (field.encoder) {
       case Encoder::Tokens: readTokens(where, row, field, options, raw, dataset.truncated); break;
+      case Encoder::Words: readWords(where, row, options, raw, dataset.columns[column], dataset.truncated); break;
+      case Encoder::Choices: readChoices(where, row, field, options, raw, dataset.truncated); break;
+      case Encoder::Choice: dataset.columns[column].classes.push_back(choiceOf(where, row, field)); break;
       case Encoder::Targets: readTargets(where, row, field, options, raw); break;
-      case Encoder::Class: raw.labels[column].push_back(labelOf(where, row, field.field)); break;
+      case Encoder::Class: raw.labels[column].push_back(labelOf(where, field.field, fieldOf(where, row, field.field))); break;
+      case Encoder::Classes: readClasses(where, row, field, wordsOf(dataset), raw.labels[column]); break;
       case Encoder::Number: dataset.columns[column].numbers.push_back(numberOf(where, row, field.field)); break;
       }
     }
   });
   numberLabels(dataset, raw, labels);
   for (Dataset::Column &column : dataset.columns) {
-    if (column.field.encoder != Encoder::Tokens)
+    if (!isText(column.field.encoder))
       continue;
     column.tokens = raw.hasIds ? tableOf(raw) : tokenize(raw.texts, options.modelPath, options.maxLength, options.tokenizer, dataset.truncated);
     checkIds(dataset, column.tokens, options);
     dataset.lengths.clear();
-    for (int64_t row = 0; row < column.tokens.rows; ++row)
-      dataset.lengths.push_back(column.tokens.offsets[row + 1] - column.tokens.offsets[row]);
+    for (int64_t row = 0; row < column.tokens.rows / dataset.examplesOfRow; ++row)
+      dataset.lengths.push_back(column.tokens.offsets[(row + 1) * dataset.examplesOfRow] - column.tokens.offsets[row * dataset.examplesOfRow]);
   }
-  for (const Dataset::Column &tokens : dataset.columns)
+  for (const Dataset::Column &text : dataset.columns)
     for (Dataset::Column &column : dataset.columns)
-      if (tokens.field.encoder == Encoder::Tokens && column.field.encoder == Encoder::Targets)
-        makeTargets(dataset, tokens.tokens, raw, column);
+      if (isText(text.field.encoder) && column.field.encoder == Encoder::Targets)
+        makeTargets(dataset, text.tokens, raw, column);
+      else if (isText(text.field.encoder) && column.field.encoder == Encoder::Classes)
+        makeClasses(dataset, text, column);
   for (int64_t row = 0; row < dataset.size(); ++row)
-    if (dataset.lengths[static_cast<size_t>(row)] == 0)
-      throw RuntimeError("R0134", at(path, dataset.lines[static_cast<size_t>(row)]) + "the row has no tokens", "leave it out");
+    for (int64_t example = 0; example < dataset.examplesOfRow; ++example)
+      if (dataset.lengthOf(row, example) == 0)
+        throw RuntimeError("R0134", at(path, dataset.lines[static_cast<size_t>(row)]) + "the row has no tokens", "leave it out");
   return dataset;
+}
+
+/// Of each row one number, for each of its examples.
+template <typename T> static at::Tensor perExample(const std::vector<T> &values, const std::vector<int64_t> &rows, int64_t examples, at::ScalarType type) {
+  const at::Tensor packed = at::empty({static_cast<int64_t>(rows.size()) * examples}, type);
+  T *next = packed.data_ptr<T>();
+  for (const int64_t row : rows)
+    next = std::fill_n(next, examples, values[static_cast<size_t>(row)]);
+  return packed;
+}
+
+/// Of each row's tokens one number.
+template <typename T> static at::Tensor perToken(const T *values, const int64_t *offsets, const std::vector<int64_t> &rows, int64_t examples, int64_t total) {
+  const at::Tensor packed = at::empty({total}, at::kLong);
+  int64_t *next = packed.data_ptr<int64_t>();
+  for (const int64_t row : rows)
+    next = std::copy(values + offsets[row * examples], values + offsets[(row + 1) * examples], next);
+  return packed;
 }
 
 Batch Dataset::pack(const std::vector<int64_t> &rows) const {
   Batch batch;
-  int64_t total = 0;
-  for (const int64_t row : rows) {
-    batch.lengths.push_back(lengths[static_cast<size_t>(row)]);
-    total += batch.lengths.back();
-  }
-  const auto count = static_cast<int64_t>(rows.size());
-  const TokenTable *tokens = nullptr;
+  for (const int64_t row : rows)
+    for (int64_t example = 0; example < examplesOfRow; ++example)
+      batch.lengths.push_back(lengthOf(row, example));
+  const int64_t *offsets = nullptr;
   for (const Column &column : columns)
-    if (column.field.encoder == Encoder::Tokens)
-      tokens = &column.tokens;
+    if (isText(column.field.encoder))
+      offsets = column.tokens.offsets;
   for (const Column &column : columns) {
-    at::Tensor values;
-    if (column.field.encoder == Encoder::Targets) {
-      values = at::empty({total}, at::kLong);
-      int64_t *next = values.data_ptr<int64_t>();
-      for (const int64_t row : rows)
-        next = std::copy(column.targets.begin() + tokens->offsets[row], column.targets.begin() + tokens->offsets[row + 1], next);
-    } else if (column.field.encoder == Encoder::Tokens) {
-      values = at::empty({total}, at::kLong);
-      int64_t *next = values.data_ptr<int64_t>();
-      for (const int64_t row : rows)
-        for (int64_t place = column.tokens.offsets[row]; place < column.tokens.offsets[row + 1]; ++place)
-          *next++ = column.tokens.ids[place];
-    } else if (column.field.encoder == Encoder::Class) {
-      values = at::empty({count}, at::kLong);
-      for (int64_t index = 0; index < count; ++index)
-        values.data_ptr<int64_t>()[index] = column.classes[static_cast<size_t>(rows[static_cast<size_t>(index)])];
-    } else {
-      values = at::empty({count}, at::kFloat);
-      for (int64_t index = 0; index < count; ++index)
-        values.data_ptr<float>()[index] = column.numbers[static_cast<size_t>(rows[static_cast<size_t>(index)])];
-    }
-    batch.columns[column.field.name] = values;
+    at::Tensor &values = batch.columns[column.field.name];
+    if (isText(column.field.encoder))
+      values = perToken(column.tokens.ids, offsets, rows, examplesOfRow, batch.tokens());
+    else if (column.field.encoder == Encoder::Targets || column.field.encoder == Encoder::Classes)
+      values = perToken(column.targets.data(), offsets, rows, examplesOfRow, batch.tokens());
+    else if (column.field.encoder == Encoder::Number)
+      values = perExample(column.numbers, rows, examplesOfRow, at::kFloat);
+    else
+      values = perExample(column.classes, rows, examplesOfRow, at::kLong);
   }
   return batch;
 }

@@ -26,6 +26,14 @@ int64_t naturalBelow(uint64_t seed, uint32_t stream, uint64_t place, int64_t end
   return std::min<int64_t>(static_cast<int64_t>(uniformNumber(seed, stream, place) * static_cast<double>(end)), end - 1);
 }
 
+json idsOf(const Subject &subject, uint32_t stream, uint64_t place, int64_t least) {
+  const int64_t vocab = subject.session->manifest().at("model").at("vocab").get<int64_t>();
+  json ids = json::array();
+  for (int64_t token = 0; token < std::max(least, kLengths[place % kLengths.size()]); ++token)
+    ids.push_back(naturalBelow(subject.seed, stream, place * 64 + static_cast<uint64_t>(token), vocab));
+  return ids;
+}
+
 /// One row of data as `train` would read it, of at least so many tokens.
 json rowOf(const Subject &subject, int64_t row, int64_t least = 1) {
   json line = json::object();
@@ -35,13 +43,17 @@ json rowOf(const Subject &subject, int64_t row, int64_t least = 1) {
     ++column;
     if (field.encoder == Encoder::Targets)
       continue; // a row that says nothing of them: all its tokens
-    if (field.encoder == Encoder::Tokens) {
-      const int64_t vocab = subject.session->manifest().at("model").at("vocab").get<int64_t>();
-      json ids = json::array();
-      for (int64_t token = 0; token < std::max(least, kLengths[place % kLengths.size()]); ++token)
-        ids.push_back(naturalBelow(subject.seed, kTokens + column, place * 64 + static_cast<uint64_t>(token), vocab));
-      line["input_ids"] = ids;
-    } else if (field.encoder == Encoder::Class) {
+    if (field.encoder == Encoder::Choices) {
+      for (int64_t choice = 0; choice < field.classes; ++choice)
+        line["input_ids"].push_back(idsOf(subject, kTokens + column, place * static_cast<uint64_t>(field.classes) + static_cast<uint64_t>(choice), least));
+    } else if (isText(field.encoder)) {
+      line["input_ids"] = idsOf(subject, kTokens + column, place, least);
+    } else if (field.encoder == Encoder::Classes) {
+      json classes = json::array(); // the second of them, and every fourth behind it, is not to be learned
+      for (uint64_t token = 0; token < line.at("input_ids").size(); ++token)
+        classes.push_back(token % 4 == 1 ? kNoTarget : naturalBelow(subject.seed, kTargets + column, place * 64 + token, field.classes));
+      line[field.ofIds] = classes;
+    } else if (field.encoder == Encoder::Class || field.encoder == Encoder::Choice) {
       line[field.field] = naturalBelow(subject.seed, kTargets + column, place, field.classes);
     } else {
       line[field.field] = 4 * uniformNumber(subject.seed, kTargets + column, place) - 2;
@@ -50,20 +62,34 @@ json rowOf(const Subject &subject, int64_t row, int64_t least = 1) {
   return line;
 }
 
+/// The numbers of a list, or of the lists in it, or the number itself.
+void appendNumbers(const json &value, std::vector<double> &numbers) {
+  if (!value.is_array())
+    return numbers.push_back(value.get<double>());
+  for (const json &entry : value)
+    appendNumbers(entry, numbers);
+}
+
 Batch batchOf(const Subject &subject) {
+  const std::vector<RowField> fields = rowFieldsOf(subject.session->manifest());
+  int64_t examples = 1; // of a row
+  for (const RowField &field : fields)
+    examples = field.encoder == Encoder::Choices ? field.classes : examples;
   Batch batch;
-  batch.lengths = kLengths;
   std::vector<json> rows;
-  for (int64_t row = 0; row < batch.examples(); ++row)
+  for (int64_t row = 0; row < std::max<int64_t>(2, static_cast<int64_t>(kLengths.size()) / examples); ++row) {
     rows.push_back(rowOf(subject, row));
-  for (const RowField &field : rowFieldsOf(subject.session->manifest())) {
+    for (int64_t example = 0; example < examples; ++example) {
+      const json &ids = rows.back().at("input_ids");
+      batch.lengths.push_back(static_cast<int64_t>(examples > 1 ? ids.at(static_cast<size_t>(example)).size() : ids.size()));
+    }
+  }
+  for (const RowField &field : fields) {
     std::vector<double> values;
+    const bool ids = isText(field.encoder) || field.encoder == Encoder::Targets;
     for (const json &row : rows)
-      if (field.encoder == Encoder::Tokens || field.encoder == Encoder::Targets)
-        for (const json &id : row.at("input_ids"))
-          values.push_back(id.get<double>());
-      else
-        values.push_back(row.at(field.field).get<double>());
+      for (int64_t example = 0; example < (ids || field.encoder == Encoder::Classes ? 1 : examples); ++example)
+        appendNumbers(row.at(ids ? "input_ids" : field.encoder == Encoder::Classes ? field.ofIds : field.field), values);
     batch.columns[field.name] = at::tensor(values, at::kDouble).to(field.encoder == Encoder::Number ? at::kFloat : at::kLong);
   }
   return batch;
