@@ -91,7 +91,7 @@ def main():
                   "use peft.methods.{bitfit}\nuse peft.tasks.{classify}\n"
                   "method one on linear { param l: [out] = ones;  b <- l * b }\n"
                   "task bare(labels: int) on model {\n  row ids: tokens(\"text\")\n  row target: class(\"label\", labels)\n"
-                  "  head: plain(d, labels)\n  logits = head(pooled)\n  loss = cross_entropy(logits, target)\n}\n"
+                  "  head: plain(d, labels)\n  logits = head(hidden[head_token])\n  loss = cross_entropy(logits, target)\n}\n"
                   "model base = bert\ntask bare(labels = 2)\nattach one to head\n" + PREAMBLE)
         broken("E0403", lambda copy: None, nobias)
         shifted = "method shift on model { head_token <- head_token / 2 }\nmodel base = bert\ntask classify(labels = 2)\nattach shift to model\ntrain head\n"
