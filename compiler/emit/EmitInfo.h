@@ -16,10 +16,11 @@ struct EmitInfo {
   /// A column of a batch and how it is read from a row of data.
   struct Row {
     std::string name;
-    std::string encoder;                          ///< tokens | targets | image | class | number: what the runtime knows
+    std::string encoder;                          ///< what the runtime knows: runtime/data/README.md
     nlohmann::json args = nlohmann::json::array();
     bool perSeq = false;                          ///< one entry a token, else one an example
     std::string dtype = "i64";                    ///< f32 | i64
+    int64_t examples = 1;                         ///< how many the row is of
   };
   /// Hyperparameters of one group; group 0 is everything that no other one selects.
   struct Group {
@@ -40,6 +41,12 @@ struct EmitInfo {
   std::string mergedClass;                        ///< `architectures` of a merged checkpoint
   std::optional<int64_t> vocabSize, maxPositions; ///< token ids are below the one; no row is longer than the other
   std::vector<Row> rows;
+  int64_t examplesOfRow() const {
+    for (const Row &row : rows)
+      if (row.examples > 1)
+        return row.examples;
+    return 1;
+  }
   std::vector<std::string> metrics;
   nlohmann::json run = nlohmann::json::object();  ///< option -> value
   std::string optimizerName;

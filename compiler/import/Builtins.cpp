@@ -46,7 +46,8 @@ Value BuiltinCall::run() {
       {"size", &B::size},         {"argmax", &B::argmax},       {"einsum", &B::einsum}, {"concat", &B::join},   {"stack", &B::join},
       {"transpose", &B::transpose}, {"rearrange", &B::rearrange}, {"one_hot", &B::oneHot}, {"index", &B::index}, {"where", &B::where},
       {"gather", &B::gather},
-      {"roll", &B::turn},         {"repeat", &B::turn},         {"origin", &B::origin},     {"total", &B::total}};
+      {"roll", &B::turn},         {"repeat", &B::turn},         {"origin", &B::origin},     {"total", &B::total},
+      {"all_rows", &B::allRows},  {"ranks", &B::ranks},       {"siblings", &B::siblings}};
   if (kInitializers.count(name))
     return initializer();
   if (kElementwise.count(name))

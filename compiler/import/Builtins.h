@@ -47,6 +47,9 @@ private:
   Value turn();
   Value origin();
   Value total();
+  Value allRows();
+  Value ranks();
+  Value siblings();
   Value join();
   Value transpose();
   Value oneHot();

@@ -2,7 +2,7 @@
 //
 // Compile-time values (numbers, functions, methods, lists) are computed away; every tensor operation becomes an `nn` op in the
 // region under construction. The classes of statements live in files of their own: Scopes, Expressions, Calls, Tensors, Equations,
-// Builtins, Initial, Root, Modules, Selectors, Attaches, Optimizers. A failure reports a diagnostic and unwinds by `Failed`, which never
+// Builtins, Initial, Root, Metrics, Modules, Selectors, Attaches, Optimizers. A failure reports a diagnostic and unwinds by `Failed`, which never
 // leaves this folder.
 #pragma once
 #include "compiler/import/Import.h"
@@ -102,6 +102,7 @@ private:
                         const EnvPtr &env);
   void addModules(ModuleNode &parent, const ast::ModuleStmt &stmt, const EnvPtr &env);
   ModuleRef addNamed(ModuleNode &parent, const ast::ModuleStmt &stmt, const std::string &name, const EnvPtr &env);
+  std::pair<const ast::ModuleDeclStmt *, EnvPtr> declaredModule(const ast::NameExpr &name, const EnvPtr &env);
   void openModule(ModuleNode &node);
   void closeModule(ModuleNode &node);
   void execModuleBody(ModuleNode &node, const ast::Block &body, const EnvPtr &env);
@@ -124,13 +125,17 @@ private:
   void importTask(const EnvPtr &env);
   void addRow(const ast::RowStmt &stmt, const EnvPtr &env);
   int64_t featuresOf(const EmitInfo::Row &row, Range range);
+  std::string wrongRow(const std::string &encoder) const;
   void addCheckpointFacts(const ast::CheckpointStmt &stmt, const EnvPtr &env);
   void addIgnored(const ast::Field &field, const EnvPtr &env);
   /// config.json says nothing that was not asked for.
   void checkConfigRead(const ast::ArchStmt &arch, const std::set<std::string> &read);
+
+  // ---- metrics (Metrics.cpp)
   void addMetric(const ast::MetricStmt &stmt, const EnvPtr &env);
-  void addMetricOfTotals(const ast::MetricStmt &stmt, const Tensor &tensor);
+  void addMetricOfAll(const ast::MetricStmt &stmt, const Tensor &tensor);
   Tensor total(const Tensor &perRow, Range range);
+  Tensor allRows(const Tensor &perRow, Range range);
 
   // ---- parameters (Parameters.cpp)
   mlir::nn::ParameterOp declare(const std::string &name, mlir::nn::NNType type, llvm::StringRef role, bool trainable,

@@ -107,6 +107,7 @@ ModuleNode *Elaborator::addModule(ModuleNode &parent, const ast::ModuleStmt &stm
   node.checkpoint = parent.checkpoint;
   node.hasCheckpoint = parent.hasCheckpoint;
   node.isNew = parent.isNew;
+  node.orNew = parent.orNew;
   node.part = parent.part;
   if (stmt.checkpoint)
     nameModule(node, *stmt.checkpoint, env);
@@ -121,11 +122,11 @@ ModuleNode *Elaborator::addModule(ModuleNode &parent, const ast::ModuleStmt &stm
   if (stmt.constructor) {
     auto *call = stmt.constructor->as<ast::CallExpr>();
     auto *callee = call ? call->callee->as<ast::NameExpr>() : nullptr;
-    const Scope &visible = spec_.scopeOf(stmt.constructor->range);
-    if (!callee || !visible.modules.count(callee->name))
-      fail(Kind::E0356, stmt.constructor->range, {callee ? callee->name : "this"});
-    const ast::ModuleDeclStmt &decl = *visible.modules.at(callee->name);
-    scope = bindParameters(decl.params, call->args, env, fileEnv(decl.range.file), decl.name.text, call->range);
+    if (!callee)
+      fail(Kind::E0356, stmt.constructor->range, {"this"});
+    const auto [found, around] = declaredModule(*callee, env);
+    const ast::ModuleDeclStmt &decl = *found;
+    scope = bindParameters(decl.params, call->args, env, around, decl.name.text, call->range);
     node.kinds = kindsOf(decl.kinds, decl.range);
     body = &decl.body;
   } else {
@@ -139,6 +140,18 @@ ModuleNode *Elaborator::addModule(ModuleNode &parent, const ast::ModuleStmt &stm
   execModuleBody(node, *body, scope);
   closeModule(node);
   return &node;
+}
+
+/// The declaration that a constructor names, and the scope that its body sees: the arch's own come first.
+std::pair<const ast::ModuleDeclStmt *, EnvPtr> Elaborator::declaredModule(const ast::NameExpr &name, const EnvPtr &env) {
+  for (EnvPtr scope = env; scope; scope = scope->parent)
+    if (auto it = scope->declared.find(name.name); it != scope->declared.end())
+      return {it->second, scope};
+  const Scope &visible = spec_.scopeOf(name.range);
+  auto it = visible.modules.find(name.name);
+  if (it == visible.modules.end())
+    fail(Kind::E0356, name.range, {name.name});
+  return {it->second, fileEnv(it->second->range.file)};
 }
 
 void Elaborator::openModule(ModuleNode &node) {
@@ -198,6 +211,8 @@ void Elaborator::execModuleStmt(ModuleNode &node, const ast::Stmt &stmt, const E
       execModuleStmt(node, *inner, env);
   } else if (auto *child = stmt.as<ast::ModuleStmt>()) {
     addModules(node, *child, env);
+  } else if (auto *declared = stmt.as<ast::ModuleDeclStmt>()) {
+    env->declared[declared->name.text] = declared;
   } else if (auto *input = stmt.as<ast::InputStmt>()) {
     addInput(node, input->name.text, typeFrom(*input->type, env, true), axesFrom(*input->type), input->range);
   } else if (auto *weight = stmt.as<ast::WeightStmt>()) {
@@ -268,6 +283,10 @@ void Elaborator::addWeight(ModuleNode &node, const ast::WeightStmt &stmt, const 
   std::string local = stmt.checkpoint ? evalString(*stmt.checkpoint->name, env) : "";
   std::string stored = node.hasCheckpoint || node.isNew ? joinPath(node.checkpoint, local) : "";
   bool base = node.hasCheckpoint && !local.empty();
+  if (base && node.orNew && !checkpoint_.asDescribed && !checkpoint_.find(stored, info_.prefix)) {
+    base = false;
+    stored = stored.rfind(info_.prefix, 0) == 0 ? stored : info_.prefix + stored; // what it is written as
+  }
   std::optional<StoredPart> part = base ? partOf(*stmt.checkpoint, node, env) : std::nullopt;
   std::vector<int64_t> whole = base ? storedShape(stored, type, part, stmt.range) : std::vector<int64_t>();
   auto op = declare(name, type, base ? "base" : "new", !base, stored, -1, stmt.range);

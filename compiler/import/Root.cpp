@@ -1,10 +1,9 @@
-// Root: the whole network: the arch with config.json, then the task, what a data row has, and metrics.
+// Root: the whole network: the arch with config.json, then the task and what a data row has.
 //
 // In     ArchStmt, TaskStmt, config.json
-// Out    peft.module @model; rows, metrics and checkpoint facts in EmitInfo; a function for each metric that is made of totals
+// Out    peft.module @model; rows and checkpoint facts in EmitInfo
 // Errs   E0604 another model type, E0609 config.json says what the architecture does not read, E0207 no model or task
 #include "compiler/import/Elaborator.h"
-#include "mlir/IR/IRMapping.h"
 
 namespace peftc::import {
 using diag::Kind;
@@ -97,25 +96,55 @@ int64_t Elaborator::featuresOf(const EmitInfo::Row &row, Range range) {
   return row.args[1].get<int64_t>() * patch * patch;
 }
 
+namespace {
+/// How many entries an encoder makes of a row, and of which type. What it reads: runtime/data/README.md.
+struct Encoding {
+  bool perToken;
+  const char *dtype;
+  size_t arguments; ///< that it needs
+};
+const std::map<std::string, Encoding> kEncoders = {{"image", {true, "f32", 5}},   {"tokens", {true, "i64", 1}},  {"words", {true, "i64", 1}},  {"choices", {true, "i64", 3}}, {"targets", {true, "i64", 1}},
+                                                   {"classes", {true, "i64", 3}}, {"class", {false, "i64", 2}}, {"choice", {false, "i64", 2}}, {"number", {false, "f32", 1}}};
+} // namespace
+
+/// What a row's encoder needs of the rows before it.
+std::string Elaborator::wrongRow(const std::string &encoder) const {
+  auto has = [&](const char *name) { return llvm::any_of(info_.rows, [&](const EmitInfo::Row &row) { return row.encoder == name; }); };
+  if (encoder == "classes" && !has("words"))
+    return "`classes` are those of words: a row with `words` comes before";
+  if (encoder == "choice" && !has("choices"))
+    return "`choice` is one of `choices`: a row with these comes before";
+  if ((encoder == "targets" || encoder == "classes") && has("choices"))
+    return "the texts of `choices` have no " + encoder;
+  return "";
+}
+
 void Elaborator::addRow(const ast::RowStmt &stmt, const EnvPtr &env) {
   auto *call = stmt.encoder->as<ast::CallExpr>();
   auto *callee = call ? call->callee->as<ast::NameExpr>() : nullptr;
-  if (!callee)
-    fail(Kind::E0350, stmt.range, {"a row is read by an encoder: tokens, targets, image, class or number"});
+  if (!callee || !kEncoders.count(callee->name))
+    fail(Kind::E0350, stmt.range, {"a row is read by an encoder: tokens, words, choices, image, targets, classes, class, choice or number"});
+  if (std::string wrong = wrongRow(callee->name); !wrong.empty())
+    fail(Kind::E0350, stmt.range, {wrong});
+  const Encoding &encoding = kEncoders.at(callee->name);
+  if (call->args.size() < encoding.arguments)
+    fail(Kind::E0350, stmt.range, {"`" + callee->name + "` needs " + std::to_string(encoding.arguments) + " arguments, and has " + std::to_string(call->args.size())});
   EmitInfo::Row row;
   row.name = stmt.name.text;
   row.encoder = callee->name;
   row.args = nlohmann::json::array();
   for (const ast::Argument &arg : call->args)
     row.args.push_back(toJson(eval(*arg.value, env), arg.range));
-  const bool tokens = row.encoder == "tokens" || row.encoder == "targets", image = row.encoder == "image";
-  row.perSeq = tokens || image; // one entry a token, which of an image is a patch
-  row.dtype = image || row.encoder == "number" ? "f32" : "i64";
+  if (row.encoder == "choices")
+    row.examples = evalInt(*call->args[2].value, env, "a number of choices");
+  const bool image = row.encoder == "image";
+  row.perSeq = encoding.perToken; // of an image a token is a patch
+  row.dtype = encoding.dtype;
   llvm::SmallVector<Dim> dims(row.perSeq ? 1 : 0, Dim::seq());
   if (image)
     dims.push_back({featuresOf(row, stmt.range), 0});
   NNType type = NNType::get(context_, true, dims, row.dtype == "f32" ? f32() : i64());
-  if (tokens && !info_.vocabSize)
+  if (row.perSeq && !image && !info_.vocabSize)
     fail(Kind::E0350, spec_.model->arch->range, {"`" + row.name + "` are tokens, and `" + info_.arch + "` does not say of how many"}, "", "an architecture says `checkpoint { vocab_size = cfg.vocab_size }`");
   info_.rows.push_back(row);
   // The arch may have named the same input already.
@@ -125,7 +154,7 @@ void Elaborator::addRow(const ast::RowStmt &stmt, const EnvPtr &env) {
         fail(Kind::E0350, stmt.range, {"`" + row.name + "` is " + mlir::nn::toString(mlir::cast<NNType>(known)) + " to the network, its rows are " + mlir::nn::toString(type)});
       return;
     }
-  addInput(*root_, stmt.name.text, type, image ? std::vector<std::string>{"seq", ""} : tokens ? std::vector<std::string>{"seq"} : std::vector<std::string>{}, stmt.range);
+  addInput(*root_, stmt.name.text, type, image ? std::vector<std::string>{"seq", ""} : row.perSeq ? std::vector<std::string>{"seq"} : std::vector<std::string>{}, stmt.range);
 }
 
 void Elaborator::importModel() {
@@ -192,74 +221,6 @@ void Elaborator::importTask(const EnvPtr &env) {
       fail(Kind::E0357, task.name.range, {task.name.text, point}, "every task computes `logits` and `loss`");
   if (root_->points.at("loss").type.rank() != 0)
     fail(Kind::E0350, task.name.range, {"a loss is one number, this is " + mlir::nn::toString(root_->points.at("loss").type)});
-}
-
-// ---- metrics -------------------------------------------------------------------------------------------------------
-
-/// `total(x)`: a number of the run, made of every row's.
-Tensor Elaborator::total(const Tensor &perRow, Range range) {
-  if (!inMetric_)
-    fail(Kind::E0350, range, {"`total` is over all rows of the data, which only a metric sees"});
-  Tensor value = asFloat(perRow, range);
-  if (value.type().rank() != 0 || !value.type().getExample())
-    fail(Kind::E0350, range, {"`total` is of one number a row, this is " + mlir::nn::toString(value.type())});
-  auto sum = emit<mlir::nn::ReduceOp>(range, {value.value},
-                                      {attr("kind", strAttr("sum")), attr("axes", intsAttr({})), attr("keep", boolAttr(false)), attr("over_examples", boolAttr(true))});
-  return sum;
-}
-
-/// A metric is one number a row, of which the mean is taken; or a number that is made of totals over all rows. The latter's last part becomes a
-/// function of its own, which runs when the totals are known.
-void Elaborator::addMetric(const ast::MetricStmt &stmt, const EnvPtr &env) {
-  const bool before = std::exchange(inMetric_, true);
-  Value value = eval(*stmt.value, env);
-  inMetric_ = before;
-  Tensor tensor = asFloat(toTensor(value, f32(), stmt.value->range), stmt.value->range);
-  if (tensor.type().rank() != 0)
-    fail(Kind::E0350, stmt.value->range, {"a metric is one number, this is " + mlir::nn::toString(tensor.type())});
-  info_.metrics.push_back(stmt.name.text);
-  if (tensor.type().getExample())
-    mlir::peft::ResultOp::create(builder_, location(stmt.range), "metric." + stmt.name.text, tensor.value);
-  else
-    addMetricOfTotals(stmt, tensor);
-}
-
-void Elaborator::addMetricOfTotals(const ast::MetricStmt &stmt, const Tensor &tensor) {
-  mlir::OpBuilder::InsertionGuard guard(builder_);
-  builder_.setInsertionPointToEnd(module_.getBody());
-  mlir::Location loc = location(stmt.range);
-  NNType number = NNType::get(context_, false, {}, f32());
-  auto func = mlir::func::FuncOp::create(builder_, loc, "metric." + stmt.name.text, builder_.getFunctionType({}, {number}));
-  mlir::Block *block = func.addEntryBlock();
-  mlir::IRMapping mapping;
-  llvm::SmallVector<std::string> names;
-  std::function<void(mlir::Value)> make = [&](mlir::Value value) {
-    mlir::Operation *op = value.getDefiningOp();
-    if (mapping.contains(value))
-      return;
-    if (auto sum = llvm::dyn_cast_or_null<mlir::nn::ReduceOp>(op); sum && sum.getOverExamples()) {
-      names.push_back("total." + stmt.name.text + "." + std::to_string(names.size()));
-      mlir::OpBuilder before(op);
-      mlir::peft::ResultOp::create(before, loc, names.back(), sum.getX());
-      mapping.map(value, block->addArgument(number, loc));
-      return;
-    }
-    if (!op || op->getNumResults() != 1)
-      fail(Kind::E0350, stmt.value->range, {"a metric is one number a row, or made of totals"});
-    for (mlir::Value operand : op->getOperands())
-      make(operand);
-    builder_.setInsertionPointToEnd(block);
-    builder_.clone(*op, mapping);
-  };
-  make(tensor.value);
-  if (names.empty())
-    fail(Kind::E0350, stmt.value->range, {"this is the same whatever the rows are"});
-  builder_.setInsertionPointToEnd(block);
-  mlir::func::ReturnOp::create(builder_, loc, mapping.lookup(tensor.value));
-  func.setFunctionType(builder_.getFunctionType(block->getArgumentTypes(), {number}));
-  for (auto [i, name] : llvm::enumerate(names))
-    func.setArgAttr(i, "nn.name", builder_.getStringAttr(name));
-  func.setResultAttr(0, "nn.name", builder_.getStringAttr(stmt.name.text));
 }
 
 } // namespace peftc::import

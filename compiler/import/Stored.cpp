@@ -18,6 +18,7 @@ void Elaborator::nameModule(ModuleNode &node, const ast::CheckpointName &name, c
   node.checkpoint = node.checkpoint.empty() ? local : local.empty() ? node.checkpoint : node.checkpoint + "." + local;
   node.hasCheckpoint = !name.isNew;
   node.isNew = name.isNew;
+  node.orNew = name.orNew;
   node.part = name.isNew ? std::nullopt : partOf(name, node, env);
 }
 

@@ -108,6 +108,26 @@ Value BuiltinCall::origin() {
 
 Value BuiltinCall::total() { return e.total(tensor(0, "x"), range); }
 
+Value BuiltinCall::allRows() { return e.allRows(tensor(0, "x"), range); }
+
+Value BuiltinCall::ranks() {
+  Tensor x = tensor(0, "x");
+  if (x.type().rank() == 0)
+    e.fail(Kind::E0350, range, {"`ranks` of a single number"});
+  const int64_t axis = named("axis") ? e.axisOf(*named("axis"), x, env) : 0;
+  return e.emit<mlir::nn::RanksOp>(range, {x.value}, {e.attr("axis", e.intAttr(axis))}, x.axes);
+}
+
+Value BuiltinCall::siblings() {
+  Tensor x = tensor(0, "x");
+  const int64_t count = e.info_.examplesOfRow();
+  if (count == 1)
+    e.fail(Kind::E0350, range, {"`siblings` are the examples of one row, and no row of this task has several"});
+  std::vector<std::string> axes = x.axes;
+  axes.insert(axes.begin(), "");
+  return e.emit<mlir::nn::SiblingsOp>(range, {x.value}, {e.attr("siblings", e.intAttr(count))}, axes);
+}
+
 /// What is joined: each argument, or each entry of a list.
 std::vector<Tensor> BuiltinCall::parts() {
   std::vector<Tensor> parts;

@@ -101,6 +101,7 @@ struct Env {
   std::map<std::string, Value> values;
   std::map<std::string, ModuleRef> modules;
   std::map<std::string, std::function<ModuleRef()>> optional; ///< modules that are made when they are named
+  std::map<std::string, const ast::ModuleDeclStmt *> declared; ///< modules that may be made here, in this scope
   /// Names that come from a site: asked before the parent.
   std::function<std::optional<Value>(const std::string &, Range)> outside;
   std::function<std::optional<ModuleRef>(const std::string &)> outsideModule;
@@ -138,6 +139,7 @@ struct ModuleNode {
   bool hasCheckpoint = false;
   bool isNew = false;
   std::optional<StoredPart> part; ///< of each tensor below `checkpoint`
+  bool orNew = false; ///< what the checkpoint lacks is new
   const ModuleNode *tiedTo = nullptr; ///< whose weights are its own
   EnvPtr env;
   mlir::peft::ModuleOp op;

@@ -176,6 +176,37 @@ PEFT_INFER(ArgmaxOp) {
   types.push_back(make(context, x.getExample(), dims, indexType(context)));
   return success();
 }
+PEFT_INFER(RanksOp) {
+  if (failed(axisOf(location, op.getAxis(), typeOf(operands[0]).rank())))
+    return failure();
+  types.push_back(typeOf(operands[0]).withElement(Float32Type::get(context)));
+  return success();
+}
+PEFT_INFER(AllRowsOp) {
+  NNType x = typeOf(operands[0]);
+  if (!x.getExample())
+    return emitOptionalError(location, toString(x), " is the same whatever the rows are");
+  SmallVector<Dim> dims = {Dim::seq()};
+  dims.append(x.getDims().begin() + (x.rank() > 0 && !x.getDims().front().isStatic()), x.getDims().end());
+  types.push_back(make(context, true, dims, x.getElement()));
+  return success();
+}
+PEFT_INFER(SiblingsOp) {
+  NNType x = typeOf(operands[0]);
+  if (!x.getExample() || !x.isStatic())
+    return emitOptionalError(location, toString(x), " is not of each example, in one shape");
+  SmallVector<Dim> dims = {Dim{static_cast<int64_t>(op.getSiblings()), 0}};
+  llvm::append_range(dims, x.getDims());
+  types.push_back(x.withDims(dims));
+  return success();
+}
+PEFT_INFER(SumSiblingsOp) {
+  NNType x = typeOf(operands[0]);
+  if (!x.getExample() || !x.isStatic() || x.rank() < 1 || x.getDims().front().constant != static_cast<int64_t>(op.getSiblings()))
+    return emitOptionalError(location, toString(x), " does not have one entry for each of ", op.getSiblings(), " examples");
+  types.push_back(x.withDims(x.getDims().drop_front()));
+  return success();
+}
 PEFT_INFER(ReduceOp) {
   NNType x = typeOf(operands[0]);
   SmallVector<Dim> dims(x.getDims());

@@ -95,6 +95,28 @@ def NN_OriginOp : NN_InferredOp<"origin"> {
   let assemblyFormat = "$x `,` $of attr-dict `:` functional-type(operands, results)";
 }
 
+def NN_AllRowsOp : NN_InferredOp<"all_rows"> {
+  let summary = "what all rows of the data have of the operand, one after the other";
+  let description = [{
+    Joined along the operand's first axis where that is as long as the row says, else stacked along a new one. A metric's last part
+    reads it, as if the whole data were one example; `import` makes that part a function of its own, so no program holds this op.
+  }];
+  let arguments = (ins NN_Tensor:$x);
+  let assemblyFormat = "$x attr-dict `:` functional-type(operands, results)";
+}
+
+def NN_SiblingsOp : NN_InferredOp<"siblings", [NN_Diff]> {
+  let summary = "what all examples of the same row have, along a new first axis";
+  let description = "A row is `siblings` successive examples of the batch.";
+  let arguments = (ins NN_Tensor:$x, I64Attr:$siblings);
+  let assemblyFormat = "$x `of` $siblings attr-dict `:` functional-type(operands, results)";
+}
+def NN_SumSiblingsOp : NN_InferredOp<"sum_siblings", [NN_Diff]> {
+  let summary = "siblings' transpose: the sum over a row's examples of the entry that each has for this one";
+  let arguments = (ins NN_Tensor:$x, I64Attr:$siblings);
+  let assemblyFormat = "$x `of` $siblings attr-dict `:` functional-type(operands, results)";
+}
+
 // ---- elementwise ---------------------------------------------------------------------------------------------------
 
 class NN_Unary<string mnemonic, list<Trait> traits = []> : NN_InferredOp<mnemonic, !listconcat([NN_Diff, NN_Grow], traits)> {
@@ -162,6 +184,11 @@ def NN_ReduceOp : NN_InferredOp<"reduce", [NN_Diff, NN_GrowAlong]> {
   let hasVerifier = 1;
 }
 def NN_ArgmaxOp : NN_InferredOp<"argmax", [NN_GrowAlong]> {
+  let arguments = (ins NN_Tensor:$x, I64Attr:$axis);
+  let assemblyFormat = "$x `axis` $axis attr-dict `:` functional-type(operands, results)";
+}
+def NN_RanksOp : NN_InferredOp<"ranks"> {
+  let summary = "the place of each entry among those along an axis in rising order, from 1; equal ones share the mean of theirs";
   let arguments = (ins NN_Tensor:$x, I64Attr:$axis);
   let assemblyFormat = "$x `axis` $axis attr-dict `:` functional-type(operands, results)";
 }

@@ -49,6 +49,9 @@ PEFT_VJP_UNARY(FloorOp, Value())
 PEFT_VJP_UNARY(CastOp, typeOf(x).isFloat() ? Value(ct) : Value())
 PEFT_VJP_UNARY(BroadcastOp, ct)
 
+PEFT_VJP(SiblingsOp) { out.push_back(SumSiblingsOp::create(b, getLoc(), ct, getSiblingsAttr())); }
+PEFT_VJP(SumSiblingsOp) { out.push_back(SiblingsOp::create(b, getLoc(), ct, getSiblingsAttr())); }
+
 // ---- binary --------------------------------------------------------------------------------------------------------
 
 PEFT_VJP(AddOp) { out.append({ct, ct}); }

@@ -53,11 +53,12 @@ struct InputStmt : Stmt {
   Ident name;
   std::unique_ptr<TypeExpr> type;
 };
-/// `@ "name"`, `@ new "name"`: the name in the checkpoint; `new`: not read from it, written to a merged one.
+/// `@ "name"`, `@ new "name"`, `@ "name" or new`: the name in the checkpoint; `new`: not read from it, written to a merged one; `or new`: so where it
+/// has no such name.
 /// `@ "name".T[a : b]`: of that tensor transposed, the rows from a up to b. `@ "name".reshaped`: its numbers, in the weight's shape.
 struct CheckpointName {
   ExprPtr name;
-  bool isNew = false;
+  bool isNew = false, orNew = false;
   bool transposed = false, reshaped = false;
   bool rows = false;  ///< there are brackets
   ExprPtr from, to;   ///< null: from the first, to the last
@@ -170,9 +171,9 @@ struct ExampleStmt : Stmt {
 struct RowStmt : Stmt {
   PEFT_STMT(Row)
   Ident name;
-  ExprPtr encoder; ///< a Call: tokens | targets | image | class | number
+  ExprPtr encoder; ///< a Call: runtime/data/README.md has what may be called
 };
-/// `metric accuracy = e`: a value an example, averaged.
+/// `metric accuracy = e`: a value an example, averaged; or one of all rows.
 struct MetricStmt : Stmt {
   PEFT_STMT(Metric)
   Ident name;

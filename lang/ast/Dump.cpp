@@ -240,7 +240,7 @@ void Dumper::checkpointName(const std::optional<CheckpointName> &name) {
   if (!name)
     return;
   std::string what = name->isNew ? "new checkpoint name" : "checkpoint name";
-  part((what + (name->transposed ? " transposed" : name->reshaped ? " reshaped" : "") + (name->rows ? " rows" : "")).c_str(), name->name);
+  part((what + (name->transposed ? " transposed" : name->reshaped ? " reshaped" : "") + (name->rows ? " rows" : "") + (name->orNew ? " or new" : "")).c_str(), name->name);
   part("from", name->from);
   part("to", name->to);
 }

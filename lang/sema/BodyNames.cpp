@@ -134,6 +134,8 @@ void BodyNames::statement(const Stmt &stmt, Visible &scope) {
     optional(s->message, scope);
   } else if (auto *s = stmt.as<ModuleStmt>()) {
     module(*s, scope);
+  } else if (auto *s = stmt.as<ModuleDeclStmt>()) {
+    declaration(*s, scope);
   } else if (auto *s = stmt.as<CheckpointStmt>()) {
     for (const Field &field : s->fields)
       expr(*field.value, scope);
@@ -172,6 +174,23 @@ void BodyNames::checkpointName(const std::optional<CheckpointName> &name, Visibl
   optional(name->to, scope);
 }
 
+/// A module that a file declares, or that an arch does: which one of theirs, and what it takes, hangs on the model.
+void BodyNames::constructor(const Expr &use, Visible &scope) {
+  auto *call = use.as<CallExpr>();
+  auto *name = (call ? *call->callee : use).as<NameExpr>();
+  if (call && name && scope.hasModule(name->name))
+    return arguments(call->args, {}, scope);
+  choice(use, scope.declared().modules, scope);
+}
+
+void BodyNames::declaration(const ModuleDeclStmt &stmt, Visible &scope) {
+  Visible inner(scope);
+  parameters(stmt.params, inner);
+  kinds(stmt.kinds, scope);
+  block(stmt.body, inner);
+  scope.addModules({stmt.name.text});
+}
+
 void BodyNames::module(const ModuleStmt &stmt, Visible &scope) {
   optional(stmt.over, scope);
   Visible inner(scope);
@@ -182,7 +201,7 @@ void BodyNames::module(const ModuleStmt &stmt, Visible &scope) {
   optional(stmt.tiedWhen, scope);
   kinds(stmt.kinds, scope);
   if (stmt.constructor)
-    choice(*stmt.constructor, scope.declared().modules, inner);
+    constructor(*stmt.constructor, inner);
   block(stmt.body, inner);
   for (const Ident &name : stmt.names)
     scope.add(name.text);

@@ -58,6 +58,8 @@ private:
   void sample(const ast::Expr &distribution, Visible &scope);
   void module(const ast::ModuleStmt &stmt, Visible &scope);
   void checkpointName(const std::optional<ast::CheckpointName> &name, Visible &scope);
+  void constructor(const ast::Expr &use, Visible &scope);
+  void declaration(const ast::ModuleDeclStmt &stmt, Visible &scope);
   static bool isAxisWord(const std::string &parameter, const ast::Expr &value);
   void path(const std::vector<ast::SelectorPart> &parts, Visible &scope);
   void call(const ast::CallExpr &call, Visible &scope);

@@ -46,6 +46,9 @@ void Network::gather(const Block &body, bool root) {
         children.insert(name.text);
       }
       gather(module->body, false);
+    } else if (auto *declared = stmt->as<ModuleDeclStmt>()) {
+      modules.insert(declared->name.text);
+      gather(declared->body, false);
     } else if (auto *choice = stmt->as<IfStmt>()) {
       gather(choice->thenBody, root);
       gather(choice->elseBody, root);

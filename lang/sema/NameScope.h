@@ -19,6 +19,7 @@ const Builtin *findBuiltin(const std::string &name);
 struct Network {
   explicit Network(const Spec &spec);
   std::set<std::string> children, weights, rootNames, rootPoints, rootKinds; ///< root: of archs and their tasks
+  std::set<std::string> modules; ///< declared within an arch, for its tasks
 
 private:
   void gather(const ast::Block &body, bool root);
@@ -31,6 +32,8 @@ public:
   void add(const std::string &name) { names_.insert(name); }
   void add(const std::set<std::string> &names) { names_.insert(names.begin(), names.end()); }
   void add(std::initializer_list<const char *> names) { names_.insert(names.begin(), names.end()); }
+  void addModules(const std::set<std::string> &modules) { modules_.insert(modules.begin(), modules.end()); }
+  bool hasModule(const std::string &name) const { return modules_.count(name) > 0; }
   /// Points and dims of a method's site; a weight `W` also as `W0`, without what was attached before.
   void add(const ast::KindDeclStmt &kind);
   /// Within a method: the site's modules are visible.
@@ -48,6 +51,7 @@ private:
   const Scope *scope_;
   const Network *network_ = nullptr;
   std::set<std::string> names_;
+  std::set<std::string> modules_; ///< that an arch declares
 };
 
 /// `peft.methods.{lora}` for a method of the library, "" for other names.

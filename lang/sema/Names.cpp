@@ -75,6 +75,7 @@ private:
       block(module->body, inner);
     } else if (auto *task = stmt.as<TaskStmt>()) {
       inner.add(network.rootNames);
+      inner.addModules(network.modules);
       parameters(task->params, inner);
       block(task->body, inner);
     } else if (auto *optimizer = stmt.as<OptimizerStmt>()) {

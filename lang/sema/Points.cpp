@@ -75,6 +75,8 @@ private:
       } else if (auto *module = stmt->as<ModuleStmt>()) {
         if (!module->constructor)
           add(module->kinds, module->body, nullptr);
+      } else if (auto *declared = stmt->as<ModuleDeclStmt>()) {
+        add(declared->kinds, declared->body, nullptr);
       } else if (auto *choice = stmt->as<IfStmt>()) {
         branches(*choice, sources);
       }

@@ -15,6 +15,8 @@ public:
         place.weights.push_back(weight->name.text);
       } else if (auto *module = stmt->as<ModuleStmt>()) {
         child(*module, place, sure);
+      } else if (auto *declared = stmt->as<ModuleDeclStmt>()) {
+        own[declared->name.text] = declared;
       } else if (auto *choice = stmt->as<IfStmt>()) {
         body(choice->thenBody, place, false);
         body(choice->elseBody, place, false);
@@ -46,16 +48,22 @@ private:
   void construct(const Expr &constructor, Place &place) {
     auto *call = constructor.as<CallExpr>();
     auto *name = (call ? *call->callee : constructor).as<NameExpr>();
-    const auto &modules = spec.scopeOf(constructor.range).modules;
-    auto it = name ? modules.find(name->name) : modules.end();
-    if (it == modules.end() || depth > 16) {
+    const ModuleDeclStmt *declared = name ? declaration(name->name, spec.scopeOf(constructor.range)) : nullptr;
+    if (!declared || depth > 16) {
       place.open = true;
       return;
     }
-    kindsOf(it->second->kinds, place);
+    kindsOf(declared->kinds, place);
     ++depth;
-    body(it->second->body, place, true);
+    body(declared->body, place, true);
     --depth;
+  }
+
+  const ModuleDeclStmt *declaration(const std::string &name, const Scope &scope) const {
+    if (auto it = own.find(name); it != own.end())
+      return it->second;
+    auto it = scope.modules.find(name);
+    return it == scope.modules.end() ? nullptr : it->second;
   }
 
   static void kindsOf(const std::vector<Ident> &kinds, Place &place) {
@@ -64,6 +72,7 @@ private:
   }
 
   const Spec &spec;
+  std::map<std::string, const ModuleDeclStmt *> own; ///< that the arch declares
   int depth = 0;
 };
 

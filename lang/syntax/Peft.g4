@@ -71,7 +71,7 @@ requireStmt: 'require' rangeExpr 'else' expr;
 atInitStmt: 'at_init' ident ('(' STRING ')')?;
 checkpointStmt: 'checkpoint' fieldBlock ('for' ident (',' ident)*)?;
 exampleStmt: 'example' fieldBlock;
-checkpointName: '@' (fresh='new' STRING | STRING ('.' how=ID)? storedRows?);
+checkpointName: '@' (fresh='new' STRING | STRING ('.' how=ID)? storedRows? (lacking='or' 'new')?);
 storedRows: '[' from_=expr? ':' to_=expr? ']';
 rowStmt: 'row' ident ':' postfix;
 metricStmt: 'metric' ident '=' expr;

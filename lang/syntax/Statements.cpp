@@ -26,6 +26,7 @@ unsigned allowed(Kind kind) {
   case Kind::Require: return kFile | kBodies;
   case Kind::AtInit: case Kind::On: return kMethod;
   case Kind::Row: case Kind::Metric: return kTask;
+  case Kind::ModuleDecl: return kFile | kModule;
   case Kind::State: return kOptimizer;
   case Kind::Loss: return kMethod | kTask;
   case Kind::Reserved: return ~0u;
@@ -444,6 +445,7 @@ std::optional<ast::CheckpointName> AstBuilder::checkpointName(P::CheckpointNameC
   ast::CheckpointName out;
   out.name = string(context->STRING()->getSymbol());
   out.isNew = context->fresh != nullptr;
+  out.orNew = context->lacking != nullptr;
   const std::string how = context->how ? context->how->getText() : "";
   out.transposed = how == "T";
   out.reshaped = how == "reshaped";

@@ -103,10 +103,6 @@ std::string ModelFolder::storedNameOf(const std::string &name) const {
   return {};
 }
 
-bool ModelFolder::namesHavePrefix() const {
-  return !prefix_.empty() && std::any_of(fileIndex_.begin(), fileIndex_.end(), [&](const auto &entry) { return entry.first.compare(0, prefix_.size(), prefix_) == 0; });
-}
-
 at::Tensor ModelFolder::loadStored(const std::string &storedName) const { return fileOf(storedName)->loadAsStored(storedName); }
 
 std::map<std::string, at::Tensor> ModelFolder::loadBase(const json &parameters) const {
@@ -148,6 +144,12 @@ uint64_t ModelFolder::weightsFingerprint() const {
       hash = fingerprint(bytes.substr(bytes.size() * place / kPlaces, kBytes), hash);
   }
   return hash;
+}
+
+bool ModelFolder::isHeaded(const json &parameters) const {
+  return !prefix_.empty() && std::any_of(parameters.begin(), parameters.end(), [&](const json &parameter) {
+    return parameter.at("role") == "base" && storedNameOf(parameter.at("checkpoint")).rfind(prefix_, 0) == 0;
+  });
 }
 
 std::vector<std::string> ModelFolder::unused(const json &parameters) const {

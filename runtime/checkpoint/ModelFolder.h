@@ -23,10 +23,10 @@ public:
   std::map<std::string, at::Tensor> loadBase(const nlohmann::json &parameters) const;
   /// Names in the folder that no parameter reads, and that loadBase therefore leaves out.
   std::vector<std::string> unused(const nlohmann::json &parameters) const;
+  /// Whether the folder has the parameters under names with the prefix: it was saved with a head, whose names lack it.
+  bool isHeaded(const nlohmann::json &parameters) const;
   /// A tensor by its name in the folder, in its own dtype.
   at::Tensor loadStored(const std::string &storedName) const;
-  /// Whether the folder was saved with a task's head: names of the network itself carry the prefix.
-  bool namesHavePrefix() const;
   /// The name under which the folder holds `name`: as it is, or with the prefix; empty if neither.
   std::string storedNameOf(const std::string &name) const;
   /// Of names, dtypes, shapes and a sample of each tensor's bytes: tells other weights apart without reading all of them.

@@ -1,8 +1,11 @@
 // Dataset: the rows of one file, encoded as the manifest's `rows` say.
 //
-// A row has `input_ids`, or the text fields that its `tokens` encoder names; targets are read unless the caller has none.
+// A row has `input_ids`, or the text fields that its `tokens` encoder names, or the list of words that its `words` encoder does; targets are
+// read unless the caller has none.
+// `choices`: a text with each of several others, an example each; a row is as many successive examples of a batch, everywhere as many.
 // `targets`: each token's own id where it is to be predicted from those before it, kNoTarget elsewhere.
 // An image is read as its patches: a row's tokens, each of so many numbers.
+// `classes`: the class of each word at its first piece, or that of each of `input_ids`; kNoTarget elsewhere.
 // Errs   those of Records, Labels, Tokenizer and Images, and R0133 a missing field, R0134 a field of the wrong type,
 //        R0139 a token id outside the vocabulary
 #pragma once
@@ -16,7 +19,11 @@
 
 namespace peftrt {
 
-enum class Encoder { Tokens, Class, Number, Targets, Image };
+enum class Encoder { Tokens, Words, Choices, Image, Class, Choice, Number, Targets, Classes };
+/// Whether a row of data says it with its text, not as what is to be learned.
+constexpr bool isText(Encoder encoder) { return encoder == Encoder::Tokens || encoder == Encoder::Words || encoder == Encoder::Choices; }
+/// Whether it is what the network reads: what is to be learned need not be there.
+constexpr bool isInput(Encoder encoder) { return isText(encoder) || encoder == Encoder::Image; }
 constexpr int64_t kNoTarget = -100;
 
 /// One entry of the manifest's `rows`.
@@ -25,9 +32,11 @@ struct RowField {
   Encoder encoder = Encoder::Tokens;
   std::string field; ///< of the data row
   std::string pair;  ///< second text, or empty
-  int64_t classes = 0;
+  int64_t classes = 0;  ///< or choices
   std::string prompt, response; ///< two texts of which the second is to be predicted, or empty
   std::string end;              ///< appended to the response
+  std::string ofIds;            ///< of `classes`: what the field is called beside `input_ids`
+  std::string choices;          ///< second texts, each of which makes an example with the first
   ImageShape image{};
 };
 
@@ -51,15 +60,22 @@ struct Dataset {
     std::vector<int64_t> targets; ///< one a token, rows one after the other
     ImageTable images;
     std::vector<float> patches;   ///< of rows that hold numbers instead of images, as they are packed
+    std::vector<int64_t> words;   ///< of `words`: how many each row lists, or how many ids, whether they were cut or not
+    int64_t lengthOf(int64_t example) const { return tokens.offsets[example + 1] - tokens.offsets[example]; }
+    /// Which of its row's words, or ids, a token says the class of; negative: of none.
+    int64_t wordOf(int64_t row, int64_t token) const { return tokens.words ? tokens.words[tokens.offsets[row] + token] : token; }
   };
   std::string path;
   std::vector<Column> columns;
+  int64_t examplesOfRow = 1;     ///< which follow each other in every batch and in a column's tokens
   std::vector<int64_t> lengths;  ///< tokens of each row
   std::vector<int64_t> lines;    ///< where each row stands in the file
-  int64_t truncated = 0;         ///< rows cut at max_length
+  int64_t truncated = 0;         ///< texts cut at max_length
   uint64_t contentHash = 0;      ///< of the file
   int64_t size() const { return static_cast<int64_t>(lengths.size()); }
   int64_t tokens() const;
+  /// Tokens of one of the row's examples.
+  int64_t lengthOf(int64_t row, int64_t example) const;
 
   /// The packed batch of these rows.
   Batch pack(const std::vector<int64_t> &rows) const;

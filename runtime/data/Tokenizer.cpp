@@ -1,6 +1,7 @@
 // Tokenizer: see Tokenizer.h.
 //
-// File    "PEFTTOK2", i64 rows, i64 ids, i64 truncated rows, i64 offsets[rows + 1], i64 starts[rows], i32 ids[]; little endian
+// File    "PEFTTOK3", i64 rows, i64 ids, i64 truncated rows, i64 words (ids, or 0 where rows are no words), i64 offsets[rows + 1], i64 starts[rows],
+//         i32 ids[], i32 words[]; little endian
 #include "runtime/data/Tokenizer.h"
 #include "runtime/checkpoint/MappedFile.h"
 #include "runtime/bundle/Errors.h"
@@ -18,7 +19,7 @@ namespace fs = std::filesystem;
 
 /// Two different 64-bit hashes over everything that the ids depend on.
 std::string cacheKey(const std::vector<std::string> &texts, std::string_view tokenizer, int64_t maxLength) {
-  const std::string salt = "2 " + std::to_string(maxLength) + " " + kTokenizerHelper;
+  const std::string salt = "3 " + std::to_string(maxLength) + " " + kTokenizerHelper;
   uint64_t first = fingerprint(tokenizer, fingerprint(salt)), second = fingerprint(salt, fingerprint(tokenizer));
   for (const std::string &text : texts) {
     first = fingerprint(text, first) * 3 + 1;
@@ -31,16 +32,19 @@ bool openTable(const std::string &path, int64_t rows, TokenTable &table, int64_t
   if (!fs::exists(path))
     return false;
   const auto file = MappedFile::open(path);
-  int64_t counts[3];
-  if (file->size() < 32 || std::memcmp(file->begin(), "PEFTTOK2", 8) != 0)
+  int64_t counts[4];
+  constexpr uint64_t kHead = 8 + sizeof counts;
+  if (file->size() < kHead || std::memcmp(file->begin(), "PEFTTOK3", 8) != 0)
     return false;
-  std::memcpy(counts, file->begin() + 8, 24);
-  if (counts[0] != rows || counts[1] < 0 || file->size() != 32 + 8 * static_cast<uint64_t>(2 * rows + 1) + 4 * static_cast<uint64_t>(counts[1]))
+  std::memcpy(counts, file->begin() + 8, sizeof counts);
+  if (counts[0] != rows || counts[1] < 0 || (counts[3] != 0 && counts[3] != counts[1]) ||
+      file->size() != kHead + 8 * static_cast<uint64_t>(2 * rows + 1) + 4 * static_cast<uint64_t>(counts[1] + counts[3]))
     return false;
   table.rows = rows;
-  table.offsets = reinterpret_cast<const int64_t *>(file->begin() + 32);
+  table.offsets = reinterpret_cast<const int64_t *>(file->begin() + kHead);
   table.starts = table.offsets + rows + 1;
-  table.ids = reinterpret_cast<const int32_t *>(file->begin() + 32 + 8 * (2 * rows + 1));
+  table.ids = reinterpret_cast<const int32_t *>(table.starts + rows);
+  table.words = counts[3] > 0 ? table.ids + counts[1] : nullptr;
   if (table.offsets[0] != 0 || table.offsets[rows] != counts[1])
     return false;
   for (int64_t row = 0; row < rows; ++row)

@@ -17,6 +17,7 @@ struct TokenTable {
   int64_t rows = 0;
   const int64_t *offsets = nullptr;
   const int32_t *ids = nullptr;
+  const int32_t *words = nullptr;  ///< of each token which of its row's words it is the first piece of, -1: of none; null where rows are no words
   const int64_t *starts = nullptr; ///< of each row the first token that holds some of its response; null: every row is all response
   std::shared_ptr<const void> keep;
 };
@@ -24,7 +25,7 @@ struct TokenTable {
 /// Who turns texts to ids.
 extern const Helper kTokenizers;
 
-/// `texts`: a JSON list of one or two strings per row, or an object of `prompt` and `response`, which are one text. Adds to `truncated` the rows that were cut at `maxLength`.
+/// `texts`: a JSON list of one or two strings per row, or an object of `prompt` and `response`, which are one text, or of `words`. Adds to `truncated` the rows that were cut at `maxLength`.
 TokenTable tokenize(const std::vector<std::string> &texts, const std::string &modelPath, int64_t maxLength, const HelperOptions &options, int64_t &truncated);
 
 } // namespace peftrt

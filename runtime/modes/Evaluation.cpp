@@ -8,60 +8,109 @@
 
 namespace peftrt {
 
-/// Metrics that are made of sums over all rows: each is a program of its own.
-static void addMetricsOfTotals(const Session &session, const std::map<std::string, at::Tensor> &totals, Evaluation &evaluation) {
-  for (const auto &metric : session.manifest().at("metrics")) {
-    const std::string name = metric, program = "metric." + name, prefix = "total." + name + ".";
-    if (!session.hasProgram(program))
-      continue;
-    std::map<std::string, at::Tensor> inputs;
-    for (const auto &[total, value] : totals)
-      if (total.rfind(prefix, 0) == 0)
-        inputs[total] = value;
-    evaluation.values[name] = session.executor->run(program, Batch{}, inputs, {session.options.seed, 0, 0}).at(name).item<double>();
+namespace {
+
+/// What `eval` gives of each row under one name; whole numbers too.
+using Column = std::vector<std::vector<double>>;
+
+/// Elements of one example's block.
+int64_t elementsOf(const Value &value, int64_t seq) {
+  int64_t elements = 1;
+  for (const Dim &dim : value.dims)
+    elements *= dim.at(seq);
+  return elements;
+}
+
+bool begins(const std::string &name, const char *word) { return name.rfind(word, 0) == 0; }
+
+/// In the rows' order, so that no sum depends on the batches.
+double sumOf(const Column &column) {
+  double sum = 0;
+  for (const std::vector<double> &row : column)
+    for (const double value : row)
+      sum += value;
+  return sum;
+}
+
+at::Tensor joined(const Column &column) {
+  std::vector<double> values;
+  for (const std::vector<double> &row : column)
+    values.insert(values.end(), row.begin(), row.end());
+  return at::tensor(values, at::kDouble);
+}
+
+void keep(const at::Tensor &value, const Value &type, const Dataset &dataset, const std::vector<int64_t> &batch, const std::string &name, Column &column) {
+  column.resize(static_cast<size_t>(dataset.size()));
+  const at::Tensor flat = value.reshape({-1}).to(at::kDouble).contiguous();
+  const double *next = flat.data_ptr<double>(), *end = next + flat.numel();
+  for (const int64_t row : batch) {
+    int64_t count = 0;
+    for (int64_t example = 0; example < dataset.examplesOfRow; ++example)
+      count += elementsOf(type, dataset.lengthOf(row, example));
+    if (end - next < count)
+      throw RuntimeError("R0102", "the program `eval` gives " + std::to_string(flat.numel()) + " numbers of `" + name + "` for " + std::to_string(batch.size()) + " rows", "this is a bug of peftc");
+    column[static_cast<size_t>(row)].assign(next, next + count);
+    next += count;
   }
 }
 
-Evaluation evaluate(const Session &session, const Dataset &dataset) {
-  const auto start = std::chrono::steady_clock::now();
-  const auto rows = static_cast<size_t>(dataset.size());
-  std::map<std::string, std::vector<double>> columns; // in row order, so that the sums do not depend on the batches
-  std::vector<double> counts(rows, 1.0);
+/// What `eval` gives of all rows, by name; of logits nothing is kept.
+std::map<std::string, Column> columnsOf(const Session &session, const Dataset &dataset) {
+  std::map<std::string, Column> columns;
+  const std::optional<Program> program = programNamed(session.bundle, "eval");
   for (const auto &batch : planByLength(dataset.lengths, session.options.batching())) {
     RandomState random;
     random.seed = session.options.seed;
     const Results results = session.executor->run("eval", dataset.pack(batch), {}, random);
-    for (const auto &[name, value] : results) {
-      const bool metric = name.rfind("metric.", 0) == 0, total = name.rfind("total.", 0) == 0;
-      if (!metric && !total && name != "loss" && name != "count")
-        continue;
-      const at::Tensor column = value.to(at::kDouble).contiguous();
-      if (column.numel() != static_cast<int64_t>(batch.size()))
-        throw RuntimeError("R0102", "the program `eval` gives " + std::to_string(column.numel()) + " numbers of `" + name + "` for " + std::to_string(batch.size()) + " rows", "this is a bug of peftc");
-      std::vector<double> &target = name == "count" ? counts : columns[metric ? name.substr(7) : name];
-      target.resize(rows);
-      for (size_t index = 0; index < batch.size(); ++index)
-        target[static_cast<size_t>(batch[index])] = column.data_ptr<double>()[index];
+    for (const NamedValue &result : program->results)
+      if (const std::string &name = result.name; name == "loss" || name == "count" || begins(name, "metric.") || begins(name, "total.") || begins(name, "rows."))
+        keep(results.at(name), program->values[static_cast<size_t>(result.value)], dataset, batch, name, columns[name]);
+  }
+  return columns;
+}
+
+} // namespace
+
+std::optional<Program> programNamed(const Bundle &bundle, const std::string &name) {
+  nlohmann::json found = {{"programs", nlohmann::json::array()}}; // the others need not be parsed
+  for (const nlohmann::json &program : bundle.programs.at("programs"))
+    if (program.at("name") == name)
+      found["programs"].push_back(program);
+  const std::vector<Program> programs = programsOf(found);
+  return programs.empty() ? std::nullopt : std::optional(programs.front());
+}
+
+double metricOfAll(const Program &metric, Executor &executor, const std::map<std::string, at::Tensor> &totals, const std::map<std::string, at::Tensor> &rows, const RandomState &random) {
+  Batch all; // as if it were one example, of as many tokens as there are entries
+  for (const NamedValue &input : metric.inputs)
+    if (const Value &type = metric.values[static_cast<size_t>(input.value)]; type.perExample) {
+      all.columns[input.name] = rows.at(input.name);
+      all.lengths = {rows.at(input.name).numel() / elementsOf(type, 1)};
     }
-  }
-  for (size_t row = 0; row < columns["loss"].size(); ++row)
-    if (!std::isfinite(columns["loss"][row]))
-      throw RuntimeError("R0201", "the loss of " + dataset.path + ":" + std::to_string(dataset.lines[row]) + " is " + (std::isnan(columns["loss"][row]) ? "nan" : std::to_string(columns["loss"][row])), "the run has diverged: a lower lr, a longer warm-up or clip = 1.0 usually helps");
+  return executor.run(metric.name, all, totals, random).begin()->second.item<double>();
+}
+
+Evaluation evaluate(const Session &session, const Dataset &dataset) {
+  const auto start = std::chrono::steady_clock::now();
+  std::map<std::string, Column> columns = columnsOf(session, dataset);
+  const Column &losses = columns["loss"];
+  for (size_t row = 0; row < losses.size(); ++row)
+    if (const double loss = losses[row][0]; !std::isfinite(loss))
+      throw RuntimeError("R0201", "the loss of " + dataset.path + ":" + std::to_string(dataset.lines[row]) + " is " + (std::isnan(loss) ? "nan" : std::to_string(loss)), "the run has diverged: a lower lr, a longer warm-up or clip = 1.0 usually helps");
   Evaluation evaluation;
-  double targets = 0;
-  for (const double count : counts)
-    targets += count;
-  std::map<std::string, at::Tensor> totals;
-  for (const auto &[name, column] : columns) {
-    double sum = 0;
-    for (const double value : column)
-      sum += value;
-    if (name.rfind("total.", 0) == 0)
-      totals[name] = at::full({}, sum, at::kFloat);
-    else
-      evaluation.values[name] = sum / (name == "loss" ? targets : static_cast<double>(rows));
-  }
-  addMetricsOfTotals(session, totals, evaluation);
+  const auto examples = static_cast<double>(dataset.size() * dataset.examplesOfRow);
+  evaluation.values["loss"] = sumOf(losses) / (columns.count("count") ? sumOf(columns["count"]) : examples);
+  std::map<std::string, at::Tensor> totals, all;
+  for (const auto &[name, column] : columns)
+    if (begins(name, "metric."))
+      evaluation.values[name.substr(7)] = sumOf(column) / examples;
+    else if (begins(name, "total."))
+      totals[name] = at::full({}, sumOf(column), at::kFloat);
+    else if (begins(name, "rows."))
+      all[name] = joined(column);
+  for (const auto &name : session.manifest().at("metrics"))
+    if (const auto program = programNamed(session.bundle, "metric." + name.get<std::string>()))
+      evaluation.values[name.get<std::string>()] = metricOfAll(*program, *session.executor, totals, all, {session.options.seed, 0, 0});
   evaluation.rows = dataset.size();
   evaluation.tokens = dataset.tokens();
   evaluation.truncated = dataset.truncated;
@@ -81,8 +130,8 @@ std::string evaluationText(const Evaluation &evaluation) {
 
 void reportTruncation(const Dataset &dataset, int64_t maxLength) {
   if (dataset.truncated > 0)
-    std::fprintf(stderr, "note: %lld of %lld rows of `%s` are longer than max_length = %lld tokens and were cut\n", static_cast<long long>(dataset.truncated),
-                 static_cast<long long>(dataset.size()), dataset.path.c_str(), static_cast<long long>(maxLength));
+    std::fprintf(stderr, "note: %lld of %lld %s of `%s` are longer than max_length = %lld tokens and were cut\n", static_cast<long long>(dataset.truncated),
+                 static_cast<long long>(dataset.size() * dataset.examplesOfRow), dataset.examplesOfRow > 1 ? "texts" : "rows", dataset.path.c_str(), static_cast<long long>(maxLength));
 }
 
 } // namespace peftrt

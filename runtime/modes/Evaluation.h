@@ -1,4 +1,4 @@
-// Evaluation: mean loss and metrics of a dataset.
+// Evaluation: mean loss and metrics of a dataset: means over rows, or numbers made of all rows.
 #pragma once
 #include "runtime/modes/Session.h"
 #include <map>
@@ -14,6 +14,10 @@ struct Evaluation {
 
 /// Loss is averaged over targets (`count`), metrics over rows. Errs R0201 a loss that is not finite.
 Evaluation evaluate(const Session &session, const Dataset &dataset);
+/// The bundle's program of that name, if it has one.
+std::optional<Program> programNamed(const Bundle &bundle, const std::string &name);
+/// A metric that is made of all rows: `totals`, sums over them, and `rows`, one row's entries after the other's, both by their names in `eval`.
+double metricOfAll(const Program &metric, Executor &executor, const std::map<std::string, at::Tensor> &totals, const std::map<std::string, at::Tensor> &rows, const RandomState &random);
 /// "loss 0.4210  accuracy 0.8300"
 std::string evaluationText(const Evaluation &evaluation);
 /// Says on stderr how many rows were cut at max_length.

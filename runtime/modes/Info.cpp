@@ -62,6 +62,12 @@ void printHuman(const Bundle &bundle, const json &report) {
   if (base > 0)
     std::printf(", %.3f%% of the base model's %s", 100.0 * static_cast<double>(trainable) / static_cast<double>(base), grouped(base).c_str());
   std::printf("\n");
+  std::string made;
+  for (const json &parameter : report["parameters"])
+    if (parameter.at("role") == "new")
+      made += (made.empty() ? "" : ", ") + parameter.at("name").get<std::string>();
+  if (!made.empty())
+    std::printf("new        %s: not in the checkpoint\n", made.c_str());
   for (const json &attach : report.value("attaches", json::array())) {
     const json sites = attach.value("sites", json::array());
     std::string text = attach.value("text", attach.value("name", "?"));

@@ -1,5 +1,6 @@
 // LawsNumbers: two ways to the same numbers: attached and plain at the start, plan and reference, merged and unmerged.
 #include "runtime/generation/Continuation.h"
+#include "runtime/modes/Evaluation.h"
 #include "runtime/modes/Laws.h"
 #include "runtime/modes/Merged.h"
 #include "runtime/plan/Shapes.h"
@@ -15,6 +16,7 @@ constexpr double kStartTolerance = 1e-5; ///< initial values are kept in fp32
 constexpr double kExactTolerance = 1e-9; ///< two orders of the same fp64 sums
 constexpr double kPlanTolerance = 1e-4;  ///< fp32 against fp64 through a whole network and back
 constexpr double kGradientFloor = 1e-3;  ///< of the largest gradient: below it a gradient is a sum that cancels
+constexpr double kMetricFloor = 1e-3;    ///< below it a metric is a difference that cancels
 constexpr uint32_t kStream = 5u << 16;
 
 /// The first program that both run at the same numbers.
@@ -51,13 +53,17 @@ void compareOptimizer(Subject &subject, Executor &plan, Executor &reference, con
   }
 }
 
-/// A metric that is made of totals, from those of the batch.
+/// A metric that is made of all rows, from those of the batch.
 void compareMetric(Subject &subject, Executor &plan, Executor &reference, const std::string &program, Comparison &comparison) {
-  std::map<std::string, at::Tensor> totals;
+  std::map<std::string, at::Tensor> totals, rows;
   for (const auto &[name, value] : subject.run(reference, "eval"))
     if (name.rfind("total." + program.substr(7) + ".", 0) == 0)
       totals[name] = value.sum().to(at::kFloat);
-  compare(subject, plan, reference, program, comparison, totals);
+    else if (name.rfind("rows." + program.substr(7) + ".", 0) == 0)
+      rows[name] = value.to(at::kFloat);
+  const Program metric = *programNamed(subject.bundle, program);
+  const double expected = metricOfAll(metric, reference, totals, rows, subject.random), found = metricOfAll(metric, plan, totals, rows, subject.random);
+  comparison.add(program, at::tensor(found, at::kDouble), at::tensor(expected, at::kDouble), kMetricFloor);
 }
 
 /// What a program that writes on reads beside a batch's rows: any numbers will do.

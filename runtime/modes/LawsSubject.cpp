@@ -26,6 +26,14 @@ int64_t naturalBelow(uint64_t seed, uint32_t stream, uint64_t place, int64_t end
   return std::min<int64_t>(static_cast<int64_t>(uniformNumber(seed, stream, place) * static_cast<double>(end)), end - 1);
 }
 
+json idsOf(const Subject &subject, uint32_t stream, uint64_t place, int64_t least) {
+  const int64_t vocab = subject.session->manifest().at("model").at("vocab").get<int64_t>();
+  json ids = json::array();
+  for (int64_t token = 0; token < std::max(least, kLengths[place % kLengths.size()]); ++token)
+    ids.push_back(naturalBelow(subject.seed, stream, place * 64 + static_cast<uint64_t>(token), vocab));
+  return ids;
+}
+
 /// One row of data as `train` would read it, of at least so many tokens.
 json rowOf(const Subject &subject, int64_t row, int64_t least = 1) {
   json line = json::object();
@@ -35,18 +43,20 @@ json rowOf(const Subject &subject, int64_t row, int64_t least = 1) {
     ++column;
     if (field.encoder == Encoder::Targets)
       continue; // a row that says nothing of them: all its tokens
-    if (field.encoder == Encoder::Tokens) {
-      const int64_t vocab = subject.session->manifest().at("model").at("vocab").get<int64_t>();
-      json ids = json::array();
-      for (int64_t token = 0; token < std::max(least, kLengths[place % kLengths.size()]); ++token)
-        ids.push_back(naturalBelow(subject.seed, kTokens + column, place * 64 + static_cast<uint64_t>(token), vocab));
-      line["input_ids"] = ids;
+    if (field.encoder == Encoder::Choices) {
+      for (int64_t choice = 0; choice < field.classes; ++choice)
+        line["input_ids"].push_back(idsOf(subject, kTokens + column, place * static_cast<uint64_t>(field.classes) + static_cast<uint64_t>(choice), least));
+    } else if (isText(field.encoder)) {
+      line["input_ids"] = idsOf(subject, kTokens + column, place, least);
     } else if (field.encoder == Encoder::Image) {
-      json pixels = json::array();
       for (int64_t pixel = 0; pixel < field.image.pixels(); ++pixel)
-        pixels.push_back(4 * uniformNumber(subject.seed, kTokens + column, place * static_cast<uint64_t>(field.image.pixels()) + static_cast<uint64_t>(pixel)) - 2);
-      line["pixel_values"] = pixels;
-    } else if (field.encoder == Encoder::Class) {
+        line["pixel_values"].push_back(4 * uniformNumber(subject.seed, kTokens + column, place * static_cast<uint64_t>(field.image.pixels()) + static_cast<uint64_t>(pixel)) - 2);
+    } else if (field.encoder == Encoder::Classes) {
+      json classes = json::array(); // the second of them, and every fourth behind it, is not to be learned
+      for (uint64_t token = 0; token < line.at("input_ids").size(); ++token)
+        classes.push_back(token % 4 == 1 ? kNoTarget : naturalBelow(subject.seed, kTargets + column, place * 64 + token, field.classes));
+      line[field.ofIds] = classes;
+    } else if (field.encoder == Encoder::Class || field.encoder == Encoder::Choice) {
       line[field.field] = naturalBelow(subject.seed, kTargets + column, place, field.classes);
     } else {
       line[field.field] = 4 * uniformNumber(subject.seed, kTargets + column, place) - 2;
@@ -55,26 +65,54 @@ json rowOf(const Subject &subject, int64_t row, int64_t least = 1) {
   return line;
 }
 
-Batch batchOf(const Subject &subject) {
-  Batch batch;
-  batch.lengths = kLengths;
-  std::vector<json> rows;
-  for (int64_t row = 0; row < batch.examples(); ++row)
-    rows.push_back(rowOf(subject, row));
-  for (const RowField &field : rowFieldsOf(subject.session->manifest())) {
-    std::vector<double> values;
+/// The numbers of a list, or of the lists in it, or the number itself.
+void appendNumbers(const json &value, std::vector<double> &numbers) {
+  if (!value.is_array())
+    return numbers.push_back(value.get<double>());
+  for (const json &entry : value)
+    appendNumbers(entry, numbers);
+}
+
+/// How many tokens each of the row's examples has.
+void appendLengths(const std::vector<RowField> &fields, const json &row, std::vector<int64_t> &lengths) {
+  for (const RowField &field : fields)
     if (field.encoder == Encoder::Image)
-      batch.lengths.assign(rows.size(), field.image.patches());
+      lengths.push_back(field.image.patches());
+    else if (field.encoder == Encoder::Choices)
+      for (const json &ids : row.at("input_ids"))
+        lengths.push_back(static_cast<int64_t>(ids.size()));
+    else if (isText(field.encoder))
+      lengths.push_back(static_cast<int64_t>(row.at("input_ids").size()));
+}
+
+/// What a batch holds of a row: as it is read, or its patches.
+void appendRow(const RowField &field, const json &row, int64_t examples, std::vector<double> &values) {
+  if (field.encoder == Encoder::Image) {
+    std::vector<float> patches(static_cast<size_t>(field.image.pixels()));
+    toPatches(field.image, [&](int64_t, int64_t place) { return row.at("pixel_values").at(static_cast<size_t>(place)).get<float>(); }, patches.data());
+    values.insert(values.end(), patches.begin(), patches.end());
+    return;
+  }
+  const bool ids = isText(field.encoder) || field.encoder == Encoder::Targets, classes = field.encoder == Encoder::Classes;
+  for (int64_t example = 0; example < (ids || classes ? 1 : examples); ++example)
+    appendNumbers(row.at(ids ? "input_ids" : classes ? field.ofIds : field.field), values);
+}
+
+Batch batchOf(const Subject &subject) {
+  const std::vector<RowField> fields = rowFieldsOf(subject.session->manifest());
+  int64_t examples = 1; // of a row
+  for (const RowField &field : fields)
+    examples = field.encoder == Encoder::Choices ? field.classes : examples;
+  Batch batch;
+  std::vector<json> rows;
+  for (int64_t row = 0; row < std::max<int64_t>(2, static_cast<int64_t>(kLengths.size()) / examples); ++row) {
+    rows.push_back(rowOf(subject, row));
+    appendLengths(fields, rows.back(), batch.lengths);
+  }
+  for (const RowField &field : fields) {
+    std::vector<double> values;
     for (const json &row : rows)
-      if (field.encoder == Encoder::Image) {
-        std::vector<float> patches(static_cast<size_t>(field.image.pixels()));
-        toPatches(field.image, [&](int64_t, int64_t place) { return row.at("pixel_values").at(static_cast<size_t>(place)).get<float>(); }, patches.data());
-        values.insert(values.end(), patches.begin(), patches.end());
-      } else if (field.encoder == Encoder::Tokens || field.encoder == Encoder::Targets)
-        for (const json &id : row.at("input_ids"))
-          values.push_back(id.get<double>());
-      else
-        values.push_back(row.at(field.field).get<double>());
+      appendRow(field, row, examples, values);
     batch.columns[field.name] = at::tensor(values, at::kDouble).to(field.encoder == Encoder::Number || field.encoder == Encoder::Image ? at::kFloat : at::kLong);
   }
   return batch;

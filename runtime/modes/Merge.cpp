@@ -38,9 +38,10 @@ std::map<std::string, at::Tensor> checkpointOf(const Session &session) {
   const ParameterStore merged = mergedStore(session);
   const std::string own = session.model->prefix(), prefix = namesAreWhole(session.manifest().at("parameters"), own) ? "" : own;
   std::map<std::string, at::Tensor> tensors;
-  const bool saved = session.model->namesHavePrefix(); // with its head: what has no prefix there is beside the network
+  const bool headed = !prefix.empty() && session.model->isHeaded(session.manifest().at("parameters"));
   for (const std::string &name : session.model->unused(session.manifest().at("parameters")))
-    tensors[saved ? name : withPrefix(name, prefix)] = session.model->loadStored(name);
+    if (!headed || name.rfind(prefix, 0) == 0) // else of a head that the merged class does not have
+      tensors[withPrefix(name, prefix)] = session.model->loadStored(name);
   for (const json &parameter : session.manifest().at("parameters")) {
     if (!parameter.contains("checkpoint") || !parameter["checkpoint"].is_string())
       continue; // an adapter's own parameter: folded into the others
@@ -63,9 +64,9 @@ json configOf(const Session &session) {
   config["architectures"] = json::array({model.at("merged_class")});
   config["torch_dtype"] = "float32";
   for (const RowField &field : rowFieldsOf(session.manifest())) {
-    if (field.encoder != Encoder::Class && field.encoder != Encoder::Number)
+    if (isInput(field.encoder) || field.encoder == Encoder::Targets || field.encoder == Encoder::Choice)
       continue;
-    const int64_t classes = field.encoder == Encoder::Class ? field.classes : 1;
+    const int64_t classes = field.encoder == Encoder::Number ? 1 : field.classes;
     json id2label = json::object(), label2id = json::object();
     for (int64_t index = 0; index < classes; ++index) {
       const std::string name = session.labels.empty() ? "LABEL_" + std::to_string(index) : session.labels.nameOf(index);
@@ -75,7 +76,8 @@ json configOf(const Session &session) {
     config["id2label"] = id2label;
     config["label2id"] = label2id;
     config["num_labels"] = classes;
-    config["problem_type"] = field.encoder == Encoder::Class ? "single_label_classification" : "regression";
+    if (field.encoder != Encoder::Classes) // a class a token has no name there
+      config["problem_type"] = field.encoder == Encoder::Class ? "single_label_classification" : "regression";
   }
   return config;
 }

@@ -1,4 +1,4 @@
-// Predict: a line per row, in the rows' order: label and probabilities, or a value. To --out, or to standard output.
+// Predict: a line per row, in the rows' order (Predictions.h says what it holds). To --out, or to standard output.
 //
 // Runs on merged weights where the spec merges; --unmerged and unmergeable specs run the
 // adapters as they are. The report says which.
@@ -6,6 +6,7 @@
 #include "runtime/modes/Merged.h"
 #include "runtime/modes/Modes.h"
 #include "runtime/modes/Output.h"
+#include "runtime/modes/Predictions.h"
 #include "runtime/bundle/Errors.h"
 #include <ATen/ATen.h>
 #include <chrono>
@@ -16,57 +17,6 @@ namespace peftrt {
 namespace {
 
 using nlohmann::json;
-
-/// One output row, from one row of logits.
-json describe(const at::Tensor &logits, const RowField *target, const Labels &labels) {
-  if (!target || target->encoder != Encoder::Class) {
-    if (logits.numel() == 1)
-      return {{"value", logits.data_ptr<double>()[0]}};
-    json values = json::array();
-    for (int64_t index = 0; index < logits.numel(); ++index)
-      values.push_back(logits.data_ptr<double>()[index]);
-    return {{"values", values}};
-  }
-  const at::Tensor probabilities = at::softmax(logits, 0);
-  const double *data = probabilities.data_ptr<double>();
-  int64_t best = 0;
-  json all = json::object();
-  for (int64_t index = 0; index < probabilities.numel(); ++index) {
-    best = data[index] > data[best] ? index : best;
-    all[labels.nameOf(index)] = data[index];
-  }
-  return {{"label", labels.nameOf(best)}, {"probability", data[best]}, {"probabilities", all}};
-}
-
-Value typeOfLogits(const Bundle &bundle, const std::string &name) {
-  for (const Program &program : programsOf(bundle.programs))
-    if (program.name == name)
-      for (const NamedValue &result : program.results)
-        if (result.name == "logits")
-          return program.values.at(static_cast<size_t>(result.value));
-  throw RuntimeError("R0102", "the program `" + name + "` gives no logits", "this is a bug of peftc");
-}
-
-/// [rows, …]: each row's logits, or, where each token has some, those of its last one.
-at::Tensor ofRows(const at::Tensor &logits, const Value &type, const Batch &batch) {
-  if (!type.ragged())
-    return logits.reshape({batch.examples(), -1});
-  if (type.dims.size() != 2 || !type.dims[0].ragged() || type.dims[1].ragged())
-    throw RuntimeError("R0102", "logits are neither a row's nor a token's", "this is a bug of peftc");
-  const at::Tensor table = logits.reshape({-1, type.dims[1].c});
-  std::vector<int64_t> last;
-  int64_t end = 0;
-  for (const int64_t length : batch.lengths)
-    last.push_back((end += type.dims[0].at(length)) - 1);
-  return table.index_select(0, at::tensor(last, at::kLong));
-}
-
-/// A row whose tokens each have logits: what is most probable after the last one.
-json describeLast(const at::Tensor &logits) {
-  const at::Tensor probabilities = at::softmax(logits, 0);
-  const int64_t best = probabilities.argmax().item<int64_t>();
-  return {{"next", best}, {"probability", probabilities[best].item<double>()}};
-}
 
 /// A batch's tokens, and the seconds that it took.
 struct Turn {
@@ -105,12 +55,8 @@ int predict(Bundle bundle, const Arguments &arguments, const Surroundings &surro
     store.emplace(mergedStore(*session));
     executor = session->makeExecutor(*store);
   }
-  const std::vector<RowField> fields = rowFieldsOf(session->manifest());
-  const RowField *target = nullptr;
-  for (const RowField &field : fields)
-    if (field.encoder == Encoder::Class || field.encoder == Encoder::Number)
-      target = &field;
-  const Value type = typeOfLogits(session->bundle, merged ? kBasePredict : "predict");
+  const std::string program = merged ? kBasePredict : "predict";
+  const Predictions predictions(*session, program);
   using Clock = std::chrono::steady_clock;
   const auto secondsSince = [](Clock::time_point when) { return std::chrono::duration<double>(Clock::now() - when).count(); };
   const Clock::time_point start = Clock::now();
@@ -119,12 +65,10 @@ int predict(Bundle bundle, const Arguments &arguments, const Surroundings &surro
   for (const auto &batch : batchesOf(dataset, session->options.batching(), arguments.has("in-order"))) {
     const Clock::time_point began = Clock::now();
     const Batch packed = dataset.pack(batch);
-    const Results results = (executor ? *executor : *session->executor).run(merged ? kBasePredict : "predict", packed, {}, {session->options.seed, 0, 0});
-    const at::Tensor logits = ofRows(results.at("logits"), type, packed).to(at::kDouble).contiguous();
-    if (!logits.isfinite().all().item<bool>())
-      throw RuntimeError("R0201", "the logits of rows of `" + data + "` are not finite", "the run has diverged: train again with a lower lr");
+    const Results results = (executor ? *executor : *session->executor).run(program, packed, {}, {session->options.seed, 0, 0});
+    const std::vector<json> said = predictions.of(results, dataset, batch);
     for (size_t index = 0; index < batch.size(); ++index)
-      lines[static_cast<size_t>(batch[index])] = (type.ragged() ? describeLast(logits[static_cast<int64_t>(index)]) : describe(logits[static_cast<int64_t>(index)], target, session->labels)).dump() + "\n";
+      lines[static_cast<size_t>(batch[index])] = said[index].dump() + "\n";
     const int64_t tokens = std::accumulate(batch.begin(), batch.end(), int64_t{0}, [&](int64_t sum, int64_t row) { return sum + dataset.lengths[static_cast<size_t>(row)]; });
     turns.push_back({tokens, secondsSince(began)});
   }

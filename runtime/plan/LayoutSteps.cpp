@@ -119,11 +119,30 @@ void putLast(Step &step) {
   });
 }
 
+/// [rows, siblings, …] of what [rows × siblings, …] holds.
+at::Tensor byRow(const at::Tensor &packed, const Step &step) {
+  const int64_t siblings = step.op.attrs.at("siblings").get<int64_t>();
+  if (packed.size(0) % siblings != 0)
+    failBundle(where(step) + ": a batch of " + std::to_string(packed.size(0)) + " examples has no rows of " + std::to_string(siblings));
+  std::vector<int64_t> shape = packed.sizes().vec();
+  shape[0] /= siblings;
+  shape.insert(shape.begin() + 1, siblings);
+  return packed.view(shape);
+}
+
+void siblings(Step &step) {
+  const at::Tensor out = byRow(step.out.tensor, step);
+  out.copy_(byRow(step.in[0].tensor, step).unsqueeze(1).expand(out.sizes()));
+}
+
+void sumSiblings(Step &step) { byRow(step.out.tensor, step).copy_(byRow(step.in[0].tensor, step).sum(1)); }
+
 } // namespace
 
 Handlers layoutSteps() {
   return {{"transpose", transpose}, {"split", sameOrder}, {"merge", sameOrder}, {"expand_dims", sameOrder}, {"squeeze", sameOrder}, {"stop_grad", sameOrder},
-          {"slice", slice}, {"pad", pad}, {"roll", roll}, {"repeat", repeat}, {"concat", concat}, {"put_last", putLast}};
+          {"slice", slice}, {"pad", pad}, {"roll", roll}, {"repeat", repeat}, {"concat", concat}, {"put_last", putLast},
+          {"siblings", siblings}, {"sum_siblings", sumSiblings}};
 }
 
 } // namespace peftrt::plan

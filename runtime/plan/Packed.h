@@ -69,9 +69,9 @@ using Handler = void (*)(Step &);
 using Handlers = std::map<std::string, Handler>;
 Handlers sourceSteps();      ///< SourceSteps.cpp: param constant literal iota dim random
 Handlers elementwiseSteps(); ///< ElementwiseSteps.cpp
-Handlers reductionSteps();   ///< ReductionSteps.cpp: reduce argmax
+Handlers reductionSteps();   ///< ReductionSteps.cpp: reduce argmax ranks
 Handlers contractSteps();    ///< ContractSteps.cpp
-Handlers layoutSteps();      ///< LayoutSteps.cpp: transpose … concat, stop_grad
+Handlers layoutSteps();      ///< LayoutSteps.cpp: transpose … concat, siblings, sum_siblings, stop_grad
 Handlers indexingSteps();    ///< IndexingSteps.cpp: gather scatter_add
 
 /// The operand as a tensor that broadcasts, right-aligned, against the packed `out`; nothing if only single examples do.

@@ -1,10 +1,13 @@
-// ReductionSteps: reduce and argmax.
+// ReductionSteps: reduce, argmax and ranks.
 //
 // Numerics  float sums are LibTorch's cascade sums; summing over a leading ragged axis and over examples at once is one sum.
 #include "runtime/bundle/Errors.h"
 #include "runtime/plan/Packed.h"
 #include <ATen/ATen.h>
 #include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <vector>
 
 namespace peftrt::plan {
 namespace {
@@ -87,8 +90,38 @@ void argmax(Step &step) {
     forEachExample(step, [&](at::Tensor &out, const std::vector<at::Tensor> &in, int64_t) { at::argmax_out(out, in[0], step.axis()); });
 }
 
+/// One row of numbers: sorted once, equal ones together.
+void rankRow(const float *x, float *ranks, int64_t count) {
+  std::vector<int64_t> order(static_cast<size_t>(count));
+  std::iota(order.begin(), order.end(), int64_t{0});
+  std::sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return std::isnan(x[b]) ? !std::isnan(x[a]) : x[a] < x[b]; });
+  for (int64_t begin = 0, end = 0; begin < count; begin = end) {
+    while (end < count && x[order[end]] == x[order[begin]])
+      ++end;
+    if (end == begin)
+      ++end; // not a number, which equals nothing
+    for (int64_t place = begin; place < end; ++place)
+      ranks[order[place]] = static_cast<float>(begin + end + 1) / 2; // the mean of begin + 1 … end
+  }
+}
+
+void rankInto(at::Tensor out, const at::Tensor &x, int64_t axis) {
+  const at::Tensor rows = x.movedim(axis, -1).to(at::kFloat).contiguous(), ranks = at::empty_like(rows);
+  const int64_t count = rows.size(-1);
+  for (int64_t row = 0; count > 0 && row < rows.numel() / count; ++row)
+    rankRow(rows.data_ptr<float>() + row * count, ranks.data_ptr<float>() + row * count, count);
+  out.copy_(ranks.movedim(-1, axis));
+}
+
+void ranks(Step &step) {
+  if (const auto axis = packedAxis(step.in[0], step.axis()))
+    rankInto(step.out.tensor, step.in[0].tensor, *axis);
+  else
+    forEachExample(step, [&](at::Tensor &out, const std::vector<at::Tensor> &in, int64_t) { rankInto(out, in[0], step.axis()); });
+}
+
 } // namespace
 
-Handlers reductionSteps() { return {{"reduce", reduce}, {"argmax", argmax}}; }
+Handlers reductionSteps() { return {{"reduce", reduce}, {"argmax", argmax}, {"ranks", ranks}}; }
 
 } // namespace peftrt::plan

@@ -1,4 +1,4 @@
-// Indexing: rows of a table by number, and the transpose of that.
+// Indexing: rows of a table by number, what the examples of a row have, and the transposes of both.
 #include "runtime/reference/Ops.h"
 #include <ATen/ATen.h>
 
@@ -14,8 +14,17 @@ at::Tensor scatterAdd(const Call &call) {
   return at::zeros(call.shape, call.options()).index_add(0, call.in[0].reshape({-1}), call.in[1].reshape(rows));
 }
 
+at::Tensor siblings(const Call &call) { return at::stack(call.in); }
+
+at::Tensor sumSiblings(const Call &call) {
+  at::Tensor sum = at::zeros(call.shape, call.options());
+  for (const at::Tensor &each : call.in)
+    sum += each[call.sibling];
+  return sum;
+}
+
 } // namespace
 
-Table indexing() { return {{"gather", gather}, {"scatter_add", scatterAdd}}; }
+Table indexing() { return {{"gather", gather}, {"scatter_add", scatterAdd}, {"siblings", siblings}, {"sum_siblings", sumSiblings}}; }
 
 } // namespace peftrt::reference

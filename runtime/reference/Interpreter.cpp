@@ -92,12 +92,16 @@ private:
     const bool overExamples = op.attrs.value("over_examples", false);
     const bool each = result.perExample || overExamples;
     const std::vector<int64_t> offsets = result.perExample ? blockOffsets(result, size) : std::vector<int64_t>();
+    const int64_t siblings = op.attrs.value("siblings", int64_t{1}); // examples that the op sees at once
+    if (size.examples() % siblings != 0)
+      failBundle("`" + program.name + "`: a batch of " + std::to_string(size.examples()) + " examples has no rows of " + std::to_string(siblings));
     Blocks blocks;
     for (int64_t example = 0; example < (each ? size.examples() : 1); ++example) {
       const int64_t seq = each ? size.lengths[example] : 0;
-      Call call{op, {}, blockShape(result, size, seq), result.type, real_, seq, result.perExample ? offsets[example] : 0, random, parameters_};
+      Call call{op, {}, blockShape(result, size, seq), result.type, real_, seq, example % siblings, result.perExample ? offsets[example] : 0, random, parameters_};
       for (const int64_t operand : op.in)
-        call.in.push_back(values[operand][program.values[operand].perExample ? example : 0]);
+        for (int64_t of = example - call.sibling, end = siblings > 1 ? of + siblings : of + 1; of < end; ++of)
+          call.in.push_back(values[operand][program.values[operand].perExample ? of : 0]);
       blocks.push_back(function->second(call));
       if (size.flat && blocks.back().sizes() != at::IntArrayRef(call.shape) && blocks.back().numel() == 1)
         blocks.back() = blocks.back().expand(call.shape);

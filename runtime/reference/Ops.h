@@ -18,6 +18,7 @@ struct Call {
   ValueType type;              ///< of the result
   at::ScalarType real;         ///< what f32 is computed in
   int64_t seq = 0;             ///< the example's length
+  int64_t sibling = 0;         ///< which of its row's examples this is; an op of `siblings` has as operands what each of them has
   int64_t firstElement = 0;    ///< of this block in the packed value
   const RandomState &random;
   const ParameterStore &parameters;
@@ -33,8 +34,8 @@ using Table = std::map<std::string, Function>;
 
 Table sources();     ///< param constant literal iota dim random
 Table elementwise(); ///< arithmetic, comparisons, select, cast
-Table reductions();  ///< reduce argmax contract
+Table reductions();  ///< reduce argmax ranks contract
 Table layouts();     ///< transpose split merge expand_dims squeeze broadcast slice pad roll repeat concat put_last stop_grad
-Table indexing();    ///< gather scatter_add
+Table indexing();    ///< gather scatter_add siblings sum_siblings
 
 } // namespace peftrt::reference

@@ -23,10 +23,16 @@ at::Tensor reduce(const Call &call) {
 
 at::Tensor argmax(const Call &call) { return call.in[0].argmax(call.axis()); }
 
+at::Tensor ranks(const Call &call) {
+  const at::Tensor x = call.in[0].movedim(call.axis(), -1);
+  const at::Tensor below = x.unsqueeze(-2).lt(x.unsqueeze(-1)).sum(-1), alike = x.unsqueeze(-2).eq(x.unsqueeze(-1)).sum(-1);
+  return (below.to(call.dtype()) + (alike.to(call.dtype()) + 1) / 2).movedim(-1, call.axis());
+}
+
 at::Tensor contract(const Call &call) { return at::einsum(call.op.attrs.at("equation").get<std::string>(), call.in); }
 
 } // namespace
 
-Table reductions() { return {{"reduce", reduce}, {"argmax", argmax}, {"contract", contract}}; }
+Table reductions() { return {{"reduce", reduce}, {"argmax", argmax}, {"ranks", ranks}, {"contract", contract}}; }
 
 } // namespace peftrt::reference

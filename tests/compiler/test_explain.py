@@ -99,9 +99,11 @@ arch half(cfg: config): model {
   embeds = tokens(ids)
   hidden = concat(first(embeds), second(embeds), axis = 1)
   head_token = 0
-  pooled = hidden[0]
-  let classifier_name = "classifier"
-  let classifier_bias = true
+  module sequence_head(outputs: dim) {
+    classifier: linear(d, outputs) @ new "classifier"
+    input x: [d]
+    y = classifier(x)
+  }
 }
 model base = half
 task classify(labels = 2)
@@ -114,7 +116,7 @@ train head
                   "use peft.methods.{bitfit}\nuse peft.tasks.{classify}\n"
                   "method one on linear { param l: [out] = ones;  b <- l * b }\n"
                   "task bare(labels: int) on model {\n  row ids: tokens(\"text\")\n  row target: class(\"label\", labels)\n"
-                  "  head: plain(d, labels)\n  logits = head(pooled)\n  loss = cross_entropy(logits, target)\n}\n"
+                  "  head: plain(d, labels)\n  logits = head(hidden[head_token])\n  loss = cross_entropy(logits, target)\n}\n"
                   "model base = bert\ntask bare(labels = 2)\nattach one to head\n" + PREAMBLE)
         broken("E0403", lambda copy: None, nobias)
         shifted = "method shift on model { head_token <- head_token / 2 }\nmodel base = bert\ntask classify(labels = 2)\nattach shift to model\ntrain head\n"

@@ -10,7 +10,7 @@ import string
 
 TOKEN = re.compile(r'//[^\n]*|"(?:[^"\\\n]|\\.)*"|[A-Za-z_]\w*|\d[\w.]*|\s+|.', re.S)
 CALLABLE = ("method", "arch", "optimizer", "schedule", "task")
-FIXED = {"lr", "step", "steps", "p", "g", "t", "cfg", "identity", "tokens", "image"}  # the last three: `at_init identity`, encoders of rows
+FIXED = {"lr", "step", "steps", "p", "g", "t", "cfg", "identity", "tokens", "words", "choices", "choice", "image"}  # the last: `at_init identity`, rows' encoders
 
 
 def tokens(text):
@@ -182,9 +182,10 @@ class Renaming:
                     if depth == 0 and words[at] in self.keywords[token] and words[after(words, at)] == "=" and before(words, at) in ("(", ","):
                         out[at] = self.local.get((token, words[at]), words[at])
         for place, token in enumerate(words):  # `use peft.arch.rope.{…}`: a file
-            if token == "use" and "".join(words[place + 1:place + 5]).strip() == "peft.arch":
+            folder = "".join(words[place + 1:place + 5]).strip().removeprefix("peft.") if token == "use" else ""
+            if folder in ("arch", "tasks"):
                 stem = place + 6
-                out[stem] = self.files.get(("arch", words[stem]), words[stem])
+                out[stem] = self.files.get((folder, words[stem]), words[stem])
         return "".join(out)
 
 

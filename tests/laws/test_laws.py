@@ -78,6 +78,12 @@ PROGRAMS = {
     "norms counted from one": ("dora", "model base = gemma\ntask causal_lm\nattach dora(r = 2) to layers[*].attention.{q, o}\ntrain norm"),
     "patches of an image": ("lora, prompt", "model base = vit\ntask image_classify(labels = 3)\nattach lora(r = 2) to embeddings.projection, layers[*].** where kind == linear\n"
                                             "attach prompt(n = 2) to model\ntrain head"),
+    "labels of words": ("lora, prompt, prefix", "model base = roberta\ntask token_classify(labels = 3)\nattach lora(r = 2) to layers[*].attention.{q, v}\n"
+                                               "attach prompt(n = 2) to model\nattach prefix(n = 2) to layers[1].attention where kind == attention\ntrain head"),
+    "another classifier": ("serial_adapter, lora", "model base = distilbert\ntask classify(labels = 3)\nattach serial_adapter(reduction = 8) to layers[*].ffn\nattach lora(r = 2) to head.dense\ntrain head"),
+    "a number from another encoder": ("ia3", "model base = roberta\ntask regress\nattach ia3 to layers[*].attention.{k, v}\ntrain head, embeddings"),
+    "labels of a decoder's words": ("lora", "model base = llama\ntask token_classify(labels = 4)\nattach lora(r = 2) to layers[*].** where kind == linear\ntrain head"),
+    "a choice": ("lora, prompt", "model base = roberta\ntask multiple_choice(choices = 3)\nattach lora(r = 2) to layers[*].attention.{q, v}\nattach prompt(n = 2) to model\ntrain head"),
     "everything": ("lora", "task classify(labels = 3)\ntrain layers[*]\ntrain embeddings\ntrain head"),
 }
 OPTIMIZE = ["adamw(lr = 1e-2)", "sgd(lr = 1e-2, momentum = 0.9, weight_decay = 0.1) {\n  schedule cosine(warmup = 20%)\n}",

@@ -84,6 +84,10 @@ private:
     func.setFunctionType(builder.getFunctionType(func.getBody().front().getArgumentTypes(), TypeRange(ValueRange(values))));
     for (auto [i, entry] : llvm::enumerate(named))
       func.setResultAttr(i, "nn.name", builder.getStringAttr(entry.first));
+    eraseDead(func);
+  }
+
+  static void eraseDead(func::FuncOp func) {
     for (Operation &op : llvm::make_early_inc_range(llvm::reverse(func.getBody().front())))
       if (isOpTriviallyDead(&op))
         op.erase();
@@ -116,12 +120,15 @@ private:
         return failure();
     if (hasLoss && count != points.end())
       named.push_back({"count", count->second});
+    if (auto token = points.find({"model", "token"}); token != points.end() && name.starts_with("predict"))
+      named.push_back({"token", token->second}); // which token each row of logits speaks of
     if (metrics)
       for (auto &[result, v] : results)
         named.push_back({result, v});
-    if (failed(resolveOrigins(func, builder)))
-      return failure();
     finish(func, named);
+    if (failed(resolveOrigins(func, builder))) // behind `finish`: an origin may be a result itself
+      return failure();
+    eraseDead(func);
     // Targets have no place where only logits are wanted.
     for (unsigned i = func.getNumArguments(); i-- > 0;)
       if (func.getArgument(i).use_empty() && !hasLoss)

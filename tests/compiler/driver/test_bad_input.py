@@ -106,8 +106,8 @@ class Programs(CompilerTest):
         self.refused("E0207", "the program has no `task`", "s.peft", "-m", self.model, "-o", "out")
 
     def test_a_task_without_a_loss(self):
-        for loss, code, text in (("", "E0357", "`t` has no `loss`"), ("  loss = pooled\n", "E0350", "a loss is one number, this is [24]")):
-            self.write("s.peft", 'task t on model {\n  row ids: tokens("text")\n  logits = pooled\n' + loss + "}\nmodel base = bert\ntask t\n")
+        for loss, code, text in (("", "E0357", "`t` has no `loss`"), ("  loss = hidden[0]\n", "E0350", "a loss is one number, this is [24]")):
+            self.write("s.peft", 'task t on model {\n  row ids: tokens("text")\n  logits = hidden[0]\n' + loss + "}\nmodel base = bert\ntask t\n")
             self.refused(code, [text, " --> s.peft:1:6"], "s.peft", "-m", self.model, "-o", "out")
 
     def test_wrong_places_are_the_user_s(self):

@@ -20,9 +20,11 @@ arch parts(cfg: config): model {
   embeds = tokens(ids)
   hidden = VALUE
   head_token = 0
-  pooled = hidden[0]
-  let classifier_name = "classifier"
-  let classifier_bias = true
+  module sequence_head(outputs: dim) {
+    classifier: linear(d, outputs) @ new "classifier"
+    input x: [d]
+    y = classifier(x)
+  }
 }
 model base = parts
 task classify(labels = 2)

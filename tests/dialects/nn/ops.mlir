@@ -80,6 +80,10 @@ module {
     %1 = nn.reduce "sum" %x axes [0] keep false over_examples true : (!nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<[4], f32>
     // CHECK: nn.argmax %{{.*}} axis 1
     %2 = nn.argmax %x axis 1 : (!nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [seq], i64>
+    // CHECK: nn.ranks %{{.*}} axis 0 : {{.*}} -> !nn.tensor<example, [seq], f32>
+    %ranks = nn.ranks %i axis 0 : (!nn.tensor<example, [seq], i64>) -> !nn.tensor<example, [seq], f32>
+    // CHECK: nn.all_rows {{.*}} -> !nn.tensor<example, [seq, 4], f32>
+    %rows = nn.all_rows %x : (!nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [seq, 4], f32>
     // CHECK: nn.contract "ay,zy->az"
     %3 = nn.contract "ay,zy->az" %x, %t over_examples false : (!nn.tensor<example, [seq, 4], f32>, !nn.tensor<[9, 4], f32>) -> !nn.tensor<example, [seq, 9], f32>
     // CHECK: nn.transpose %{{.*}} [1, 0]

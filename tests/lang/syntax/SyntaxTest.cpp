@@ -101,6 +101,8 @@ static void testSoftWords() {
                 "  state = norm(input)\n  head = embeddings.norm(state.train) + for_all\n}\n")
                .substr(0, 34),
            "file\n  module declaration : linear");
+  CHECK(tree("arch a { p: linear(1, 2) @ \"x\" or new\n q: linear(1, 2) @ \"y\" }").find("checkpoint name or new") != std::string::npos);
+  CHECK_EQ(tree("arch a { module m(or_new: dim) { input x: [d]; y = x or new } }").find("error"), std::string::npos);
   CHECK_EQ(tree("task t on model { loss = x; logits = head.classifier(pooled); metric metric = loss }").find("error"), std::string::npos);
   CHECK_EQ(tree("method m on linear { loss += x; W.on <- to; state <- 3; use += 4 }").find("error"), std::string::npos);
 }

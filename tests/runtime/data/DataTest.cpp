@@ -13,7 +13,7 @@ using namespace peftrt;
 namespace {
 
 std::vector<RowField> fields() {
-  RowField ids{"ids", Encoder::Tokens, "text", "", 0, {}, {}, {}, {}}, target{"target", Encoder::Class, "label", "", 3, {}, {}, {}, {}};
+  RowField ids{"ids", Encoder::Tokens, "text", "", 0, {}, {}, {}, {}, {}, {}}, target{"target", Encoder::Class, "label", "", 3, {}, {}, {}, {}, {}, {}};
   return {ids, target};
 }
 
@@ -53,7 +53,7 @@ void testImages() {
   Labels labels;
   ReadOptions options;
   options.modelPath = s.path;
-  const std::vector<RowField> image = {{"patches", Encoder::Image, "image", "", 0, {}, {}, {}, {1, 2, 4, 2}}};
+  const std::vector<RowField> image = {{"patches", Encoder::Image, "image", "", 0, {}, {}, {}, {}, {}, {1, 2, 4, 2}}};
   const auto readImage = [&](const std::string &path) { return readDataset(path, image, options, labels); };
   const Dataset two = readImage(s.file("a.jsonl", "{\"pixel_values\": [[[0, 1, 2, 3], [4, 5, 6, 7]]]}\n{\"pixel_values\": [8, 9, 10, 11, 12, 13, 14, 15]}\n"));
   const Batch batch = two.pack({1, 0});
@@ -94,6 +94,40 @@ void testPackAndTruncate() {
   const Batch batch = data.pack({1, 0});
   EXPECT(batch.lengths == (std::vector<int64_t>{1, 2}));
   EXPECT(batch.columns.at("ids").equal(at::tensor({4, 1, 2}, at::kLong)) && batch.columns.at("target").equal(at::tensor({0, 1}, at::kLong)));
+}
+
+void testClassesOfIds() {
+  const Scratch s;
+  RowField ids, classes;
+  ids.name = "ids", ids.encoder = Encoder::Words, ids.field = "tokens";
+  classes.name = "classes", classes.encoder = Encoder::Classes, classes.field = "tags", classes.ofIds = "labels", classes.classes = 3;
+  ReadOptions options;
+  options.maxLength = 3;
+  Labels labels;
+  const Dataset data = readDataset(s.file("a.jsonl", "{\"input_ids\": [1, 2, 3, 4], \"labels\": [\"b\", -1, \"a\", \"c\"]}\n{\"input_ids\": [5], \"labels\": [\"a\"]}\n"), {ids, classes}, options, labels);
+  EXPECT(data.truncated == 1 && data.columns[0].words == (std::vector<int64_t>{4, 1}) && labels.listed() == "a, b, c");
+  const Batch batch = data.pack({1, 0});
+  EXPECT(batch.columns.at("classes").equal(at::tensor({int64_t{0}, int64_t{1}, kNoTarget, int64_t{0}}, at::kLong)));
+  EXPECT_ERROR("R0134", "b.jsonl:2: none of the row's 3 tokens has a label",
+               readDataset(s.file("b.jsonl", "{\"input_ids\": [5], \"labels\": [\"a\"]}\n{\"input_ids\": [1, 2, 3, 4], \"labels\": [-1, -1, -1, \"c\"]}\n"), {ids, classes}, options, labels));
+  EXPECT_ERROR("R0137", "c.jsonl:2: the label `d`",
+               readDataset(s.file("c.jsonl", "{\"input_ids\": [5, 6], \"labels\": [\"a\", \"a\"]}\n{\"input_ids\": [5], \"labels\": [\"d\"]}\n"), {ids, classes}, options, labels));
+}
+
+void testChoices() {
+  const Scratch s;
+  RowField ids, choice;
+  ids.name = "ids", ids.encoder = Encoder::Choices, ids.field = "text", ids.choices = "choices", ids.classes = 2;
+  choice.name = "choice", choice.encoder = Encoder::Choice, choice.field = "label", choice.classes = 2;
+  ReadOptions options;
+  Labels labels;
+  const Dataset data = readDataset(s.file("a.jsonl", "{\"input_ids\": [[1], [2, 3]], \"label\": 1}\n{\"input_ids\": [[4, 5], [6]], \"label\": \"0\"}\n"), {ids, choice}, options, labels);
+  EXPECT(data.size() == 2 && data.examplesOfRow == 2 && data.lengths == (std::vector<int64_t>{3, 3}) && data.lengthOf(1, 0) == 2 && labels.empty());
+  const Batch batch = data.pack({1, 0});
+  EXPECT(batch.lengths == (std::vector<int64_t>{2, 1, 1, 2}) && batch.columns.at("ids").equal(at::tensor({4, 5, 6, 1, 2, 3}, at::kLong)));
+  EXPECT(batch.columns.at("choice").equal(at::tensor({0, 0, 1, 1}, at::kLong)));
+  EXPECT_ERROR("R0134", "b.jsonl:1: `input_ids` has 3 entries, the task has 2 choices", readDataset(s.file("b.jsonl", "{\"input_ids\": [[1], [2], [3]], \"label\": 1}\n"), {ids, choice}, options, labels));
+  EXPECT_ERROR("R0134", "c.jsonl:1: `label` is 2", readDataset(s.file("c.jsonl", "{\"input_ids\": [[1], [2]], \"label\": 2}\n"), {ids, choice}, options, labels));
 }
 
 void testLabels() {
@@ -143,6 +177,8 @@ int main() {
   testTables();
   testImages();
   testPackAndTruncate();
+  testClassesOfIds();
+  testChoices();
   testLabels();
   testBatching();
   std::puts("ok");

@@ -1,0 +1,102 @@
+// Predictions: see Predictions.h.
+#include "runtime/modes/Predictions.h"
+#include "runtime/bundle/Errors.h"
+#include "runtime/modes/Evaluation.h"
+#include <ATen/ATen.h>
+
+namespace peftrt {
+namespace {
+
+using nlohmann::json;
+
+Value typeOfLogits(const Bundle &bundle, const std::string &name) {
+  if (const std::optional<Program> program = programNamed(bundle, name))
+    for (const NamedValue &result : program->results)
+      if (result.name == "logits")
+        return program->values.at(static_cast<size_t>(result.value));
+  throw RuntimeError("R0102", "the program `" + name + "` gives no logits", "this is a bug of peftc");
+}
+
+/// A row whose tokens each have logits: what is most probable after the last one.
+json ofLast(const at::Tensor &logits) {
+  const at::Tensor probabilities = at::softmax(logits[-1], 0);
+  const int64_t best = probabilities.argmax().item<int64_t>();
+  return {{"next", best}, {"probability", probabilities[best].item<double>()}};
+}
+
+} // namespace
+
+Predictions::Predictions(const Session &session, const std::string &program) : session_(session), logits_(typeOfLogits(session.bundle, program)) {
+  for (const RowField &field : rowFieldsOf(session.manifest())) {
+    classes_ = classes_ || field.encoder == Encoder::Class;
+    choices_ = choices_ || field.encoder == Encoder::Choice;
+  }
+  if (logits_.ragged() && (logits_.dims.size() != 2 || !logits_.dims[0].ragged() || logits_.dims[1].ragged()))
+    throw RuntimeError("R0102", "logits are neither a row's nor a token's", "this is a bug of peftc");
+}
+
+std::vector<json> Predictions::of(const Results &results, const Dataset &dataset, const std::vector<int64_t> &rows) const {
+  const at::Tensor all = results.at("logits").to(at::kDouble).contiguous();
+  if (!all.isfinite().all().item<bool>())
+    throw RuntimeError("R0201", "the logits of rows of `" + dataset.path + "` are not finite", "the run has diverged: train again with a lower lr");
+  const auto token = results.find("token");
+  const Dataset::Column *text = nullptr;
+  for (const Dataset::Column &column : dataset.columns)
+    text = isText(column.field.encoder) ? &column : text;
+  const int64_t examples = dataset.examplesOfRow; // of which the first one speaks for all
+  const at::Tensor table = logits_.ragged() ? all.reshape({-1, logits_.dims[1].c}) : all.reshape({static_cast<int64_t>(rows.size()) * examples, -1});
+  std::vector<json> said;
+  int64_t begin = 0;
+  for (const int64_t row : rows)
+    for (int64_t example = 0; example < examples; ++example) {
+      const int64_t tokens = dataset.lengthOf(row, example), length = logits_.ragged() ? logits_.dims[0].at(tokens) : 1;
+      const at::Tensor own = table.narrow(0, begin, length);
+      if (example == 0)
+        said.push_back(!logits_.ragged() ? ofRow(own[0]) : token == results.end() ? ofLast(own) : ofWords(own, token->second.reshape({-1}).narrow(0, begin, length), *text, row, tokens));
+      begin += length;
+    }
+  return said;
+}
+
+json Predictions::ofRow(const at::Tensor &logits) const {
+  if (choices_) {
+    const at::Tensor probabilities = at::softmax(logits, 0);
+    const int64_t best = probabilities.argmax().item<int64_t>();
+    const double *data = probabilities.data_ptr<double>();
+    return {{"choice", best}, {"probability", data[best]}, {"probabilities", std::vector<double>(data, data + probabilities.numel())}};
+  }
+  if (!classes_) {
+    if (logits.numel() == 1)
+      return {{"value", logits.data_ptr<double>()[0]}};
+    json values = json::array();
+    for (int64_t index = 0; index < logits.numel(); ++index)
+      values.push_back(logits.data_ptr<double>()[index]);
+    return {{"values", values}};
+  }
+  const at::Tensor probabilities = at::softmax(logits, 0);
+  const double *data = probabilities.data_ptr<double>();
+  int64_t best = 0;
+  json all = json::object();
+  for (int64_t index = 0; index < probabilities.numel(); ++index) {
+    best = data[index] > data[best] ? index : best;
+    all[session_.labels.nameOf(index)] = data[index];
+  }
+  return {{"label", session_.labels.nameOf(best)}, {"probability", data[best]}, {"probabilities", all}};
+}
+
+/// A label for each word, or id; null for those that were cut.
+json Predictions::ofWords(const at::Tensor &logits, const at::Tensor &tokens, const Dataset::Column &text, int64_t row, int64_t length) const {
+  const auto [most, best] = at::softmax(logits, 1).max(1);
+  const auto words = static_cast<size_t>(text.words.empty() ? length : text.words[static_cast<size_t>(row)]);
+  std::vector<json> names(words), probabilities(words);
+  for (int64_t place = 0; place < tokens.numel(); ++place) {
+    const int64_t token = tokens[place].item<int64_t>(), word = token < 0 ? -1 : text.wordOf(row, token);
+    if (word < 0)
+      continue;
+    names[static_cast<size_t>(word)] = session_.labels.nameOf(best[place].item<int64_t>());
+    probabilities[static_cast<size_t>(word)] = most[place].item<double>();
+  }
+  return {{"labels", names}, {"probabilities", probabilities}};
+}
+
+} // namespace peftrt

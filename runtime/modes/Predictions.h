@@ -1,0 +1,26 @@
+// Predictions: what the logits of a batch say of each of its rows.
+//
+// In     the results of `predict` or `predict_base`: `logits`, of a row or of its tokens; `token`, which token each row of logits speaks of
+// Out    a label with probabilities; the place of a choice with probabilities; numbers; a label for each word or id; or, of tokens that predict the next one, what follows the last
+// Errs   R0201 logits that are not finite
+#pragma once
+#include "runtime/modes/Session.h"
+
+namespace peftrt {
+
+class Predictions {
+public:
+  Predictions(const Session &session, const std::string &program);
+  /// A JSON object for each of the batch's rows.
+  std::vector<nlohmann::json> of(const Results &results, const Dataset &dataset, const std::vector<int64_t> &rows) const;
+
+private:
+  nlohmann::json ofRow(const at::Tensor &logits) const;
+  nlohmann::json ofWords(const at::Tensor &logits, const at::Tensor &tokens, const Dataset::Column &text, int64_t row, int64_t length) const;
+
+  const Session &session_;
+  Value logits_; ///< their type
+  bool classes_ = false, choices_ = false; ///< what they tell apart
+};
+
+} // namespace peftrt
