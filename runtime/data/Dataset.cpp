@@ -201,6 +201,8 @@ static void forEachRow(const std::string &path, const std::vector<RowField> &fie
       row[label] = *name;
     visit(++line, row);
   });
+}
+
 int64_t Dataset::tokens() const { return std::accumulate(lengths.begin(), lengths.end(), int64_t{0}); }
 
 int64_t Dataset::lengthOf(int64_t row, int64_t example) const {
