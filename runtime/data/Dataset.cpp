@@ -7,11 +7,10 @@
 #include "runtime/bundle/Json.h"
 #include <ATen/ATen.h>
 #include <algorithm>
-#include <cmath>
 #include <filesystem>
+#include <functional>
 #include <numeric>
 #include <set>
-#include <sstream>
 
 namespace peftrt {
 namespace {
