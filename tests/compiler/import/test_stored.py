@@ -65,7 +65,7 @@ class Stored(CompilerTest):
         torch.testing.assert_close(after["bert." + changed[0]], whole)
 
     def test_refused(self):
-        cases = [('m: linear(d, 12) @ "pooler.dense"[12 : 20]', "E0353", ["`rows of pooler.dense.weight` must be 12", "not 8", "spec.peft:17:14", "prelude.peft"]),
+        cases = [('m: linear(d, 12) @ "pooler.dense"[12 : 20]', "E0353", ["`rows of pooler.dense.weight` must be 12", "not 8", "spec.peft:19:14", "prelude.peft"]),
                  ('m: linear(d, 12) @ "pooler.dense"[6 :]', "E0603", ["should be [18, 24], the checkpoint has [24, 24]"]),
                  ('m: linear(d, 12) @ "pooler.dense"[18 : 30]', "E0603", ["should be [30, 24], the checkpoint has [24, 24]"]),
                  ('m: linear(d, 12) @ "pooler.dense"[0 - 1 : 11]', "E0353", ["rows", "counted from 0", "-1 : 11"]),
