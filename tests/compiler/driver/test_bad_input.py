@@ -193,13 +193,13 @@ class Files(CompilerTest):
 
     def test_changes_of_which_nothing_is_made(self):
         task = ('use peft.methods.ia3\ntask plain(labels: int) on model {\n  row ids: tokens("text", none)\n  row target: class("label", labels)\n'
-                '  head: module { classifier: linear(d, labels) @ new "classifier" }\n  logits = head.classifier(hidden[head_token])\n  loss = cross_entropy(logits, target)\n  %s\n}\n'
-                "model base = bert\ntask plain(labels = 2)\nattach ia3 to pooler" + END)
-        for more, code in (("", 1), ("seen = pooler(hidden[0])", 1), ("metric odd = sum(pooler(hidden[0]))", 0)):
+                '  head: module { classifier: linear(d, labels) @ new "classifier"; aside: linear(d, d) @ new "aside" }\n  logits = head.classifier(hidden[head_token])\n  loss = cross_entropy(logits, target)\n  %s\n}\n'
+                "model base = bert\ntask plain(labels = 2)\nattach ia3 to head.aside" + END)
+        for more, code in (("", 1), ("seen = head.aside(hidden)", 1), ("metric odd = sum(head.aside(hidden))", 0)):
             with self.subTest(more):
                 self.write("s.peft", task % more)
                 said = self.peftc("check", "s.peft", "--model", self.model, code=code)[1]
-                self.assertEqual("error[E0406]: `pooler.y` is changed" in said, bool(code), said)
+                self.assertEqual("error[E0406]: `head.aside.y` is changed" in said, bool(code), said)
                 self.assertEqual("s.peft:12:8" in said, bool(code), said)
 
     def test_programs_that_are_huge(self):
