@@ -59,7 +59,7 @@ CONFIGS = [
     ({"hidden_size": 10**30}, "E0351", ["1e+30"]), ({"hidden_size": 2**63}, "E0351", ["9.22"]),
     ({"num_hidden_layers": 3}, "E0602", ["no tensor `encoder.layer.2.attention.self.query.weight`"]),
     ({"num_hidden_layers": 10**9}, "E0353", ["at most 100000 long, not 1000000000"]),
-    ({"num_attention_heads": 5}, "E0351", ["`d / heads` is 4.8"]), ({"num_attention_heads": 0}, "E0350", ["`d / heads` is not a finite number"]),
+    ({"num_attention_heads": 5}, "E0351", ["`d / heads` is 4.8"]), ({"num_attention_heads": 0}, "E0353", ["`heads` must be at least 1, not 0"]),
     ({"hidden_act": "swoosh"}, "E0355", ["the activation `swoosh`"]), ({"hidden_dropout_prob": 2}, "E0353", ["in [0, 1), not 2"]),
     ({"vocab_size": 102}, "E0603", ["should be [102, 24], the checkpoint has [101, 24]"]),
     ({"model_type": "roberta"}, "E0604", ["`roberta`"]), ({"model_type": 3}, "E0604", ["`3`"]), ({"model_type": None}, "E0604", ["`null`"]),
