@@ -216,7 +216,8 @@ int64_t Dataset::lengthOf(int64_t row, int64_t example) const {
 Dataset readDataset(const std::string &path, const std::vector<RowField> &fields, const ReadOptions &options, Labels &labels) {
   Dataset dataset;
   dataset.path = path;
-  const bool isFolder = std::filesystem::is_directory(path) && std::any_of(fields.begin(), fields.end(), [](const RowField &field) { return field.encoder == Encoder::Image; });
+  std::error_code unreadable; // then opening it says why
+  const bool isFolder = std::any_of(fields.begin(), fields.end(), [](const RowField &field) { return field.encoder == Encoder::Image; }) && std::filesystem::is_directory(path, unreadable);
   dataset.contentHash = isFolder ? fingerprint("folder") : fingerprint(MappedFile::open(path)->text());
   RawRows raw;
   raw.labels.resize(fields.size());

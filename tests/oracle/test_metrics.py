@@ -11,7 +11,7 @@ from subject import BIN, Subject, main, refused, run, write_rows
 
 ENTRIES, WIDTH = 60, 7
 ARCH = """arch table(cfg: config): model {
-  checkpoint { model_type = "table" }
+  checkpoint { model_type = "table", vocab_size = cfg.vocab_size }
   dim d = cfg.width
   entries: embedding(cfg.vocab_size, d) @ "entries"
   input ids: [seq] int
