@@ -20,6 +20,13 @@ std::string installHelp(const Helper &helper) {
   return std::string("install it: python3 -m venv ~/peft-venv && ~/peft-venv/bin/pip install ") + helper.package + ", then set PEFT_PYTHON=~/peft-venv/bin/python; rows of `" + helper.without + "` need no helper";
 }
 
+void refuseMissing(const Helper &helper, const std::string &python, int status) {
+  if (status == 3)
+    throw RuntimeError("R0140", "`" + python + "` has no `" + helper.library + "` library", installHelp(helper));
+  if (status == 127)
+    throw RuntimeError("R0140", std::string("cannot start the ") + helper.library + " helper: there is no `" + python + "`", installHelp(helper));
+}
+
 namespace {
 
 namespace fs = std::filesystem;
@@ -91,10 +98,7 @@ HelperRefusal runHelper(const Helper &helper, const HelperOptions &options, cons
   std::vector<std::string> all = arguments;
   all.push_back(output);
   const int status = spawn(helper, options.python, all, input, log);
-  if (status == 3)
-    throw RuntimeError("R0140", "`" + options.python + "` has no `" + helper.library + "` library", installHelp(helper));
-  if (status == 127)
-    throw RuntimeError("R0140", std::string("cannot start the ") + helper.library + " helper: there is no `" + options.python + "`", installHelp(helper));
+  refuseMissing(helper, options.python, status);
   if (status != 0) {
     const std::string said = lastLineOf(log);
     if (const size_t tab = said.find('\t'); status >= kFirstRefusal && status <= kLastRefusal && tab != std::string::npos)

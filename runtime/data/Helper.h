@@ -24,6 +24,9 @@ struct Helper {
 /// What to do where Python or the library is missing.
 std::string installHelp(const Helper &helper);
 
+/// Throws R0140 where a helper's exit status says that Python or the library is missing.
+void refuseMissing(const Helper &helper, const std::string &python, int status);
+
 /// What a helper said of a row: its exit status, the row's index, why.
 struct HelperRefusal {
   int status = 0;

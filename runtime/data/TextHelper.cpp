@@ -55,8 +55,7 @@ void TextHelper::fail() {
   }
   child_ = -1;
   const int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-  if (code == 3)
-    throw RuntimeError("R0140", "`" + python_ + "` has no `tokenizers` library", installHelp(kTokenizers));
+  refuseMissing(kTokenizers, python_, code);
   throw RuntimeError("R0141", "the tokenizers helper failed (status " + std::to_string(code) + ")", "it reads `" + modelPath_ + "/tokenizer.json`");
 }
 

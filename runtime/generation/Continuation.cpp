@@ -51,11 +51,6 @@ Batch batchOf(const std::string &row, const std::vector<std::vector<int64_t>> &t
 
 bool isKept(const std::string &name) { return name.rfind(kCache, 0) == 0; }
 
-bool Continuation::isIn(const Bundle &bundle, const std::string &suffix) {
-  const std::vector<Program> programs = programsOf(bundle.programs);
-  return find(programs, "prefill" + suffix) || find(programs, "next" + suffix);
-}
-
 Continuation::Continuation(Executor &executor, const Bundle &bundle, const std::string &suffix, const RandomState &random, bool cached) : executor_(executor), random_(random), cached_(cached) {
   const std::vector<Program> programs = programsOf(bundle.programs);
   const Program *decode = find(programs, "decode" + suffix);

@@ -18,9 +18,6 @@ public:
   /// `suffix`: "" for the programs with the attaches, "_base" for the network alone. `cached` false: each token from the whole text.
   Continuation(Executor &executor, const Bundle &bundle, const std::string &suffix, const RandomState &random, bool cached);
 
-  /// Whether a bundle has programs that write on, with that suffix.
-  static bool isIn(const Bundle &bundle, const std::string &suffix);
-
   /// New texts, each with room for so many tokens in all. What follows them: [texts, vocabulary] fp32, unnormalised logarithms of probabilities.
   at::Tensor begin(std::vector<std::vector<int64_t>> texts, std::vector<int64_t> rooms);
   /// One token more a text, and what follows it.

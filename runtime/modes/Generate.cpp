@@ -158,7 +158,7 @@ int generate(Bundle bundle, const Arguments &arguments, const Surroundings &surr
   reportUntrained(sessionOptions);
   const bool merged = !arguments.has("unmerged") && whyNotMergeable(session->manifest()).empty();
   const std::string suffix = merged ? "_base" : "";
-  if (!Continuation::isIn(session->bundle, suffix))
+  if (!session->writesOn(suffix))
     throw RuntimeError("R0203", "this trainer cannot generate: its task does not say what follows a token", "a task for language models binds `next`");
   std::optional<ParameterStore> store;
   std::unique_ptr<Executor> own;

@@ -48,6 +48,8 @@ struct Session {
 
   const nlohmann::json &manifest() const { return bundle.manifest; }
   bool hasProgram(const std::string &name) const;
+  /// Whether it says what follows a token; `suffix`: as Continuation has it.
+  bool writesOn(const std::string &suffix) const { return hasProgram("prefill" + suffix) || hasProgram("next" + suffix); }
   Dataset read(const std::string &path, bool targets = true);
   /// What an adapter file holds: every parameter that is neither the checkpoint's nor re-made from the seed.
   std::map<std::string, at::Tensor> saved() const;
