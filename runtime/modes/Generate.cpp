@@ -41,8 +41,7 @@ WritingOptions writingOptionsOf(const Arguments &arguments, const Session &sessi
   options.sampling.topK = arguments.integer("top-k", 0, 0);
   options.sampling.seed = static_cast<uint64_t>(arguments.integer("seed", static_cast<int64_t>(session.options.seed), 0));
   options.maxNew = arguments.integer("max-new", options.maxNew, 1);
-  const json &model = session.manifest().at("model");
-  options.positions = model.value("max_positions", json()).is_number() ? model["max_positions"].get<int64_t>() : 0;
+  options.positions = session.positions();
   options.stops = arguments.all("stop");
   for (const std::string &stop : options.stops)
     if (stop.empty())

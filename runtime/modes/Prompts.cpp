@@ -74,15 +74,13 @@ Given givenBy(const Session &session, const PromptOptions &options) {
 }
 
 void check(const Session &session, const std::string &where, const TokenIds &ids) {
-  const json &model = session.manifest().at("model");
-  const int64_t vocabulary = model.value("vocab", json()).is_number() ? model["vocab"].get<int64_t>() : INT64_MAX;
-  const int64_t positions = model.value("max_positions", json()).is_number() ? model["max_positions"].get<int64_t>() : INT64_MAX;
+  const int64_t vocabulary = session.vocabulary(), positions = session.positions();
   if (ids.empty())
     throw RuntimeError("R0134", where + "the prompt has no tokens", "");
   for (const int64_t id : ids)
-    if (id < 0 || id >= vocabulary)
+    if (id < 0 || (vocabulary > 0 && id >= vocabulary))
       throw RuntimeError("R0139", where + "token id " + std::to_string(id) + " is outside the vocabulary of " + std::to_string(vocabulary), "the ids come from another tokenizer");
-  if (static_cast<int64_t>(ids.size()) >= positions)
+  if (positions > 0 && static_cast<int64_t>(ids.size()) >= positions)
     throw RuntimeError("R0151", where + "the prompt has " + std::to_string(ids.size()) + " tokens, and the model has " + std::to_string(positions) + " positions", "nothing can follow it");
 }
 

@@ -167,11 +167,19 @@ std::unique_ptr<Executor> Session::makeExecutor(const ParameterStore &store) con
   return reference ? makeReferenceExecutor(bundle, store, referenceFp32 ? at::kFloat : at::kDouble) : makePlanExecutor(bundle, store, plan);
 }
 
+/// A length that the manifest may have as null.
+static int64_t lengthIn(const json &model, const char *name) {
+  const json &length = model.at(name);
+  return length.is_null() ? 0 : length.get<int64_t>();
+}
+
+int64_t Session::vocabulary() const { return lengthIn(manifest().at("model"), "vocab"); }
+int64_t Session::positions() const { return lengthIn(manifest().at("model"), "max_positions"); }
+
 Dataset Session::read(const std::string &path, bool targets) {
   ReadOptions read;
   read.maxLength = options.maxLength;
-  const json &vocab = manifest().at("model").at("vocab"); // null: no row has tokens
-  read.vocab = vocab.is_null() ? 0 : vocab.get<int64_t>();
+  read.vocab = vocabulary();
   read.targets = targets;
   read.modelPath = modelPath;
   read.helper = helper;

@@ -50,6 +50,9 @@ struct Session {
   bool hasProgram(const std::string &name) const;
   /// Whether it says what follows a token; `suffix`: as Continuation has it.
   bool writesOn(const std::string &suffix) const { return hasProgram("prefill" + suffix) || hasProgram("next" + suffix); }
+  /// How many token ids there are, and how long a text may be; 0: the model does not say.
+  int64_t vocabulary() const;
+  int64_t positions() const;
   Dataset read(const std::string &path, bool targets = true);
   /// What an adapter file holds: every parameter that is neither the checkpoint's nor re-made from the seed.
   std::map<std::string, at::Tensor> saved() const;

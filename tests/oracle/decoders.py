@@ -1,7 +1,7 @@
 """What the tests of decoders share: programs, rows, transformers' numbers for them, steps of training beside it, merged folders."""
 import torch
 import transformers
-from subject import Subject, compare, padded, run
+from subject import Subject, adamw_losses, compare, padded, run
 
 VOCABULARY, LABELS, STEPS, BATCH = 101, 3, 20, 6
 SPEC = """{uses}
@@ -80,18 +80,6 @@ def check_all(folder, model, arch, ours, trained=("layers[*]", "tokens", "norm",
     return worst
 
 
-def adamw_losses(model, parameters, rows):
-    optimizer = torch.optim.AdamW(parameters.values(), lr=3e-3, weight_decay=0.01)
-    losses = []
-    for start in range(0, len(rows), BATCH):
-        optimizer.zero_grad()
-        loss = forward(model, rows[start:start + BATCH]).loss
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
-    return losses
-
-
 def randomise(parameters, scale=0.2):
     generator = torch.Generator().manual_seed(5)
     with torch.no_grad():
@@ -115,7 +103,7 @@ def steps(subject, model, parameters, ours, init):
     assert set(got) == set(expected), set(got) ^ set(expected)
     worst = compare(got, expected)
     rows = many_rows(STEPS * BATCH)
-    mine, other = subject.losses(rows, init), adamw_losses(model, parameters, rows)
+    mine, other = subject.losses(rows, init), adamw_losses(parameters, rows, lambda some: forward(model, some).loss, BATCH, 3e-3)
     apart = max(abs(a - b) / abs(b) for a, b in zip(mine, other))
     assert len(mine) == STEPS and apart < 1e-3, f"losses of {STEPS} steps differ by {apart:.1e}: {mine} {other}"
     assert abs(other[-1] - other[0]) > 1e-2, "nothing was learned: the comparison says little"

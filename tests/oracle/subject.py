@@ -135,6 +135,19 @@ def head_tensors(loaded):
     return {"head.classifier.W": loaded.classifier.weight, "head.classifier.b": loaded.classifier.bias}
 
 
+def adamw_losses(parameters, rows, loss_of, batch, lr):
+    """The losses of one pass over the rows, an AdamW step a batch; `loss_of`: of some rows."""
+    optimizer = torch.optim.AdamW(parameters.values(), lr=lr, weight_decay=0.01)
+    losses = []
+    for start in range(0, len(rows), batch):
+        optimizer.zero_grad()
+        loss = loss_of(rows[start:start + batch])
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
 def main(tests):
     """Runs test functions with a temporary folder each; exit code 1 if one fails."""
     import tempfile

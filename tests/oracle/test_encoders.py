@@ -6,7 +6,7 @@ import shutil
 import torch
 import transformers
 from peft import LoraConfig, get_peft_model
-from subject import BIN, Subject, compare, labels_of, main, padded, refused, run, write_rows
+from subject import BIN, Subject, adamw_losses, compare, labels_of, main, padded, refused, run, write_rows
 
 VOCABULARY, LABELS, STEPS, BATCH = 101, 5, 20, 6
 NOISE = 1e-2  # of gradients: a key's bias has none, and libraries find some 1e-8
@@ -154,14 +154,7 @@ def steps_of(folder, arch):
     out.loss.backward()
     expected = {"loss": out.loss.detach(), "logits": out.logits.detach(), **{"grad." + name: value.grad for name, value in parameters.items()}}
     worst = compare(subject.inspect(rows[:7], init), expected, least=NOISE)
-    optimizer = torch.optim.AdamW(parameters.values(), lr=3e-3, weight_decay=0.01)
-    theirs = []
-    for begin in range(0, len(rows), BATCH):
-        optimizer.zero_grad()
-        loss = model(**batch_of(rows[begin:begin + BATCH], arch), labels=labels_of(rows[begin:begin + BATCH])).loss
-        loss.backward()
-        optimizer.step()
-        theirs.append(loss.item())
+    theirs = adamw_losses(parameters, rows, lambda some: model(**batch_of(some, arch), labels=labels_of(some)).loss, BATCH, 3e-3)
     ours = subject.losses(rows, init)
     apart = max(abs(a - b) for a, b in zip(ours, theirs))
     assert len(ours) == len(theirs) == STEPS and apart <= 1e-3, f"{apart}\n{ours}\n{theirs}"

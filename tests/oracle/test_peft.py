@@ -3,7 +3,7 @@
 Where peft does another thing than the paper, the test says so and undoes it on peft's side or in a method of its own."""
 import torch
 from peft import IA3Config, LoraConfig, PrefixTuningConfig, PromptTuningConfig, get_peft_model
-from subject import Subject, checkpoint, classifier, compare, labels_of, main, padded, random_rows
+from subject import Subject, adamw_losses, checkpoint, classifier, compare, labels_of, main, padded, random_rows
 
 LABELS, STEPS, BATCH, LR = 5, 20, 8, 3e-3
 NAMES = {"attention.self.query": "attention.q", "attention.self.key": "attention.k", "attention.self.value": "attention.v",
@@ -57,18 +57,6 @@ def gradients(model, parameters, rows, forward):
     return {"loss": out.loss.detach(), "logits": out.logits.detach(), **{"grad." + name: value.grad for name, value in parameters.items()}}
 
 
-def adamw_losses(model, parameters, rows, forward):
-    optimizer = torch.optim.AdamW(parameters.values(), lr=LR, weight_decay=0.01)
-    losses = []
-    for start in range(0, len(rows), BATCH):
-        optimizer.zero_grad()
-        loss = forward(model, rows[start:start + BATCH]).loss
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
-    return losses
-
-
 def plain_forward(model, rows):
     return model(**padded(rows), labels=labels_of(rows))
 
@@ -89,7 +77,7 @@ def check(folder, text, make, rename, forward=plain_forward, reshape=None):
     assert not extra, f"peft has no {extra}"
     worst = compare(ours, theirs)
     rows = random_rows(STEPS * BATCH, LABELS, seed=17)
-    mine, other = subject.losses(rows, init), adamw_losses(model, parameters, rows, forward)
+    mine, other = subject.losses(rows, init), adamw_losses(parameters, rows, lambda some: forward(model, some).loss, BATCH, LR)
     assert len(mine) == STEPS
     apart = max(abs(a - b) / abs(b) for a, b in zip(mine, other))
     assert apart < 1e-3, f"losses of {STEPS} steps differ by {apart:.1e}: {mine} {other}"
@@ -172,7 +160,7 @@ def prefix_check(folder, attach, config, parts):
     rows = random_rows(9, LABELS)
     worst = compare(subject.inspect(rows, init), split(gradients(model, parameters, rows, prefix_forward)))
     rows = random_rows(STEPS * BATCH, LABELS, seed=17)
-    mine, other = subject.losses(rows, init), adamw_losses(model, parameters, rows, prefix_forward)
+    mine, other = subject.losses(rows, init), adamw_losses(parameters, rows, lambda some: prefix_forward(model, some).loss, BATCH, LR)
     apart = max(abs(a - b) / abs(b) for a, b in zip(mine, other))
     assert len(mine) == STEPS and apart < 1e-3, f"losses differ by {apart:.1e}: {mine} {other}"
     return f"gradients {worst:.1e}, losses {apart:.1e}"
