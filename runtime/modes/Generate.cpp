@@ -155,20 +155,14 @@ int generate(Bundle bundle, const Arguments &arguments, const Surroundings &surr
   if (!out.empty())
     refuseInputAsOutput(out, data, sessionOptions, session->modelPath);
   reportUntrained(sessionOptions);
-  const bool merged = !arguments.has("unmerged") && whyNotMergeable(session->manifest()).empty();
-  const std::string suffix = merged ? "_base" : "";
-  if (!session->writesOn(suffix))
+  if (!session->writesOn())
     throw RuntimeError("R0203", "this trainer cannot generate: its task does not say what follows a token", "a task for language models binds `next`");
-  std::optional<ParameterStore> store;
-  std::unique_ptr<Executor> own;
-  if (merged)
-    own = session->makeExecutor(store.emplace(mergedStore(*session)));
-  Executor &executor = own ? *own : *session->executor;
+  const Inference inference(*session, arguments.has("unmerged"));
   const WritingOptions options = writingOptionsOf(arguments, *session);
   std::unique_ptr<TextHelper> helper;
   const std::vector<Prompt> prompts = readPrompts(*session, {data, arguments.all("prompt"), arguments.has("chat"), arguments.get("system")}, helper);
   helper = helperFor(*session, options, std::move(helper));
-  Continuation continuation(executor, session->bundle, suffix, {session->options.seed, 0, 0}, !arguments.has("no-cache") && !session->reference);
+  Continuation continuation(inference.executor(), session->bundle, inference.programOf(""), {session->options.seed, 0, 0}, !arguments.has("no-cache") && !session->reference);
   const bool streams = prompts.size() == 1 && data.empty() && out.empty() && !arguments.has("json") && helper;
   Stream stream(options.stops);
   Writer writer(continuation, options, helper.get(), streams ? Writer::Seen([&](const Answer &answer) { stream.see(answer.text, false); }) : Writer::Seen());
@@ -178,13 +172,13 @@ int generate(Bundle bundle, const Arguments &arguments, const Surroundings &surr
     last.uncached = whyUncached(*session, arguments, continuation);
   if (!out.empty() || (!streams && !arguments.has("json")))
     printRows(rows, out);
-  reportProfile(executor);
+  reportProfile(inference.executor());
   if (!arguments.has("json")) {
-    report(last, merged);
+    report(last, inference.merged());
     return 0;
   }
   printJson({{"rows", out.empty() ? json(rows) : json(rows.size())}, {"tokens", last.tokens}, {"seconds", last.seconds}, {"prompt_tokens", last.promptTokens}, {"prompt_seconds", last.promptSeconds},
-             {"merged", merged}, {"cache_bytes", last.cacheBytes}, {"uncached", last.uncached}, {"out", out}});
+             {"merged", inference.merged()}, {"cache_bytes", last.cacheBytes}, {"uncached", last.uncached}, {"out", out}});
   return 0;
 }
 

@@ -61,7 +61,7 @@ bool entriesStay(Executor &reference, const Subject &subject, const std::vector<
 
 Verdict keptIsComputed(Subject &subject) {
   Session &session = *subject.session;
-  if (!session.writesOn(""))
+  if (!session.writesOn())
     return {Verdict::Word::None, "the task does not say what follows a token"};
   std::vector<std::vector<int64_t>> texts = textsOf(subject);
   Continuation kept(*session.executor, session.bundle, "", subject.random, true);

@@ -37,4 +37,11 @@ ParameterStore mergedStore(const Session &session) {
   return store;
 }
 
+Inference::Inference(const Session &session, bool unmerged) : session_(session) {
+  if (unmerged || !whyNotMergeable(session.manifest()).empty())
+    return;
+  store_ = mergedStore(session);
+  own_ = session.makeExecutor(store_);
+}
+
 } // namespace peftrt

@@ -48,14 +48,8 @@ int predict(Bundle bundle, const Arguments &arguments, const Surroundings &surro
   const Dataset dataset = session->read(data, /*targets=*/false);
   reportTruncation(dataset, session->options.maxLength);
   reportUntrained(options);
-  const bool merged = !arguments.has("unmerged") && whyNotMergeable(session->manifest()).empty();
-  std::optional<ParameterStore> store;
-  std::unique_ptr<Executor> executor;
-  if (merged) {
-    store.emplace(mergedStore(*session));
-    executor = session->makeExecutor(*store);
-  }
-  const std::string program = merged ? kBasePredict : "predict";
+  const Inference inference(*session, arguments.has("unmerged"));
+  const std::string program = inference.programOf("predict");
   const Predictions predictions(*session, program);
   using Clock = std::chrono::steady_clock;
   const auto secondsSince = [](Clock::time_point when) { return std::chrono::duration<double>(Clock::now() - when).count(); };
@@ -65,7 +59,7 @@ int predict(Bundle bundle, const Arguments &arguments, const Surroundings &surro
   for (const auto &batch : batchesOf(dataset, session->options.batching(), arguments.has("in-order"))) {
     const Clock::time_point began = Clock::now();
     const Batch packed = dataset.pack(batch);
-    const Results results = (executor ? *executor : *session->executor).run(program, packed, {}, {session->options.seed, 0, 0});
+    const Results results = inference.executor().run(program, packed, {}, {session->options.seed, 0, 0});
     const std::vector<json> said = predictions.of(results, dataset, batch);
     for (size_t index = 0; index < batch.size(); ++index)
       lines[static_cast<size_t>(batch[index])] = said[index].dump() + "\n";
@@ -74,11 +68,11 @@ int predict(Bundle bundle, const Arguments &arguments, const Surroundings &surro
   }
   const double seconds = secondsSince(start);
   writeLines(out, lines);
-  reportProfile(executor ? *executor : *session->executor);
+  reportProfile(inference.executor());
   if (arguments.has("json"))
-    printJson({{"rows", dataset.size()}, {"tokens", dataset.tokens()}, {"truncated", dataset.truncated}, {"merged", merged}, {"seconds", seconds}, {"batches", reportOf(turns)}, {"out", out}});
+    printJson({{"rows", dataset.size()}, {"tokens", dataset.tokens()}, {"truncated", dataset.truncated}, {"merged", inference.merged()}, {"seconds", seconds}, {"batches", reportOf(turns)}, {"out", out}});
   else
-    std::fprintf(stderr, "%lld rows to %s (%s weights, %.0f tokens/s)\n", static_cast<long long>(dataset.size()), out.empty() ? "standard output" : out.c_str(), merged ? "merged" : "unmerged",
+    std::fprintf(stderr, "%lld rows to %s (%s weights, %.0f tokens/s)\n", static_cast<long long>(dataset.size()), out.empty() ? "standard output" : out.c_str(), inference.merged() ? "merged" : "unmerged",
                  static_cast<double>(dataset.tokens()) / seconds);
   return 0;
 }

@@ -48,8 +48,8 @@ struct Session {
 
   const nlohmann::json &manifest() const { return bundle.manifest; }
   bool hasProgram(const std::string &name) const;
-  /// Whether it says what follows a token; `suffix`: as Continuation has it.
-  bool writesOn(const std::string &suffix) const { return hasProgram("prefill" + suffix) || hasProgram("next" + suffix); }
+  /// Whether it says what follows a token.
+  bool writesOn() const { return hasProgram("prefill") || hasProgram("next"); }
   /// How many token ids there are, and how long a text may be; 0: the model does not say.
   int64_t vocabulary() const;
   int64_t positions() const;
