@@ -71,7 +71,7 @@ public:
 
 struct PlanOptions {
   std::string cpuTarget; ///< the variant of the generated code (PEFT_CPU_TARGET); empty: the best that this CPU runs
-  std::string products;  ///< `own` or `library` (PEFT_PRODUCTS); empty: by the CPU
+  std::string products;  ///< `own` (also where empty) or `library` (PEFT_PRODUCTS)
   bool profile = false;  ///< keep the time of every step
 };
 std::unique_ptr<Executor> makePlanExecutor(const Bundle &bundle, const ParameterStore &parameters, const PlanOptions &options = {});

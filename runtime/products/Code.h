@@ -39,5 +39,8 @@ struct Code {
 const Code &codeV3();     ///< AVX2, FMA
 const Code &codeV4();     ///< AVX-512 F, BW, DQ, VL
 const Code &codeV4Bf16(); ///< the same and AVX512_BF16
+const Code &codeV4Amx();  ///< the same and AMX of bf16; the system must have been asked for its registers (mayUseTiles)
+/// Asks the system for AMX's registers, which it gives to processes that ask. False: this CPU or system has none.
+bool mayUseTiles();
 
 } // namespace peftrt::products

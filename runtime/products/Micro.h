@@ -1,7 +1,7 @@
 // Micro: the inner loops of matrix products, C = A B or C += A B, for one instruction set; included by a source file a set (Code*.cpp).
 //
 // In     PEFT_PRODUCTS_NAME (an identifier), PEFT_LANES (f32 of a register), PEFT_VECTORS (registers of a full panel's row), PEFT_DOTS (0, or 1 where there is
-//        AVX512_BF16)
+//        AVX512_BF16), PEFT_TILES (1 where there is AMX; else absent)
 // Out    `const Code &PEFT_PRODUCTS_NAME()`
 //
 // Blocks  R rows of C by V registers are summed in registers; R V is what fits beside a row of the panel.
@@ -205,7 +205,21 @@ void multiplyTurned(const Call &call, const Part &part) {
 }
 #endif
 
+} // namespace
+} // namespace peftrt::products
+
+#if PEFT_TILES
+#include "runtime/products/Tiles.h"
+#endif
+
+namespace peftrt::products {
+namespace {
+
 void multiply(const Call &call, const Part &part) {
+#if PEFT_TILES
+  if (call.layout == Layout::pairs && fitsTiles(call))
+    return multiplyTiles(call, part);
+#endif
 #if PEFT_DOTS
   if (call.layout == Layout::pairs)
     return multiplyAs<Bf16, Pair>(call, part);

@@ -5,7 +5,7 @@
 #include <ATen/Parallel.h>
 #include <algorithm>
 #include <cpuid.h>
-#include <cstring>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 namespace peftrt {
@@ -18,17 +18,9 @@ constexpr int64_t kThin = 64;          ///< a side below this makes a product th
 constexpr int64_t kThreadWork = 1 << 18; ///< multiply-adds that are worth a thread
 constexpr int64_t kConstantShare = 4;  ///< of the machine's memory, at most one part in so many is panels of constants
 
-bool isMadeByIntel() {
-  unsigned highest = 0, parts[3] = {};
-  return __get_cpuid(0, &highest, &parts[0], &parts[2], &parts[1]) && std::memcmp(parts, "GenuineIntel", sizeof parts) == 0;
-}
-
-bool hasAmxBf16() {
-  unsigned a = 0, b = 0, c = 0, d = 0;
-  return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d >> 22 & 1);
-}
-
 const Code *codeFor(const std::string &target) {
+  if (target.empty() && __builtin_cpu_supports("x86-64-v4") && __builtin_cpu_supports("avx512bf16") && mayUseTiles())
+    return &codeV4Amx();
   if (target != "x86-64-v3" && __builtin_cpu_supports("x86-64-v4"))
     return target != "x86-64-v4" && __builtin_cpu_supports("avx512bf16") ? &codeV4Bf16() : &codeV4();
   return __builtin_cpu_supports("x86-64-v3") ? &codeV3() : nullptr;
@@ -39,10 +31,18 @@ int64_t parts(int64_t whole, int64_t part) { return (whole + part - 1) / part; }
 
 } // namespace
 
+bool products::mayUseTiles() {
+  constexpr int kAskForFeature = 0x1023, kTileData = 18; // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA of Linux
+  static const bool may = [] {
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    const bool hasTilesOfBf16 = __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d >> 22 & 1) && (d >> 24 & 1);
+    return hasTilesOfBf16 && ::syscall(SYS_arch_prctl, kAskForFeature, kTileData) == 0;
+  }();
+  return may;
+}
+
 ProductChoice productChoiceOf(const std::string &word) {
-  if (word.empty())
-    return ProductChoice::byCpu;
-  if (word == "own")
+  if (word.empty() || word == "own")
     return ProductChoice::own;
   if (word == "library")
     return ProductChoice::library;
@@ -60,22 +60,21 @@ void Products::Buffer::growTo(int64_t wanted) {
 }
 
 Products::Products(const std::string &cpuTarget, ProductChoice choice)
-    : code_(codeFor(cpuTarget)), libraryF32_(choice == ProductChoice::byCpu ? isMadeByIntel() : choice == ProductChoice::library),
-      libraryBf16_(choice == ProductChoice::byCpu ? hasAmxBf16() : choice == ProductChoice::library),
+    : code_(codeFor(cpuTarget)), library_(choice == ProductChoice::library),
       constantLimit_(static_cast<int64_t>(::sysconf(_SC_PHYS_PAGES)) * ::sysconf(_SC_PAGESIZE) / kConstantShare) {}
 
 Products::~Products() = default;
 
 std::string Products::servedBy(bool bf16) const {
-  if (!code_ || (bf16 ? libraryBf16_ : libraryF32_))
-    return bf16 && hasAmxBf16() ? "LibTorch's library (AMX)" : "LibTorch's library";
-  return code_ == &codeV3() ? "own code, AVX2" : bf16 && code_->dots ? "own code, AVX512_BF16" : "own code, AVX-512";
+  if (!code_ || library_)
+    return "LibTorch's library";
+  return code_ == &codeV3() ? "own code, AVX2" : bf16 && code_ == &codeV4Amx() ? "own code, AMX" : bf16 && code_->dots ? "own code, AVX512_BF16" : "own code, AVX-512";
 }
 
 bool Products::isForLibrary(const Call &call) const {
   if (call.aIsBf16 != call.cIsBf16)
     return false; // it knows one type a product, and sums in it
-  return (call.aIsBf16 ? libraryBf16_ : libraryF32_) && !isThin(call);
+  return library_ && !isThin(call);
 }
 
 Layout Products::layoutFor(const Call &call) const {

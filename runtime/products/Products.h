@@ -1,7 +1,7 @@
 // Products: matrix products of the whole batch, C = A B or C += A B, in f32 and bf16: by code of this folder, or by LibTorch's library.
 //
-// The library (MKL, oneDNN) serves large products well on Intel's CPUs, and bf16 where there is AMX; thin products (one side of a low-rank branch) and other CPUs
-// it does not. The choice depends on the CPU and on a product's shape, never on a measurement, so that a run that is resumed computes the same numbers.
+// The library serves other types, CPUs without AVX2, and whoever asks for it to compare with. The choice depends on the CPU and on a product's shape, never on a
+// measurement, so that a run that is resumed computes the same numbers.
 #pragma once
 #include "runtime/products/Code.h"
 #include <ATen/core/Tensor.h>
@@ -12,8 +12,8 @@
 
 namespace peftrt {
 
-enum class ProductChoice { byCpu, own, library };
-/// `own`, `library`, or empty for the CPU to decide (PEFT_PRODUCTS). Errs R0107 another word.
+enum class ProductChoice { own, library };
+/// `own`, which is also what nothing means, or `library` (PEFT_PRODUCTS). Errs R0107 another word.
 ProductChoice productChoiceOf(const std::string &word);
 
 class Products {
@@ -73,7 +73,7 @@ private:
   void pack(products::Call &call, const at::Tensor *constant, size_t place);
 
   const products::Code *code_;
-  bool libraryF32_, libraryBf16_; ///< for large products
+  const bool library_; ///< for large products
   std::vector<Buffer> scratch_;
   std::map<Key, Constant> constants_;
   int64_t constantBytes_ = 0, constantLimit_;

@@ -28,6 +28,8 @@ std::vector<Named> codes() {
     found.push_back({"AVX-512", &products::codeV4()});
   if (__builtin_cpu_supports("x86-64-v4") && __builtin_cpu_supports("avx512bf16"))
     found.push_back({"AVX512_BF16", &products::codeV4Bf16()});
+  if (found.size() == 3 && products::mayUseTiles())
+    found.push_back({"AMX", &products::codeV4Amx()});
   return found;
 }
 
@@ -81,7 +83,7 @@ void checkCode(const Named &named) {
   const Code &code = *named.code;
   double worst[2] = {0, 0};
   for (const int64_t rows : {1, 5, 8, 13, 31, 50, 200})
-    for (const int64_t depth : {1, 7, 64, 511, 1030})
+    for (const int64_t depth : {1, 7, 64, 96, 511, 1030})
       for (const int64_t columns : {1, 8, 9, 17, 33, 64, 65, 128, 200})
         for (const bool bf16 : {false, true}) {
           const uint64_t draw = static_cast<uint64_t>(rows * 7919 + depth * 31 + columns + bf16);
