@@ -6,6 +6,7 @@
 #include "compiler/driver/Compile.h"
 #include "compiler/conversion/Kernels.h"
 #include "compiler/driver/Cache.h"
+#include "compiler/driver/FitMemory.h"
 #include "compiler/driver/KernelObjects.h"
 #include "compiler/driver/Phases.h"
 #include "compiler/emit/Emit.h"
@@ -111,12 +112,20 @@ void keepBundle(const peftrt::Bundle &bundle, const std::string &entry) {
   }
 }
 
+/// "" or the text of an internal error. How much memory the plan may take is a user's matter (E0503).
+std::string runPhase(const Phase &phase, mlir::ModuleOp module, MemoryChoice &memory, const PhaseOptions &options) {
+  if (phase.stop == Stop::Plan)
+    if (std::string wrong = memory.choose(module); !wrong.empty())
+      return wrong;
+  return runPhase(phase, module, options);
+}
+
 /// The last phases: kernels and bundle.
 void finish(mlir::ModuleOp module, const EmitInfo &info, const Request &request, Watch &watch, Outcome &outcome) {
   if (request.explain) {
-    const int64_t examples = info.run.value("batch", 32), length = info.run.value("max_length", 128);
-    outcome.memory = mlir::plan::memoryReport(module, examples, length);
-    outcome.kernels = mlir::plan::kernelReport(module, examples, length);
+    const NominalBatch batch = nominalBatchOf(info);
+    outcome.memory = mlir::plan::memoryReport(module, batch.examples, batch.length);
+    outcome.kernels = mlir::plan::kernelReport(module, batch.examples, batch.length);
   }
   watch.start();
   if (request.stopAfter != Stop::Bundle) {
@@ -205,12 +214,11 @@ Outcome compile(const Request &request, SourceMap &sources, diag::Engine &diags)
 
   if (info.run.value("precision", "") == "bf16" && !request.exact)
     (*module)->setAttr(mlir::plan::kBf16, mlir::UnitAttr::get(&context));
-  PhaseOptions options{request.reproducerFolder, &outcome.timing};
+  MemoryChoice memory(*spec, info, diags);
+  memory.markLayers(*module);
   for (const Phase &phase : phases()) { // nn, plan
-    outcome.internalError = runPhase(phase, *module, options);
-    if (!outcome.internalError.empty())
-      return outcome;
-    if (stopAt(phase.stop, printed))
+    outcome.internalError = runPhase(phase, *module, memory, {request.reproducerFolder, &outcome.timing});
+    if (!outcome.internalError.empty() || stopAt(phase.stop, printed))
       return outcome;
   }
   finish(*module, info, request, watch, outcome);

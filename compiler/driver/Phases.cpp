@@ -95,6 +95,7 @@ llvm::ArrayRef<Phase> phases() {
        "programs of steps on planned memory",
        {
            {"plan-open-programs", "each function gets a program beside it", plan::openPrograms},
+           {"plan-recompute-layers", "what of a layer backward computes again", plan::recomputeLayers},
            {"plan-form-products", "contracts that are one matrix product of the batch, and sums that they make", plan::formProducts},
            {"plan-expand-argmax", "where a row is greatest, in words that kernels know", plan::expandArgmax},
            // After products, which are what no kernel holds.

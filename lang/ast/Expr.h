@@ -42,11 +42,11 @@ struct Expr {
   static constexpr Kind kKind = Kind::NAME;                                                                            \
   explicit NAME##Expr(Range range) : Expr(kKind, range) {}
 
-/// `8`, `1e-3`, `0.5%` (a percent literal has its value already divided by 100).
+/// `8`, `1e-3`, `0.5%` (a percent literal has its value already divided by 100), `20GiB` (a number of bytes, which is whole).
 struct NumberExpr : Expr {
   PEFT_EXPR(Number)
   double value = 0;
-  bool isInteger = false; ///< written without point, exponent or percent
+  bool isInteger = false; ///< written without point, exponent or percent; or in bytes
   bool isPercent = false;
   std::string spelling;
 };

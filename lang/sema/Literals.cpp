@@ -87,15 +87,27 @@ const std::vector<std::string> &typeNames() {
 }
 
 /// `precision = auto`: words, not names.
-static void checkPrecision(const std::string &name, const Expr &value, diag::Engine &diags) {
+struct Words {
+  std::string type;
+  std::vector<std::string> words;
+  std::string listed; ///< as a message says them
+};
+static const Words *wordsOf(const std::string &type) {
+  static const std::vector<Words> all = {{"precision", {"auto", "fp32", "bf16"}, "auto, fp32 or bf16"}, {"recompute", {"auto", "layers", "none"}, "auto, layers or none"}};
+  auto found = std::find_if(all.begin(), all.end(), [&](const Words &words) { return words.type == type; });
+  return found == all.end() ? nullptr : &*found;
+}
+
+static void checkWord(const std::string &name, const Words &words, const Expr &value, diag::Engine &diags) {
   auto *word = value.as<NameExpr>();
-  if (!word || (word->name != "auto" && word->name != "fp32" && word->name != "bf16"))
-    diags.report(Kind::E0353, value.range, {name, "auto, fp32 or bf16", word ? "`" + word->name + "`" : "this"});
+  const std::string text = value.as<NoneExpr>() ? "none" : word ? word->name : "";
+  if (std::find(words.words.begin(), words.words.end(), text) == words.words.end())
+    diags.report(Kind::E0353, value.range, {name, words.listed, word ? "`" + word->name + "`" : "this"});
 }
 
 bool checkLiteral(const std::string &name, const std::string &type, const Expr &value, diag::Engine &diags) {
-  if (type == "precision")
-    return checkPrecision(name, value, diags), true;
+  if (const Words *words = wordsOf(type))
+    return checkWord(name, *words, value, diags), true;
   if (type == "metric") {
     if (!namesMetric(value))
       diags.report(Kind::E0353, value.range, {name, "a metric with its direction", "`" + std::string(diags.sources().text(value.range)) + "`"}).help("as in `\"accuracy:max\"`");

@@ -93,6 +93,7 @@ private:
   ast::ExprPtr primary(P::PrimaryContext *context);
   ast::ExprPtr blockValue(P::BlockContext *context);
   ast::ExprPtr number(antlr4::Token *token);
+  static double valueOf(const std::string &spelling); ///< of a number with its sign, percent or unit of bytes
   ast::ExprPtr name(P::IdentContext *context);
   ast::ExprPtr string(antlr4::Token *token);
   std::string plainString(antlr4::Token *token);

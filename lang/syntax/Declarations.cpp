@@ -108,7 +108,7 @@ ast::StmtPtr AstBuilder::kind(P::KindDeclContext *context) {
 ast::Bound AstBuilder::bound(P::BoundContext *context) {
   static const std::map<std::string, ast::Bound::Op> ops = {{"<", ast::Bound::Op::Below}, {"<=", ast::Bound::Op::AtMost}, {">", ast::Bound::Op::Above}, {">=", ast::Bound::Op::AtLeast}};
   const std::string spelling = (context->minus ? "-" : "") + context->value->getText();
-  return {ops.at(context->op->getText()), std::strtod(spelling.c_str(), nullptr), spelling};
+  return {ops.at(context->op->getText()), valueOf(spelling), spelling};
 }
 
 std::unique_ptr<ast::TypeExpr> AstBuilder::type(P::TypeContext *context) {

@@ -279,12 +279,22 @@ ExprPtr AstBuilder::blockValue(P::BlockContext *context) {
   return out;
 }
 
+double AstBuilder::valueOf(const std::string &spelling) {
+  const double number = std::strtod(spelling.c_str(), nullptr);
+  if (spelling.back() == '%')
+    return number / 100;
+  if (spelling.back() != 'B')
+    return number;
+  const size_t power = std::string_view("KMGT").find(spelling[spelling.size() - 3]) + 1;
+  return std::round(std::ldexp(number, static_cast<int>(10 * power)));
+}
+
 ExprPtr AstBuilder::number(antlr4::Token *token) {
   auto out = std::make_unique<ast::NumberExpr>(range(token));
   out->spelling = token->getText();
   out->isPercent = out->spelling.back() == '%';
-  out->isInteger = out->spelling.find_first_not_of("0123456789") == std::string::npos;
-  out->value = std::strtod(out->spelling.c_str(), nullptr) / (out->isPercent ? 100 : 1);
+  out->isInteger = out->spelling.back() == 'B' || out->spelling.find_first_not_of("0123456789") == std::string::npos;
+  out->value = valueOf(out->spelling);
   if (!std::isfinite(out->value) || (out->isInteger && out->value >= 0x1p53)) // a whole number that no double holds
     diags_.report(diag::Kind::E0111, out->range, {out->spelling});
   return out;

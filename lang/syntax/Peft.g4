@@ -181,7 +181,7 @@ RBRACKET: ']';
 LBRACE: '{';
 RBRACE: '}';
 SEMICOLON: ';';
-NUMBER: [0-9]+ ('.' [0-9]+)? ([eE] [+-]? [0-9]+)?;
+NUMBER: [0-9]+ ('.' [0-9]+)? ([eE] [+-]? [0-9]+)? ([KMGT] 'iB')?;
 STRING: '"' (~["\\\r\n] | '\\' ~[\r\n])* '"';
 UNCLOSED_STRING: '"' (~["\\\r\n] | '\\' ~[\r\n])* '\\'?;
 ID: [a-zA-Z_] [a-zA-Z0-9_]*;

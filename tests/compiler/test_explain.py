@@ -121,6 +121,9 @@ train head
         broken("E0403", lambda copy: None, nobias)
         shifted = "method shift on model { head_token <- head_token / 2 }\nmodel base = bert\ntask classify(labels = 2)\nattach shift to model\ntrain head\n"
         broken("E0350", lambda copy: None, shifted + PREAMBLE)  # a place in the text is a whole number
+        status, codes, output = compile_text("model base = bert\ntask classify(labels = 2)\ntrain head\noptimize adamw(lr = 1e-3)\nrun { memory = 1KiB }\n", model, folder)
+        covered.add("E0503")
+        expect("too little memory", (status, codes), (1, ["E0503"]), output)
         kinds = set(re.findall(r"PEFT_DIAG\((E\d{4}),", (ROOT / "lang/diag/Kinds.def").read_text()))
         missing = sorted(k for k in kinds - covered if k >= "E0200")
         if missing:

@@ -3,7 +3,7 @@
 // In     peft.module tree with forward regions; peft.instance in order of application
 // Out    @train and @eval, which give losses, @inspect and @predict, which give logits in the mode of the one and the other, on the rows of a batch (one mode
 //        each: no nn.by_mode is left); @predict_base, the network without any attach, for merged weights; @next and @next_base where the task says what follows
-//        a token (point `next`);
+//        a token (point `next`); of a module with `nn.marks_layers`, @train gives what its layers take and make as `layer.<i>.in` and `layer.<i>.out`;
 //        @"site.<path>" for a rewired site with points x, W, y, and @"hook.<path>.<point>" for any other rewired point,
 //        which nn-derive-merge reads
 // Errs   a point read before it exists (sites has checked all that it can; what is left is reported here with its place)
@@ -18,6 +18,8 @@
 #include "mlir/IR/IRMapping.h"
 #include "llvm/ADT/MapVector.h"
 #include "llvm/ADT/StringMap.h"
+#include "llvm/Support/FormatVariadic.h"
+#include "llvm/Support/SaveAndRestore.h"
 #include <map>
 
 using namespace mlir;
@@ -28,7 +30,7 @@ using PointKey = std::pair<std::string, std::string>; // site, point
 
 class Inliner {
 public:
-  explicit Inliner(ModuleOp module) : module(module), builder(module.getContext()) {
+  explicit Inliner(ModuleOp module) : module(module), builder(module.getContext()), marksLayers(module->hasAttr(kMarksLayers)) {
     for (auto op : module.getOps<peft::ModuleOp>()) {
       modules[op.getSymName()] = op;
       op.walk([&](ParamOp param) { owners[param.getName().str()].push_back(op.getSymName().str()); });
@@ -66,6 +68,7 @@ private:
   func::FuncOp begin(StringRef name, TypeRange inputs, Location loc) {
     points.clear();
     results.clear();
+    layers.clear();
     memo.assign(instances.size(), IRMapping());
     extra.clear();
     outsideAllowed = false;
@@ -120,6 +123,10 @@ private:
         return failure();
     if (hasLoss && count != points.end())
       named.push_back({"count", count->second});
+    for (auto [index, layer] : llvm::enumerate(name == "train" ? ArrayRef(layers) : ArrayRef<std::pair<Value, Value>>())) {
+      named.push_back({llvm::formatv("layer.{0}.in", index), layer.first});
+      named.push_back({llvm::formatv("layer.{0}.out", index), layer.second});
+    }
     if (auto token = points.find({"model", "token"}); token != points.end() && name.starts_with("predict"))
       named.push_back({"token", token->second}); // which token each row of logits speaks of
     if (metrics)
@@ -155,6 +162,16 @@ private:
     peft::ModuleOp op = modules.lookup(path);
     if (!op)
       return module.emitError("there is no peft.module @") << path, failure();
+    const bool isOuterLayer = training && marksLayers && !insideLayer && !args.empty() && llvm::is_contained(kindsOf(op), "layer");
+    const llvm::SaveAndRestore inside(insideLayer, insideLayer || isOuterLayer);
+    FailureOr<Value> value = inlineBody(op, args, limit);
+    if (isOuterLayer && succeeded(value))
+      layers.push_back({args.front(), *value});
+    return value;
+  }
+
+  FailureOr<Value> inlineBody(peft::ModuleOp op, ValueRange args, size_t limit) {
+    StringRef path = op.getSymName();
     IRMapping mapping;
     Block &body = op.getForward().front();
     mapping.map(body.getArguments(), args);
@@ -374,6 +391,7 @@ private:
 
   ModuleOp module;
   OpBuilder builder;
+  const bool marksLayers;
   llvm::StringMap<peft::ModuleOp> modules;
   SmallVector<peft::InstanceOp> instances;
   std::map<PointKey, SmallVector<Rewire>> rewires;
@@ -383,6 +401,8 @@ private:
   bool outsideAllowed = false;
   std::map<PointKey, Value> points;
   std::map<std::string, Value> results;
+  SmallVector<std::pair<Value, Value>> layers; ///< what each took first, and made
+  bool insideLayer = false;
   std::map<std::string, Value> extra;
   std::vector<IRMapping> memo;
 };

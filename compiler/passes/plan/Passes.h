@@ -7,10 +7,13 @@
 namespace mlir::plan {
 /// On a module whose programs may keep activations in bf16.
 inline constexpr StringLiteral kBf16 = "plan.bf16";
+/// On a module, how many layers of a step are computed again in backward: from the first. The functions have marks of them (nn::kMarksLayers).
+inline constexpr StringLiteral kRecompute = "plan.recompute";
 /// On an op of a program with kernels that none of them holds: the reason.
 inline constexpr StringLiteral kWhyAlone = "plan.why_alone";
 
 LogicalResult openPrograms(ModuleOp module);  ///< OpenPrograms.cpp
+LogicalResult recomputeLayers(ModuleOp module); ///< RecomputeLayers.cpp
 LogicalResult formProducts(ModuleOp module);  ///< FormProducts.cpp
 LogicalResult expandArgmax(ModuleOp module);  ///< ExpandArgmax.cpp
 LogicalResult formKernels(ModuleOp module);   ///< FormKernels.cpp

@@ -51,6 +51,8 @@ PROGRAMS = [
     ("method m on linear { for i in 0 .. 10000000000 { y <- y * 2 } }\nattach m to pooler", "E0353", "4:31", ["at most 100000 long"]),
     ("attach lora(r = 8) to layers[*].ffn.up\nbudget params <= 1%", "E0501", "5:1", ["the budget is 1%", "6.18% from here, at 2 sites"]),
     ("attach lora(r = 8) to layers[*].ffn.up\nbudget params <= 4%", "E0501", "5:1", ["help: `r = 4` would use 3.41%"]),
+    ("attach lora(r = 8) to layers[*].ffn.up\nrun { batch = 64, max_length = 64, memory = 2MiB }", "E0503", "5:45", ["`memory` is 2.0 MiB", "64 texts of 64 tokens, with every layer computed again", "fits"]),
+    ("attach lora(r = 8) to layers[*].ffn.up\nrun { max_length = 64, memory = 64KiB }", "E0503", "5:33", ["one text takes"]),
     ("attach lora(r = 8) to layers[*].ffn.up\nbudget params <= 10", "E0501", "5:1", ["1010", "960 from here"]),
 ]
 CONFIGS = [

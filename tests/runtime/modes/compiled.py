@@ -114,11 +114,11 @@ class TrainerTest(unittest.TestCase):
         return os.path.join(cls.root, name)
 
     @classmethod
-    def compile(cls, name, rank=4, spec=SPEC):
+    def compile(cls, name, rank=4, spec=SPEC, model=None):
         source = cls.path(name + ".peft")
         with open(source, "w") as file:
             file.write(spec % rank)
-        subprocess.run([BIN + "/peftc", source, "--model", cls.model, "-o", cls.path(name), "--bundle", cls.path(name + ".bundle"), "--runner", BIN + "/peft-runner"], check=True)
+        subprocess.run([BIN + "/peftc", source, "--model", model or cls.model, "-o", cls.path(name), "--bundle", cls.path(name + ".bundle"), "--runner", BIN + "/peft-runner"], check=True)
         return cls.path(name)
 
     def run_trainer(self, *words, program=None, spawn=False, env=None, preexec_fn=None):

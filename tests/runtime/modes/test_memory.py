@@ -1,10 +1,12 @@
 """Memory: what is planned is what is there, a process grows by what is planned, and a step allocates nothing large after the first."""
 import json
 import os
+import re
 import subprocess
 import unittest
 
-from compiled import LABELS, TrainerTest, tiny_bert
+import transformers
+from compiled import BIN, LABELS, TrainerTest, tiny_bert
 
 LENGTH, THREADS = 128, 2
 SPEC = """use peft.methods.{lora}
@@ -15,6 +17,14 @@ attach lora(r = %d) to layers[*].** where kind == linear
 train head
 optimize adamw(lr = 1e-3)
 run { epochs = 1, batch = BATCH, max_length = 128, precision = PRECISION, shuffle = false }
+"""
+LONG, WINDOW = 8192, """use peft.methods.{lora}
+
+model base = llama
+task causal_lm
+attach lora(r = %d) to layers[*].** where kind == linear
+optimize adamw(lr = 1e-3)
+run { epochs = 1, batch = 1, max_length = LENGTH, recompute = layers, shuffle = false }
 """
 COUNTER = r"""
 #define _GNU_SOURCE
@@ -37,8 +47,9 @@ class Memory(TrainerTest):
         super().setUpClass()
         tiny_bert.make(cls.model, hidden_size=256, num_hidden_layers=4, num_attention_heads=4, intermediate_size=1024, max_position_embeddings=LENGTH)
 
-    def compiled(self, batch, precision="fp32"):
-        return self.compile(f"trainer{batch}{precision}", spec=SPEC.replace("BATCH", str(batch)).replace("PRECISION", precision))
+    def compiled(self, batch, precision="fp32", also=""):
+        spec = SPEC.replace("BATCH", str(batch)).replace("PRECISION", precision).replace("shuffle", f"{also}shuffle")
+        return self.compile(f"trainer{batch}{precision}{'again' if also else ''}", spec=spec)
 
     def rows(self, count):
         with open(self.path("rows.jsonl"), "w") as file:
@@ -70,6 +81,56 @@ class Memory(TrainerTest):
             print(f"{precision}: planned {planned >> 20} MiB more, measured {measured >> 20}", flush=True)
             self.assertGreater(planned, 100 << 20)
             self.assertLess(abs(measured - planned), 0.05 * planned)
+
+    def test_layers_computed_again_are_the_same_in_less_memory(self):
+        rows = self.rows(64)
+        for precision in ("fp32", "bf16"):
+            told = []
+            for also in ("", "recompute = layers, "):
+                told.append([self.memory(self.compiled(32, precision, also), rows, 2)])
+                with open(self.path("run/metrics.jsonl")) as file:
+                    told[-1].append(file.read())
+            (kept, losses), (again, same) = told
+            self.assertEqual(losses, same)
+            self.assertIn('"step":2', losses)
+            self.assertLess(again["arena"], 0.5 * kept["arena"])
+            self.assertLess(again["peak"], kept["peak"] - 0.9 * (kept["arena"] - again["arena"]))
+
+    def test_fewest_layers_that_fit_are_computed_again(self):
+        def explained(also):
+            with open(self.path("spec.peft"), "w") as file:
+                file.write(SPEC.replace("BATCH", "16").replace("PRECISION", "fp32").replace("shuffle", f"{also}shuffle") % 8)
+            words = [BIN + "/peftc", self.path("spec.peft"), "--model", self.model, "-o", self.path("explained"), "--explain", "memory"]
+            text = subprocess.run(words, stdout=subprocess.PIPE, check=True, text=True).stdout
+            value = {name: float(number) for name, number in re.findall(r"^ +(in all|of them saved) +([0-9.]+) MiB", text, re.M)}
+            again = re.search(r"the first (\d+) layers are computed again", text)
+            return value["in all"], value["of them saved"], int(again[1]) if again else 0
+
+        whole, saved, none = explained("")
+        self.assertEqual((none, explained(f"memory = {whole + 8:.0f}MiB, ")[2]), (0, 0))
+        least, less, every = explained("recompute = layers, ")
+        self.assertEqual(every, 4)
+        self.assertLess(less, saved)
+        seen = {explained(f"memory = {size:.0f}MiB, ")[2] for size in (whole - 1, (whole + least) / 2, least + 8)}
+        self.assertGreaterEqual(len(seen), 2)
+        self.assertTrue(all(0 < layers <= 4 for layers in seen), seen)
+
+    def test_a_text_of_8192_tokens(self):
+        """Beside one of a quarter: attention's memory does not grow with its square."""
+        model = self.path("llama")
+        config = transformers.LlamaConfig(vocab_size=101, hidden_size=256, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, intermediate_size=512, max_position_embeddings=LONG)
+        transformers.LlamaForCausalLM(config).save_pretrained(model)
+        uses = []
+        for length in (LONG // 4, LONG):
+            program = self.compile(f"long{length}", model=model, spec=WINDOW.replace("LENGTH", str(length)))
+            with open(self.path("long.jsonl"), "w") as file:
+                file.write(json.dumps({"input_ids": [(place * 7) % 90 + 3 for place in range(length)]}) + "\n")
+            uses.append(self.memory(program, self.path("long.jsonl"), 1, "--threads", str(THREADS)))
+        planned = sum(uses[1][part] - uses[0][part] for part in ("arena", "scratch", "panels"))
+        measured = uses[1]["peak"] - uses[0]["peak"]
+        print(f"8192 tokens: planned {planned >> 20} MiB more than for a quarter, measured {measured >> 20}", flush=True)
+        self.assertGreater(planned, 30 << 20)
+        self.assertLess(abs(measured - planned), 0.05 * planned)
 
     def test_no_large_allocation_in_a_step_after_the_first(self):
         with open(self.path("count.c"), "w") as file:

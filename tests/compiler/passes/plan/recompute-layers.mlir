@@ -1,0 +1,46 @@
+// RUN: peft-opt --plan-open-programs --plan-recompute-layers %s | FileCheck %s
+// Backward reads the inner values of the first layer from clones of its forward, made where it first needs them; what a layer begins with and what is of the
+// whole run is kept, and the second layer's values are, because only one layer is asked for. Functions lose the marks and nothing else.
+module attributes {plan.recompute = 1 : i64} {
+  nn.parameter @A "method" trainable true : !nn.tensor<[4], f32>
+  // CHECK-LABEL: func.func @train_step
+  // CHECK-NOT: layer.0
+  // CHECK: nn.exp
+  // CHECK: nn.exp
+  // CHECK-NOT: nn.exp
+  // CHECK-LABEL: plan.program @train_step
+  // CHECK-SAME: results ["loss", "grad.A"]
+  // CHECK: %[[A:.*]] = nn.param "A"
+  // CHECK: %[[AA:.*]] = nn.mul %[[A]], %[[A]]
+  // CHECK: %[[X:.*]] = nn.neg
+  // CHECK: %[[M:.*]] = nn.mul %[[X]], %[[AA]]
+  // CHECK: %[[E:.*]] = nn.exp %[[M]]
+  // CHECK: %[[Y:.*]] = nn.add %[[E]], %[[X]]
+  // CHECK: %[[F:.*]] = nn.exp %[[Y]]
+  // CHECK: %[[Z:.*]] = nn.tanh %[[F]]
+  // CHECK: %[[LOSS:.*]] = nn.reduce "sum" %[[Z]]
+  // CHECK: nn.mul %[[F]], %[[Z]]
+  // CHECK: %[[AGAIN:.*]] = nn.mul %[[X]], %[[AA]]
+  // CHECK: %[[EAGAIN:.*]] = nn.exp %[[AGAIN]]
+  // CHECK: nn.mul %{{.*}}, %[[EAGAIN]]
+  // CHECK: nn.mul %{{.*}}, %[[Y]]
+  // CHECK-NOT: nn.exp
+  // CHECK: plan.return
+  func.func @train_step(%row: !nn.tensor<example, [4], f32> {nn.name = "x"}) -> (!nn.tensor<example, [], f32> {nn.name = "loss"}, !nn.tensor<example, [4], f32> {nn.name = "layer.0.in"},
+      !nn.tensor<example, [4], f32> {nn.name = "layer.0.out"}, !nn.tensor<example, [4], f32> {nn.name = "layer.1.in"}, !nn.tensor<example, [4], f32> {nn.name = "layer.1.out"}, !nn.tensor<[4], f32> {nn.name = "grad.A"}) {
+    %a = nn.param "A" : !nn.tensor<[4], f32>
+    %aa = nn.mul %a, %a : (!nn.tensor<[4], f32>, !nn.tensor<[4], f32>) -> !nn.tensor<[4], f32>
+    %x = nn.neg %row : (!nn.tensor<example, [4], f32>) -> !nn.tensor<example, [4], f32>
+    %m = nn.mul %x, %aa : (!nn.tensor<example, [4], f32>, !nn.tensor<[4], f32>) -> !nn.tensor<example, [4], f32>
+    %e = nn.exp %m : (!nn.tensor<example, [4], f32>) -> !nn.tensor<example, [4], f32>
+    %y = nn.add %e, %x : (!nn.tensor<example, [4], f32>, !nn.tensor<example, [4], f32>) -> !nn.tensor<example, [4], f32>
+    %f = nn.exp %y : (!nn.tensor<example, [4], f32>) -> !nn.tensor<example, [4], f32>
+    %z = nn.tanh %f : (!nn.tensor<example, [4], f32>) -> !nn.tensor<example, [4], f32>
+    %loss = nn.reduce "sum" %z axes [0] keep false over_examples false : (!nn.tensor<example, [4], f32>) -> !nn.tensor<example, [], f32>
+    %g = nn.mul %f, %z : (!nn.tensor<example, [4], f32>, !nn.tensor<example, [4], f32>) -> !nn.tensor<example, [4], f32>
+    %h = nn.mul %g, %e : (!nn.tensor<example, [4], f32>, !nn.tensor<example, [4], f32>) -> !nn.tensor<example, [4], f32>
+    %i = nn.mul %h, %y : (!nn.tensor<example, [4], f32>, !nn.tensor<example, [4], f32>) -> !nn.tensor<example, [4], f32>
+    %grad = nn.reduce "sum" %i axes [] keep false over_examples true : (!nn.tensor<example, [4], f32>) -> !nn.tensor<[4], f32>
+    return %loss, %x, %y, %y, %z, %grad : !nn.tensor<example, [], f32>, !nn.tensor<example, [4], f32>, !nn.tensor<example, [4], f32>, !nn.tensor<example, [4], f32>, !nn.tensor<example, [4], f32>, !nn.tensor<[4], f32>
+  }
+}
