@@ -22,9 +22,10 @@ struct Kernel {
 
 /// The space that holds all ops of the kernel.
 mlir::plan::Space spaceOf(mlir::plan::KernelOp op);
-/// Bytes of scratch that a thread needs with a longest example of `seq` tokens: c + k·seq.
+/// Bytes of scratch that a thread needs with a longest sequence of `seq` tokens: c + k·seq.
 struct ScratchSize {
   int64_t c = 0, k = 0;
+  int64_t sequence = 0; ///< which one
 };
 ScratchSize scratchOf(mlir::plan::KernelOp op, unsigned lanes);
 

@@ -203,7 +203,7 @@ private:
 bool seesSomething(Value seen, const Hull &hull, nn::Dim rowCount, nn::Dim keyCount) {
   for (const std::optional<Bound> &bound : {hull.begin, hull.end})
     for (int64_t ahead : {bound ? bound->offset : 0, bound ? bound->offset - 1 : 0}) // the first, and the last of what the mask leaves
-      if (bound && bound->ofRow && ahead >= 0 && keyCount.scale == rowCount.scale && rowCount.constant + ahead <= keyCount.constant && isSeen(seen, ahead))
+      if (bound && bound->ofRow && ahead >= 0 && keyCount.scale == rowCount.scale && keyCount.sequence == rowCount.sequence && rowCount.constant + ahead <= keyCount.constant && isSeen(seen, ahead))
         return true;
   return false;
 }

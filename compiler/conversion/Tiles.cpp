@@ -12,6 +12,7 @@
 #include "compiler/conversion/KeyRange.h"
 #include "compiler/conversion/PairProduct.h"
 #include "compiler/conversion/Product.h"
+#include "compiler/conversion/Sequences.h"
 
 using namespace mlir;
 using mlir::plan::TileProduct;
@@ -121,7 +122,7 @@ Counts countsOf(plan::KernelOp op) {
 
 class Tiles {
 public:
-  explicit Tiles(Kernel &kernel) : kernel(kernel), code(kernel.code), heads(kernel.space.heads), tiles(tilesOf(kernel.op)), range(kernel.op, kernel.space.rowCount, kernel.space.keyCount) {}
+  explicit Tiles(Kernel &kernel) : kernel(kernel), code(kernel.code), heads(kernel.space.heads), tiles(tilesOf(kernel.op)), range(kernel.op, kernel.space.rowCount, kernel.space.keyCount), sequences(kernel.code, kernel.call) {}
 
   void emit() {
     for (BlockArgument argument : kernel.body().getArguments())
@@ -131,9 +132,6 @@ public:
     for (Operation &op : kernel.body())
       if (auto random = dyn_cast<nn::RandomOp>(op))
         randomKeys[random.getResult()] = randomKeyOf(code, kernel.call, random);
-    offsets = code.field(kernel.call, CallField::offsets);
-    squares = code.field(kernel.call, CallField::squares);
-    lengths = code.field(kernel.call, CallField::lengths);
     scratch = code.field(kernel.call, CallField::scratch);
     code.loop(kernel.begin, kernel.end, 1, [&](Value task) { emitTask(task); });
   }
@@ -143,8 +141,7 @@ private:
     const int64_t together = headsPerTask(kernel.op), tasks = heads / together;
     example = arith::DivUIOp::create(code.b, code.loc, task, code.integer(tasks));
     firstHead = head = code.mul(arith::RemUIOp::create(code.b, code.loc, task, code.integer(tasks)), together);
-    firstToken = code.load(code.at(offsets, code.i64(), example), code.i64());
-    length = code.load(code.at(lengths, code.i64(), example), code.i64());
+    sequences.begin(example, {kernel.space.rowCount, kernel.space.keyCount});
     rowCount = lengthOf(kernel.space.rowCount);
     keyCount = lengthOf(kernel.space.keyCount);
     pitch = code.roundUp(keyCount, code.lanes);
@@ -390,13 +387,11 @@ private:
   }
 
   // ---- places in memory ----
-  Value lengthOf(nn::Dim dim) { return code.add(code.integer(dim.constant), code.mul(length, dim.scale)); }
-  /// The first row of this example among all examples' rows.
-  Value firstRowOf(nn::Dim dim) { return code.add(code.mul(example, dim.constant), code.mul(firstToken, dim.scale)); }
+  Value lengthOf(nn::Dim dim) { return sequences.lengthOf(dim); }
   /// This example's and head's part of a value [rows, heads, size] at `pointer`, from a row on.
   Matrix headOf(Value value, Value pointer, Value firstRow) {
     const int64_t own = headsOf(value), sharing = heads / own;
-    Value stride = code.integer(own * sizeOf(value)), row = code.add(firstRowOf(typeOf(value).getDims()[0]), firstRow);
+    Value stride = code.integer(own * sizeOf(value)), row = code.add(sequences.firstRowOf(typeOf(value).getDims()[0]), firstRow);
     Value part = sharing == 1 ? head : Value(arith::DivUIOp::create(code.b, code.loc, head, code.integer(sharing)));
     return {code.at(pointer, memoryType(code, value), code.add(code.mul(row, stride), code.mul(part, sizeOf(value)))), stride, {}, isHalf(value)};
   }
@@ -418,14 +413,12 @@ private:
   }
   /// Where this head's matrix begins in a packed [heads, rows, keys]; in [1, rows, keys] it is every head's.
   Value matrixStart(Value value) {
-    nn::Dim r = kernel.space.rowCount, k = kernel.space.keyCount;
-    Value square = code.load(code.at(squares, code.i64(), example), code.i64());
-    Value before = code.add(code.add(code.mul(example, r.constant * k.constant), code.mul(firstToken, r.constant * k.scale + r.scale * k.constant)), code.mul(square, r.scale * k.scale));
+    Value before = sequences.firstEntryOf(kernel.space.rowCount, kernel.space.keyCount);
     return typeOf(value).getDims()[0].is(1) ? before : code.add(code.mul(before, heads), code.mul(head, code.mul(rowCount, keyCount)));
   }
   /// The same for a packed [heads, rows, 1].
   Value rowsStart(Value value) {
-    Value before = firstRowOf(kernel.space.rowCount);
+    Value before = sequences.firstRowOf(kernel.space.rowCount);
     return typeOf(value).getDims()[0].is(1) ? before : code.add(code.mul(before, heads), code.mul(head, rowCount));
   }
 
@@ -434,6 +427,7 @@ private:
   int64_t heads;
   llvm::SetVector<Value> tiles;
   KeyRange range;
+  Sequences sequences;
   llvm::MapVector<Value, Value> pointers;
   SmallVector<Value> resultPointers;
   llvm::MapVector<Value, RandomKey> randomKeys;
@@ -441,9 +435,9 @@ private:
   llvm::DenseMap<Operation *, Value> transposed;
   llvm::MapVector<Operation *, Value> sums;
   llvm::DenseMap<Operation *, Pairs> pairedOther, pairedTile;
-  Value offsets, squares, lengths, scratch, rowBuffers;
+  Value scratch, rowBuffers;
   Value firstHead, place; ///< of the heads that a task does together, and which of them it is at
-  Value example, head, firstToken, length, rowCount, keyCount, pitch; ///< of the task
+  Value example, head, rowCount, keyCount, pitch; ///< of the task
   Value firstKey, lastKey, keys, paddedKeys; ///< of the tile: keys firstKey … lastKey - 1; how many, and up to a whole vector
 };
 
@@ -472,6 +466,7 @@ ScratchSize tilesScratch(plan::KernelOp op, unsigned lanes) {
   ScratchSize size;
   size.c = 4 * (perKey * (keys.constant + slack) + counts.randoms * kTileRows * keys.constant + randomSlack + counts.pairs);
   size.k = 4 * (perKey + counts.randoms * kTileRows) * keys.scale;
+  size.sequence = keys.sequence;
   return size;
 }
 

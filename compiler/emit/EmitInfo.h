@@ -21,6 +21,7 @@ struct EmitInfo {
     bool perSeq = false;                          ///< one entry a token, else one an example
     std::string dtype = "i64";                    ///< f32 | i64
     int64_t examples = 1;                         ///< how many the row is of
+    int64_t sequence = 0;                         ///< which of an example's sequences its tokens are
   };
   /// Hyperparameters of one group; group 0 is everything that no other one selects.
   struct Group {

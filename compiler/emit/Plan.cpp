@@ -25,7 +25,11 @@ public:
     ArrayAttr slots = *program.getSlots(); // held: a range over the optional's own temporary would dangle
     for (Attribute attribute : slots) {
       auto size = cast<plan::SizeAttr>(attribute);
-      written["slots"].push_back({{"c", size.getC()}, {"e", size.getE()}, {"t", size.getT()}, {"q", size.getQ()}, {"p", size.getP()}});
+      json slot = {{"c", size.getC()}, {"e", size.getE()}, {"t", size.getT()}, {"q", size.getQ()}, {"p", size.getP()}};
+      for (auto [name, list] : {std::pair("ts", size.getTs()), {"qs", size.getQs()}})
+        if (!list.empty())
+          slot[name] = list.vec();
+      written["slots"].push_back(slot);
     }
     written["bands"] = program.getBands().value_or(ArrayRef<int64_t>()).vec();
     written["inputs"] = named(program.getInputNames(), program.getBody().getArguments());

@@ -9,11 +9,7 @@ using namespace mlir;
 
 namespace peftc::emit {
 namespace {
-json spellDim(int64_t constant, int64_t scale) {
-  if (scale == 0)
-    return constant;
-  return json{{"c", constant}, {"k", scale}, {"s", "seq"}};
-}
+template <typename Dim> json dimOf(Dim dim) { return spellDim(dim.constant, dim.scale, dim.sequence); }
 std::string dtypeOf(Type element) {
   std::string text;
   llvm::raw_string_ostream(text) << element;
@@ -23,6 +19,12 @@ template <typename T> json spellTensor(T type, ArrayRef<json> dims) {
   return {{"dtype", dtypeOf(type.getElement())}, {"per", type.getExample() ? "example" : "run"}, {"dims", json(dims.vec())}};
 }
 } // namespace
+
+json spellDim(int64_t constant, int64_t scale, int64_t sequence) {
+  if (scale == 0)
+    return constant;
+  return json{{"c", constant}, {"k", scale}, {"s", sequence == 0 ? "seq" : "seq" + std::to_string(sequence)}};
+}
 
 std::optional<json> spell(Attribute attribute) {
   if (auto value = dyn_cast<BoolAttr>(attribute))
@@ -40,7 +42,7 @@ std::optional<json> spell(Attribute attribute) {
     return finite ? std::optional<json>(json(value.asArrayRef().vec())) : std::nullopt;
   }
   if (auto value = dyn_cast<plan::DimAttr>(attribute))
-    return spellDim(value.getConstant(), value.getScale());
+    return spellDim(value.getConstant(), value.getScale(), value.getSequence());
   return std::nullopt;
 }
 
@@ -59,12 +61,12 @@ json spellType(Type type) {
   SmallVector<json> dims;
   if (auto tensor = dyn_cast<nn::NNType>(type)) {
     for (nn::Dim dim : tensor.getDims())
-      dims.push_back(spellDim(dim.constant, dim.scale));
+      dims.push_back(dimOf(dim));
     return spellTensor(tensor, dims);
   }
   auto tensor = cast<plan::PackedType>(type);
   for (plan::Dim dim : tensor.getDims())
-    dims.push_back(spellDim(dim.constant, dim.scale));
+    dims.push_back(dimOf(dim));
   return spellTensor(tensor, dims);
 }
 

@@ -8,6 +8,8 @@
 
 namespace peftc::emit {
 
+/// A length as the bundle says it: a number, or `c + k · seq` of a sequence.
+nlohmann::json spellDim(int64_t constant, int64_t scale, int64_t sequence);
 /// Absent for what JSON cannot say (a number that is not finite, an unknown attribute).
 std::optional<nlohmann::json> spell(mlir::Attribute attribute);
 /// An object of all entries; absent if one is.

@@ -47,7 +47,7 @@ Value BuiltinCall::run() {
       {"transpose", &B::transpose}, {"rearrange", &B::rearrange}, {"one_hot", &B::oneHot}, {"index", &B::index}, {"where", &B::where},
       {"gather", &B::gather},
       {"roll", &B::turn},         {"repeat", &B::turn},         {"origin", &B::origin},     {"total", &B::total},
-      {"all_rows", &B::allRows},  {"ranks", &B::ranks},       {"siblings", &B::siblings}};
+      {"all_rows", &B::allRows},  {"ranks", &B::ranks},       {"siblings", &B::siblings}, {"sequence", &B::sequence}};
   if (kInitializers.count(name))
     return initializer();
   if (kElementwise.count(name))
@@ -168,6 +168,8 @@ Value BuiltinCall::chain() {
     x = e.callModule(*node, inputs(x), range);
   return x;
 }
+
+Value BuiltinCall::sequence() { return SequenceLength{++e.sequences_}; }
 
 Value BuiltinCall::base() {
   if (!e.instance_ || e.inInit_)

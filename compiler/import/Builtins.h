@@ -32,6 +32,7 @@ private:
   Value toNumber();
   Value known(double number, bool whole);
   Value chain();
+  Value sequence();
   Value base();
   Value len();
   Value fail();

@@ -214,13 +214,14 @@ bool Elaborator::evalBool(const ast::Expr &expr, const EnvPtr &env) {
   fail(Kind::E0354, expr.range, {"a condition"}, "this is " + value.describe());
 }
 
-int64_t Elaborator::evalInt(const ast::Expr &expr, const EnvPtr &env, const char *what) {
-  Value value = eval(expr, env);
+int64_t Elaborator::evalInt(const ast::Expr &expr, const EnvPtr &env, const char *what) { return wholeNumber(eval(expr, env), expr.range, what); }
+
+int64_t Elaborator::wholeNumber(const Value &value, Range range, const char *what) {
   if (auto *number = value.as<int64_t>())
     return *number;
   if (value.isNumber())
-    fail(Kind::E0351, expr.range, {diags_.sources().text(expr.range).data() ? std::string(diags_.sources().text(expr.range)) : what, spelled(value.number())});
-  fail(Kind::E0354, expr.range, {what}, "this is " + value.describe());
+    fail(Kind::E0351, range, {diags_.sources().text(range).data() ? std::string(diags_.sources().text(range)) : what, spelled(value.number())});
+  fail(Kind::E0354, range, {what}, "this is " + value.describe());
 }
 
 std::string Elaborator::evalString(const ast::Expr &expr, const EnvPtr &env) {

@@ -60,6 +60,7 @@ private:
   nlohmann::json toJson(const Value &value, Range range);
   bool evalBool(const ast::Expr &expr, const EnvPtr &env);
   int64_t evalInt(const ast::Expr &expr, const EnvPtr &env, const char *what);
+  int64_t wholeNumber(const Value &value, Range range, const char *what);
   std::string evalString(const ast::Expr &expr, const EnvPtr &env);
 
   // ---- tensors (Tensors.cpp)
@@ -126,6 +127,7 @@ private:
   void addRow(const ast::RowStmt &stmt, const EnvPtr &env);
   int64_t featuresOf(const EmitInfo::Row &row, Range range);
   std::string wrongRow(const std::string &encoder) const;
+  int64_t sequenceOf(const std::string &encoder) const;
   void addCheckpointFacts(const ast::CheckpointStmt &stmt, const EnvPtr &env);
   void addIgnored(const ast::Field &field, const EnvPtr &env);
   /// config.json says nothing that was not asked for.
@@ -255,6 +257,7 @@ private:
   std::map<std::string, int64_t> randomCount_;
   std::map<std::string, Value> runFields_;
   std::set<std::string> ignoredConfig_; ///< keys that the arch knows to change nothing
+  int64_t sequences_ = 0; ///< of an example, beside the first
   bool inMetric_ = false;
   Instance *instance_ = nullptr; ///< the method being elaborated, if any
   std::map<std::pair<const void *, const void *>, std::string> applied_; ///< method values already applied -> their names

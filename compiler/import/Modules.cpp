@@ -27,6 +27,10 @@ NNType Elaborator::typeFrom(const ast::TypeExpr &type, const EnvPtr &env, bool e
     }
     std::string text(diags_.sources().text(expr->range));
     Value value = eval(*expr, env);
+    if (auto *length = value.as<SequenceLength>(); length && example) {
+      dims.push_back(Dim::seq(length->sequence));
+      continue;
+    }
     if (!value.isNumber())
       fail(Kind::E0354, expr->range, {"a length"}, "this is " + value.describe());
     if (!value.as<int64_t>())
@@ -200,7 +204,8 @@ void Elaborator::execModuleBody(ModuleNode &node, const ast::Block &body, const 
 
 void Elaborator::execModuleStmt(ModuleNode &node, const ast::Stmt &stmt, const EnvPtr &env) {
   if (auto *dim = stmt.as<ast::DimStmt>()) {
-    env->values[dim->name.text] = evalInt(*dim->value, env, "a length");
+    Value length = eval(*dim->value, env);
+    env->values[dim->name.text] = length.as<SequenceLength>() ? length : wholeNumber(length, dim->value->range, "a length");
   } else if (auto *let = stmt.as<ast::LetStmt>()) {
     execLet(*let, env);
   } else if (auto *require = stmt.as<ast::RequireStmt>()) {

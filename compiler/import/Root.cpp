@@ -103,7 +103,7 @@ struct Encoding {
   const char *dtype;
   size_t arguments; ///< that it needs
 };
-const std::map<std::string, Encoding> kEncoders = {{"image", {true, "f32", 5}},   {"tokens", {true, "i64", 1}},  {"words", {true, "i64", 1}},  {"choices", {true, "i64", 3}}, {"targets", {true, "i64", 1}},
+const std::map<std::string, Encoding> kEncoders = {{"image", {true, "f32", 5}},   {"tokens", {true, "i64", 1}},  {"words", {true, "i64", 1}},  {"choices", {true, "i64", 3}}, {"answer", {true, "i64", 3}}, {"targets", {true, "i64", 1}},
                                                    {"classes", {true, "i64", 3}}, {"class", {false, "i64", 2}}, {"choice", {false, "i64", 2}}, {"number", {false, "f32", 1}}};
 } // namespace
 
@@ -116,14 +116,21 @@ std::string Elaborator::wrongRow(const std::string &encoder) const {
     return "`choice` is one of `choices`: a row with these comes before";
   if ((encoder == "targets" || encoder == "classes") && has("choices"))
     return "the texts of `choices` have no " + encoder;
+  if (encoder == "answer" && (!has("tokens") || has("answer")))
+    return "an `answer` is to one text: a row with `tokens` comes before, and no other answer";
   return "";
+}
+
+/// Which of the example's sequences a row's tokens are: each text is one, and what is said of tokens is of those before.
+int64_t Elaborator::sequenceOf(const std::string &encoder) const {
+  return encoder == "answer" || llvm::any_of(info_.rows, [](const EmitInfo::Row &row) { return row.encoder == "answer"; }) ? 1 : 0;
 }
 
 void Elaborator::addRow(const ast::RowStmt &stmt, const EnvPtr &env) {
   auto *call = stmt.encoder->as<ast::CallExpr>();
   auto *callee = call ? call->callee->as<ast::NameExpr>() : nullptr;
   if (!callee || !kEncoders.count(callee->name))
-    fail(Kind::E0350, stmt.range, {"a row is read by an encoder: tokens, words, choices, image, targets, classes, class, choice or number"});
+    fail(Kind::E0350, stmt.range, {"a row is read by an encoder: tokens, words, choices, image, answer, targets, classes, class, choice or number"});
   if (std::string wrong = wrongRow(callee->name); !wrong.empty())
     fail(Kind::E0350, stmt.range, {wrong});
   const Encoding &encoding = kEncoders.at(callee->name);
@@ -140,7 +147,8 @@ void Elaborator::addRow(const ast::RowStmt &stmt, const EnvPtr &env) {
   const bool image = row.encoder == "image";
   row.perSeq = encoding.perToken; // of an image a token is a patch
   row.dtype = encoding.dtype;
-  llvm::SmallVector<Dim> dims(row.perSeq ? 1 : 0, Dim::seq());
+  row.sequence = row.perSeq ? sequenceOf(row.encoder) : 0;
+  llvm::SmallVector<Dim> dims(row.perSeq ? 1 : 0, Dim::seq(row.sequence));
   if (image)
     dims.push_back({featuresOf(row, stmt.range), 0});
   NNType type = NNType::get(context_, true, dims, row.dtype == "f32" ? f32() : i64());

@@ -15,7 +15,7 @@ std::string spelled(double number) {
 
 std::string Value::describe() const {
   static const char *names[] = {"none", "a whole number", "a number", "a bool", "a string", "a list", "a tensor", "a function",
-                                "a module", "an initial value", "a part of config.json", "a bool", "a record"};
+                                "a module", "an initial value", "a part of config.json", "a bool", "a record", "the length of a sequence"};
   return names[data.index()];
 }
 

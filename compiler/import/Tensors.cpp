@@ -208,7 +208,7 @@ int64_t Elaborator::axisOf(const ast::Expr &expr, const Tensor &x, const EnvPtr 
 }
 
 Tensor Elaborator::select(const Tensor &x, int64_t axis, int64_t at, Range range) {
-  auto dim = [&](int64_t c) { return mlir::nn::DimAttr::get(context_, c, 0); };
+  auto dim = [&](int64_t c) { return mlir::nn::DimAttr::get(context_, c); };
   std::vector<mlir::NamedAttribute> attributes = {attr("axis", intAttr(axis)), attr("start", dim(at)), attr("step", intAttr(1))};
   if (at != -1)
     attributes.push_back(attr("stop", dim(at + 1)));
@@ -244,7 +244,7 @@ Tensor Elaborator::subscript(Tensor x, const ast::Subscript &sub, int64_t &axis,
     return x;
   }
   auto dim = [&](const ast::ExprPtr &expr, int64_t fallback) {
-    return mlir::nn::DimAttr::get(context_, expr ? evalInt(*expr, env, "an index") : fallback, 0);
+    return mlir::nn::DimAttr::get(context_, expr ? evalInt(*expr, env, "an index") : fallback);
   };
   std::vector<mlir::NamedAttribute> attributes = {attr("axis", intAttr(axis)), attr("start", dim(sub.start, 0)),
                                                   attr("step", intAttr(sub.step ? evalInt(*sub.step, env, "a step") : 1))};

@@ -60,6 +60,10 @@ struct Config {
   std::shared_ptr<std::set<std::string>> read; ///< dotted paths of the keys that were asked for
   std::string path;                            ///< of this part, "" for the whole
 };
+/// The length of one of the example's sequences: a dim that no number says.
+struct SequenceLength {
+  int64_t sequence = 0;
+};
 /// A compile-time bool that differs between the training program and the others: `training`.
 struct Mode {
   bool negated = false;
@@ -74,7 +78,7 @@ struct None {};
 
 struct Value {
   std::variant<None, int64_t, double, bool, std::string, std::shared_ptr<ValueList>, Tensor, Callable, ModuleRef, Initializer,
-               Config, Mode, std::shared_ptr<Record>>
+               Config, Mode, std::shared_ptr<Record>, SequenceLength>
       data;
   Value() = default;
   template <typename T> Value(T value) : data(std::move(value)) {}

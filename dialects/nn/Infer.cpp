@@ -286,7 +286,7 @@ PEFT_INFER(SplitOp) {
     return emitOptionalError(location, "axis ", *axis, " of ", toString(x), " is not ", product, open ? " times a whole number" : "", " long");
   SmallVector<Dim> dims(x.getDims().take_front(*axis));
   for (int64_t size : op.getSizes())
-    dims.push_back(size == -1 ? Dim{whole.constant / product, whole.scale / product} : Dim{size, 0});
+    dims.push_back(size == -1 ? whole.over(product) : Dim{size, 0});
   llvm::append_range(dims, x.getDims().drop_front(*axis + 1));
   types.push_back(x.withDims(dims));
   return success();
@@ -305,8 +305,7 @@ PEFT_INFER(MergeOp) {
     Dim dim = x.getDims()[i];
     if (!dim.isStatic() && !merged.isStatic())
       return emitOptionalError(location, "two axes that depend on the length of the text cannot be merged: ", toString(x));
-    merged = merged.isStatic() ? Dim{dim.constant * merged.constant, dim.scale * merged.constant}
-                               : Dim{merged.constant * dim.constant, merged.scale * dim.constant};
+    merged = merged.isStatic() ? dim.times(merged.constant) : merged.times(dim.constant);
   }
   SmallVector<Dim> dims(x.getDims().take_front(*axis));
   dims.push_back(merged);
@@ -330,7 +329,7 @@ PEFT_INFER(RepeatOp) {
   if (times < 1)
     return emitOptionalError(location, "entries of ", toString(x), " cannot be repeated ", times, " times");
   SmallVector<Dim> dims(x.getDims());
-  dims[*axis] = {dims[*axis].constant * times, dims[*axis].scale * times};
+  dims[*axis] = dims[*axis].times(times);
   types.push_back(x.withDims(dims));
   return success();
 }
@@ -365,6 +364,8 @@ PEFT_INFER(SliceOp) {
   auto place = [&](Dim dim) { return dim.isStatic() && dim.constant < 0 ? length + dim : dim; };
   Dim start = place(op.getStart().dim());
   Dim stop = op.getStop() ? place(op.getStop()->dim()) : length;
+  if (!stop.adds(start))
+    return emitOptionalError(location, "entries ", toString(start), " to ", toString(stop), " are counted by two sequences");
   Dim count = stop - start;
   if (count.isStatic() && length.isStatic() && (start.constant < 0 || stop.constant > length.constant || count.constant < 0))
     return emitOptionalError(location, "entries ", toString(start), " to ", toString(stop), " of an axis that is ",
@@ -392,7 +393,7 @@ PEFT_INFER(ConcatOp) {
     NNType type = typeOf(operand);
     if (failed(sameElement(location, operands[0], operand)))
       return failure();
-    if (!equalBut(first, type, *axis))
+    if (!equalBut(first, type, *axis) || !dims[*axis].adds(type.getDims()[*axis]))
       return emitOptionalError(location, "cannot join ", toString(first), " and ", toString(type), " along axis ", *axis);
     dims[*axis] = dims[*axis] + type.getDims()[*axis];
   }

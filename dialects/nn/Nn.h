@@ -16,20 +16,26 @@
 
 namespace mlir::nn {
 
-/// A length: `constant + scale * seq`, seq being the example's length.
+/// A length: `constant + scale * seq`, seq being the length of one of the example's sequences.
 struct Dim {
   int64_t constant = 0;
   int64_t scale = 0;
+  int64_t sequence = 0; ///< which one, in the order of their rows; 0 where the scale is
   bool isStatic() const { return scale == 0; }
   bool is(int64_t n) const { return scale == 0 && constant == n; }
-  bool operator==(const Dim &other) const { return constant == other.constant && scale == other.scale; }
+  bool operator==(const Dim &other) const { return constant == other.constant && scale == other.scale && sequence == other.sequence; }
   bool operator!=(const Dim &other) const { return !(*this == other); }
-  Dim operator+(const Dim &other) const { return {constant + other.constant, scale + other.scale}; }
-  Dim operator-(const Dim &other) const { return {constant - other.constant, scale - other.scale}; }
-  static Dim seq() { return {0, 1}; }
+  /// Whether a sum of both is a length: one of a single sequence.
+  bool adds(const Dim &other) const { return isStatic() || other.isStatic() || sequence == other.sequence; }
+  Dim operator+(const Dim &other) const { return of(constant + other.constant, scale + other.scale, isStatic() ? other.sequence : sequence); }
+  Dim operator-(const Dim &other) const { return *this + other.times(-1); }
+  Dim times(int64_t n) const { return of(constant * n, scale * n, sequence); }
+  Dim over(int64_t n) const { return of(constant / n, scale / n, sequence); }
+  static Dim of(int64_t constant, int64_t scale, int64_t sequence) { return {constant, scale, scale == 0 ? 0 : sequence}; }
+  static Dim seq(int64_t sequence = 0) { return {0, 1, sequence}; }
 };
-inline llvm::hash_code hash_value(const Dim &dim) { return llvm::hash_combine(dim.constant, dim.scale); }
-/// `384`, `seq`, `seq+10`, `2*seq-1`.
+inline llvm::hash_code hash_value(const Dim &dim) { return llvm::hash_combine(dim.constant, dim.scale, dim.sequence); }
+/// `384`, `seq`, `seq+10`, `2*seq-1`; of the second sequence `seq1`.
 std::string toString(Dim dim);
 
 /// How often a value changes; each rate includes those before it.

@@ -10,7 +10,7 @@ def NN_Dialect : Dialect {
   let summary = "Value-semantic tensor mathematics; batch is implicit";
   let description = [{
     A value is one example's (`example`) or the same for the whole run (`run`). Dims are integers or `c + k * seq`, seq being
-    the example's length. Ops are few and have no regions; composites are written in the prelude. Elementwise ops broadcast
+    the length of one of the example's sequences (`seq1`: of the second). Ops are few and have no regions; composites are written in the prelude. Elementwise ops broadcast
     right-aligned, and a `run` operand beside an `example` one serves every example.
   }];
   let useDefaultTypePrinterParser = 1;
@@ -40,12 +40,13 @@ def NN_Tensor : TypeDef<NN_Dialect, "NN"> {
 
 def NN_DimAttr : AttrDef<NN_Dialect, "Dim"> {
   let mnemonic = "dim";
-  let summary = "`c + k * seq`";
-  let parameters = (ins "int64_t":$constant, "int64_t":$scale);
-  let assemblyFormat = "`<` $constant `,` $scale `>`";
+  let summary = "`c + k * seq`, of a sequence";
+  let parameters = (ins "int64_t":$constant, "int64_t":$scale, DefaultValuedParameter<"int64_t", "0">:$sequence);
+  let assemblyFormat = "`<` $constant `,` $scale (`,` $sequence^)? `>`";
   let extraClassDeclaration = [{
-    Dim dim() const { return Dim{getConstant(), getScale()}; }
-    static DimAttr get(::mlir::MLIRContext *context, Dim dim) { return get(context, dim.constant, dim.scale); }
+    Dim dim() const { return Dim{getConstant(), getScale(), getSequence()}; }
+    static DimAttr get(::mlir::MLIRContext *context, Dim dim) { return get(context, dim.constant, dim.scale, dim.sequence); }
+    static DimAttr get(::mlir::MLIRContext *context, int64_t constant) { return get(context, constant, 0, 0); }
   }];
 }
 #endif

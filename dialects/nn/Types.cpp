@@ -31,7 +31,7 @@ void NNDialect::initialize() {
 std::string mlir::nn::toString(Dim dim) {
   if (dim.scale == 0)
     return std::to_string(dim.constant);
-  std::string text = dim.scale == 1 ? "seq" : std::to_string(dim.scale) + "*seq";
+  std::string text = (dim.scale == 1 ? "seq" : std::to_string(dim.scale) + "*seq") + (dim.sequence > 0 ? std::to_string(dim.sequence) : "");
   if (dim.constant > 0)
     text += "+" + std::to_string(dim.constant);
   else if (dim.constant < 0)
@@ -87,7 +87,7 @@ FailureOr<SmallVector<Dim>> mlir::nn::broadcastDims(ArrayRef<Dim> a, ArrayRef<Di
   return dims;
 }
 
-// `seq`, `3*seq-1`, `384`
+// `seq`, `3*seq1-1`, `384`
 static ParseResult parseDim(AsmParser &parser, Dim &dim) {
   int64_t number = 0;
   OptionalParseResult first = parser.parseOptionalInteger(number);
@@ -101,9 +101,14 @@ static ParseResult parseDim(AsmParser &parser, Dim &dim) {
   } else {
     number = 1;
   }
-  if (parser.parseKeyword("seq"))
+  StringRef name;
+  SMLoc at = parser.getCurrentLocation();
+  if (parser.parseKeyword(&name))
     return failure();
-  dim = {0, number};
+  int64_t sequence = 0;
+  if (!name.consume_front("seq") || (!name.empty() && name.getAsInteger(10, sequence)))
+    return parser.emitError(at, "a length is a number or of `seq`");
+  dim = Dim::of(0, number, sequence);
   if (succeeded(parser.parseOptionalPlus())) {
     return parser.parseInteger(dim.constant);
   }

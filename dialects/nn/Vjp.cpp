@@ -184,7 +184,7 @@ PEFT_VJP(SliceOp) {
 }
 PEFT_VJP(PadOp) {
   Dim lo = getLo().dim(), length = getX().getType().getDims()[getAxis()];
-  Dim stop = lo + Dim{(length.constant - (length.isStatic() ? 1 : 0)) * static_cast<int64_t>(getStep()), length.scale} +
+  Dim stop = lo + Dim::of((length.constant - (length.isStatic() ? 1 : 0)) * static_cast<int64_t>(getStep()), length.scale, length.sequence) +
              Dim{length.isStatic() ? 1 : 0, 0};
   out.push_back(SliceOp::create(b, getLoc(), ct, getAxisAttr(), getLo(), DimAttr::get(b.getContext(), stop), getStepAttr()));
 }

@@ -12,13 +12,14 @@
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 
 namespace mlir::plan {
-/// A length: `constant + scale * seq`, seq being the example's length.
+/// A length: `constant + scale * seq`, seq being the length of one of the example's sequences.
 struct Dim {
   int64_t constant = 0;
   int64_t scale = 0;
-  bool operator==(const Dim &other) const { return constant == other.constant && scale == other.scale; }
+  int64_t sequence = 0; ///< which one; 0 where the scale is
+  bool operator==(const Dim &other) const { return constant == other.constant && scale == other.scale && sequence == other.sequence; }
 };
-inline llvm::hash_code hash_value(const Dim &dim) { return llvm::hash_combine(dim.constant, dim.scale); }
+inline llvm::hash_code hash_value(const Dim &dim) { return llvm::hash_combine(dim.constant, dim.scale, dim.sequence); }
 } // namespace mlir::plan
 
 #include "dialects/plan/PlanDialect.h.inc"
@@ -30,6 +31,8 @@ inline llvm::hash_code hash_value(const Dim &dim) { return llvm::hash_combine(di
 #include "dialects/plan/PlanOps.h.inc"
 
 namespace mlir::plan {
+/// Where the pair of two sequences stands among all pairs: (0, 0), (0, 1), (1, 1), (0, 2) …
+inline int64_t pairOf(int64_t a, int64_t b) { return std::max(a, b) * (std::max(a, b) + 1) / 2 + std::min(a, b); }
 /// On ops that stand together and do their rows independently: the number of their band, whose steps run at the same time on different rows.
 inline constexpr StringLiteral kBand = "plan.band";
 /// The band that the op is in, or -1.
@@ -38,7 +41,7 @@ int64_t bandOf(Operation *op);
 std::optional<Dim> rowsOf(PackedType type);
 /// Bytes of one of them.
 int64_t rowBytesOf(PackedType type);
-/// Bytes of a packed value; failure where a block grows faster than seq².
+/// Bytes of a packed value; failure where a block grows faster than the product of two lengths.
 FailureOr<SizeAttr> sizeOf(PackedType type);
 bool isKind(StringRef word);
 bool isOp(StringRef word);

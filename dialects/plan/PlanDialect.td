@@ -25,24 +25,44 @@ def Plan_Packed : TypeDef<Plan_Dialect, "Packed"> {
 
 def Plan_DimAttr : AttrDef<Plan_Dialect, "Dim"> {
   let mnemonic = "dim";
-  let summary = "`c + k * seq`";
-  let parameters = (ins "int64_t":$constant, "int64_t":$scale);
-  let assemblyFormat = "`<` $constant `,` $scale `>`";
+  let summary = "`c + k * seq`, of a sequence";
+  let parameters = (ins "int64_t":$constant, "int64_t":$scale, DefaultValuedParameter<"int64_t", "0">:$sequence);
+  let assemblyFormat = "`<` $constant `,` $scale (`,` $sequence^)? `>`";
 }
 
 def Plan_SizeAttr : AttrDef<Plan_Dialect, "Size"> {
   let mnemonic = "size";
   let summary = "bytes: `c + e * examples + t * tokens + q * (sum of seq * seq) + p * threads`";
-  let parameters = (ins "int64_t":$c, "int64_t":$e, "int64_t":$t, "int64_t":$q, DefaultValuedParameter<"int64_t", "0">:$p);
-  let assemblyFormat = "`<` `c` `=` $c `,` `e` `=` $e `,` `t` `=` $t `,` `q` `=` $q (`,` `p` `=` $p^)? `>`";
+  let description = [{
+    `t` and `q` are those of the first sequence; `ts` and `qs`, where there are more, those of the others: a `t` for each, a `q` for each pair but the
+    first (`pairOf`).
+  }];
+  let parameters = (ins "int64_t":$c, "int64_t":$e, "int64_t":$t, "int64_t":$q, DefaultValuedParameter<"int64_t", "0">:$p,
+                        OptionalArrayRefParameter<"int64_t">:$ts, OptionalArrayRefParameter<"int64_t">:$qs);
+  let hasCustomAssemblyFormat = 1; // `<c = 0, e = 0, t = 16, q = 0, p = 0, ts = [8], qs = [0, 4]>`, from `p` on what is not zero
   let extraClassDeclaration = [{
     /// Whether this many bytes hold `other` for every batch (an empty example included, so coefficient by coefficient).
     bool holds(SizeAttr other) const {
-      return getC() >= other.getC() && getE() >= other.getE() && getT() >= other.getT() && getQ() >= other.getQ() && getP() >= other.getP();
+      auto covers = [](::llvm::ArrayRef<int64_t> own, ::llvm::ArrayRef<int64_t> others) {
+        for (size_t i = 0; i < others.size(); ++i)
+          if ((i < own.size() ? own[i] : 0) < others[i])
+            return false;
+        return true;
+      };
+      return getC() >= other.getC() && getE() >= other.getE() && getT() >= other.getT() && getQ() >= other.getQ() && getP() >= other.getP() &&
+             covers(getTs(), other.getTs()) && covers(getQs(), other.getQs());
     }
-    /// Bytes for a batch of `examples` texts that are `length` long, without what each thread has.
+    /// Bytes for a batch of `examples` whose sequences are all `length` long, without what each thread has.
     int64_t at(int64_t examples, int64_t length) const {
-      return getC() + examples * (getE() + length * (getT() + length * getQ()));
+      int64_t t = getT(), q = getQ();
+      for (int64_t more : getTs())
+        t += more;
+      for (int64_t more : getQs())
+        q += more;
+      return getC() + examples * (getE() + length * (t + length * q));
+    }
+    static SizeAttr get(::mlir::MLIRContext *context, int64_t c, int64_t e, int64_t t, int64_t q, int64_t p) {
+      return get(context, c, e, t, q, p, {}, {});
     }
   }];
 }

@@ -99,27 +99,51 @@ int64_t mlir::plan::rowBytesOf(PackedType type) {
   return bytes;
 }
 
-FailureOr<SizeAttr> mlir::plan::sizeOf(PackedType type) {
-  SmallVector<int64_t> poly = {widthOf(type)}; // by power of seq
-  for (Dim dim : type.getDims()) {
-    SmallVector<int64_t> next(poly.size() + 1, 0);
-    for (auto [power, factor] : llvm::enumerate(poly)) {
-      next[power] += factor * dim.constant;
-      next[power + 1] += factor * dim.scale;
-    }
-    while (next.size() > 1 && next.back() == 0)
-      next.pop_back();
-    poly = next;
+namespace {
+/// A number of bytes as a polynomial of degree two in the lengths of an example's sequences.
+struct Growth {
+  int64_t constant = 0;
+  SmallVector<int64_t> linear, quadratic; ///< by sequence, by pair of them; none is zero behind the last that is not
+  bool tooFast = false;
+
+  static void add(SmallVectorImpl<int64_t> &list, int64_t place, int64_t number) {
+    if (number == 0)
+      return;
+    if (place >= static_cast<int64_t>(list.size()))
+      list.resize(place + 1, 0);
+    list[place] += number;
   }
-  if (poly.size() > 3 || (!type.getExample() && poly.size() > 1))
+  Growth times(Dim dim) const {
+    Growth next;
+    next.constant = constant * dim.constant;
+    next.tooFast = tooFast || (dim.scale != 0 && !quadratic.empty());
+    add(next.linear, dim.sequence, constant * dim.scale);
+    for (auto [sequence, factor] : llvm::enumerate(linear)) {
+      add(next.linear, sequence, factor * dim.constant);
+      add(next.quadratic, pairOf(sequence, dim.sequence), factor * dim.scale);
+    }
+    for (auto [pair, factor] : llvm::enumerate(quadratic))
+      add(next.quadratic, pair, factor * dim.constant);
+    return next;
+  }
+};
+int64_t firstOf(ArrayRef<int64_t> list) { return list.empty() ? 0 : list.front(); }
+ArrayRef<int64_t> restOf(ArrayRef<int64_t> list) { return list.drop_front(list.empty() ? 0 : 1); }
+} // namespace
+
+FailureOr<SizeAttr> mlir::plan::sizeOf(PackedType type) {
+  Growth bytes{widthOf(type), {}, {}};
+  for (Dim dim : type.getDims())
+    bytes = bytes.times(dim);
+  const bool grows = !bytes.linear.empty() || !bytes.quadratic.empty();
+  if (bytes.tooFast || (!type.getExample() && grows))
     return failure();
-  poly.resize(3, 0);
   if (!type.getExample())
-    return SizeAttr::get(type.getContext(), poly[0], 0, 0, 0, 0);
-  return SizeAttr::get(type.getContext(), 0, poly[0], poly[1], poly[2], 0);
+    return SizeAttr::get(type.getContext(), bytes.constant, 0, 0, 0, 0);
+  return SizeAttr::get(type.getContext(), 0, bytes.constant, firstOf(bytes.linear), firstOf(bytes.quadratic), 0, restOf(bytes.linear), restOf(bytes.quadratic));
 }
 
-// `seq`, `3*seq-1`, `384`
+// `seq`, `3*seq1-1`, `384`
 static ParseResult parseDim(AsmParser &parser, Dim &dim) {
   int64_t number = 0;
   OptionalParseResult first = parser.parseOptionalInteger(number);
@@ -133,9 +157,14 @@ static ParseResult parseDim(AsmParser &parser, Dim &dim) {
       return success();
     }
   }
-  if (parser.parseKeyword("seq"))
+  StringRef name;
+  SMLoc at = parser.getCurrentLocation();
+  if (parser.parseKeyword(&name))
     return failure();
-  dim = {0, number};
+  int64_t sequence = 0;
+  if (!name.consume_front("seq") || (!name.empty() && name.getAsInteger(10, sequence)))
+    return parser.emitError(at, "a length is a number or of `seq`");
+  dim = {0, number, number == 0 ? 0 : sequence};
   if (succeeded(parser.parseOptionalPlus()))
     return parser.parseInteger(dim.constant);
   OptionalParseResult rest = parser.parseOptionalInteger(dim.constant); // "-3" is one integer
@@ -167,10 +196,48 @@ void PackedType::print(AsmPrinter &printer) const {
     if (dim.scale != 1)
       printer << dim.scale << "*";
     printer << "seq";
+    if (dim.sequence != 0)
+      printer << dim.sequence;
     if (dim.constant > 0)
       printer << "+";
     if (dim.constant != 0)
       printer << dim.constant;
   });
   printer << "], " << getElement() << ">";
+}
+
+Attribute SizeAttr::parse(AsmParser &parser, Type) {
+  int64_t c = 0, e = 0, t = 0, q = 0, p = 0;
+  SmallVector<int64_t> ts, qs;
+  auto parseList = [&](SmallVectorImpl<int64_t> &list) {
+    return parser.parseCommaSeparatedList(AsmParser::Delimiter::Square, [&] { return parser.parseInteger(list.emplace_back()); });
+  };
+  auto parseEntry = [&]() -> ParseResult {
+    StringRef name;
+    SMLoc at = parser.getCurrentLocation();
+    if (parser.parseKeyword(&name) || parser.parseEqual())
+      return failure();
+    if (name == "ts" || name == "qs")
+      return parseList(name == "ts" ? ts : qs);
+    for (auto [letter, number] : {std::pair("c", &c), {"e", &e}, {"t", &t}, {"q", &q}, {"p", &p}})
+      if (name == letter)
+        return parser.parseInteger(*number);
+    return parser.emitError(at, "a size has c, e, t, q, p, ts and qs");
+  };
+  if (parser.parseCommaSeparatedList(AsmParser::Delimiter::LessGreater, parseEntry))
+    return {};
+  return get(parser.getContext(), c, e, t, q, p, ts, qs);
+}
+
+void SizeAttr::print(AsmPrinter &printer) const {
+  printer << "<c = " << getC() << ", e = " << getE() << ", t = " << getT() << ", q = " << getQ();
+  if (getP() != 0)
+    printer << ", p = " << getP();
+  for (auto [name, list] : {std::pair("ts", getTs()), {"qs", getQs()}})
+    if (!list.empty()) {
+      printer << ", " << name << " = [";
+      llvm::interleaveComma(list, printer);
+      printer << "]";
+    }
+  printer << ">";
 }

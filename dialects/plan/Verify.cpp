@@ -60,7 +60,7 @@ LogicalResult KernelOp::verify() {
 
 // program_c7
 static LogicalResult verifyThreadsSlot(Operation &op, Value result, SizeAttr slot) {
-  if (slot.getC() != 0 || slot.getE() != 0 || slot.getT() != 0 || slot.getQ() != 0)
+  if (slot.getC() != 0 || slot.getE() != 0 || slot.getT() != 0 || slot.getQ() != 0 || !slot.getTs().empty() || !slot.getQs().empty())
     return op.emitOpError("its slot is of threads and of the batch");
   const int64_t band = bandOf(&op);
   auto bands = op.getParentOfType<ProgramOp>().getBands().value_or(ArrayRef<int64_t>());

@@ -21,6 +21,8 @@ const char *nameOf(ValueType type) {
   }
 }
 
+std::string nameOfSequence(int64_t sequence) { return sequence == 0 ? "seq" : "seq" + std::to_string(sequence); }
+
 ValueType typeOf(const std::string &name) {
   for (const ValueType type : {ValueType::f32, ValueType::bf16, ValueType::i64, ValueType::i1})
     if (name == nameOf(type))
@@ -133,7 +135,8 @@ PlanProgram planProgramOf(const json &text) {
   PlanProgram plan;
   plan.body = programOf(text, "steps");
   for (const json &slot : text.at("slots"))
-    plan.slots.push_back({slot.value("c", int64_t{0}), slot.value("e", int64_t{0}), slot.value("t", int64_t{0}), slot.value("q", int64_t{0}), slot.value("p", int64_t{0})});
+    plan.slots.push_back({slot.value("c", int64_t{0}), slot.value("e", int64_t{0}), slot.value("t", int64_t{0}), slot.value("q", int64_t{0}), slot.value("p", int64_t{0}),
+                          slot.value("ts", std::vector<int64_t>{}), slot.value("qs", std::vector<int64_t>{})});
   plan.bands = text.value("bands", std::vector<int64_t>{});
   const int64_t slots = plan.slots.size(), values = plan.body.values.size();
   for (const json &value : text.at("values")) {
@@ -179,15 +182,23 @@ bool Value::ragged() const {
 Dim dimOf(const json &value) {
   if (!value.is_object())
     return {value.get<int64_t>(), 0};
-  if (value.value("s", "seq") != "seq")
-    failBundle("a length depends on `" + value["s"].get<std::string>() + "`");
-  return {value.value("c", int64_t{0}), value.value("k", int64_t{0})};
+  const Dim dim{value.value("c", int64_t{0}), value.value("k", int64_t{0}), sequenceOf(value.value("s", "seq"))};
+  return dim.ragged() ? dim : Dim{dim.c, 0};
+}
+
+int64_t sequenceOf(const json &name) {
+  constexpr int64_t kMost = 8; // nothing has as many, and sizes grow with their square
+  const std::string text = name.get<std::string>();
+  for (int64_t sequence = 0; sequence < kMost; ++sequence)
+    if (text == nameOfSequence(sequence))
+      return sequence;
+  failBundle("a length depends on `" + text + "`");
 }
 
 json toJson(const Dim &dim) {
   if (!dim.ragged())
     return dim.c;
-  return {{"c", dim.c}, {"k", dim.k}, {"s", "seq"}};
+  return {{"c", dim.c}, {"k", dim.k}, {"s", nameOfSequence(dim.sequence)}};
 }
 
 std::vector<Program> programsOf(const json &section) {
@@ -215,8 +226,12 @@ json toJson(const std::vector<PlanProgram> &programs) {
     for (size_t index = 0; index < plan.kinds.size(); ++index)
       text["steps"][index]["kind"] = plan.kinds[index];
     text["slots"] = json::array();
-    for (const SlotSize &slot : plan.slots)
+    for (const SlotSize &slot : plan.slots) {
       text["slots"].push_back({{"c", slot.c}, {"e", slot.e}, {"t", slot.t}, {"q", slot.q}, {"p", slot.p}});
+      for (const auto &[name, list] : {std::pair("ts", slot.ts), {"qs", slot.qs}})
+        if (!list.empty())
+          text["slots"].back()[name] = list;
+    }
     text["bands"] = plan.bands;
     list.push_back(text);
   }

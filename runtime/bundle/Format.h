@@ -23,12 +23,17 @@ struct Bundle {
   std::map<std::string, std::string> kernels{}; ///< name of a CPU (compiler/target/Targets.def) → bytes of a shared object; empty where no step is generated code
 };
 
-/// A length: c + k·s, s the example's tokens.
+/// How long each sequence of each example is: by sequence, then by example.
+using Lengths = std::vector<std::vector<int64_t>>;
+
+/// A length: c + k·s, s the tokens of one of the example's sequences.
 struct Dim {
   int64_t c = 0, k = 0;
+  int64_t sequence = 0; ///< which one; 0 where k is
   int64_t at(int64_t seq) const { return c + k * seq; }
+  int64_t at(const Lengths &lengths, int64_t example) const { return ragged() ? at(lengths.at(static_cast<size_t>(sequence))[static_cast<size_t>(example)]) : c; }
   bool ragged() const { return k != 0; }
-  bool operator==(const Dim &other) const { return c == other.c && k == other.k; }
+  bool operator==(const Dim &other) const { return c == other.c && k == other.k && sequence == other.sequence; }
 };
 
 enum class ValueType { f32, bf16, i64, i1 };
@@ -62,9 +67,14 @@ struct Program {
   std::vector<NamedValue> results;
 };
 
+/// Where the pair of two sequences stands among all pairs: (0, 0), (0, 1), (1, 1), (0, 2) …
+constexpr int64_t pairOf(int64_t a, int64_t b) { return a < b ? pairOf(b, a) : a * (a + 1) / 2 + b; }
+
 /// Bytes of a slot: c + e·examples + t·tokens + q·Σ s² + p·threads. Where p is not 0, each thread has its rows of a value in p of them.
+/// t and q are the first sequence's; `ts` has a t for each other one, `qs` a q for each pair of sequences but the first.
 struct SlotSize {
   int64_t c = 0, e = 0, t = 0, q = 0, p = 0;
+  std::vector<int64_t> ts{}, qs{};
 };
 
 /// Where a value of a plan lies: in a slot, in another value's bytes (same elements in the same order), or, with both -1,
@@ -88,6 +98,8 @@ nlohmann::json toJson(const std::vector<Program> &programs);
 nlohmann::json toJson(const std::vector<PlanProgram> &programs);
 /// A dim as attributes hold it (`start`, `lo`, `rows`): an integer or {c, k, s}.
 Dim dimOf(const nlohmann::json &value);
+/// A sequence by its name: `seq`, `seq1`, …
+int64_t sequenceOf(const nlohmann::json &name);
 nlohmann::json toJson(const Dim &dim);
 
 /// FNV-1a of the bytes, as 16 hex digits.

@@ -8,6 +8,9 @@ int64_t Batch::tokens() const {
   int64_t total = 0;
   for (const int64_t length : lengths)
     total += length;
+  for (const Sequence &sequence : others)
+    for (const int64_t length : sequence.lengths)
+      total += length;
   return total;
 }
 

@@ -21,8 +21,13 @@ struct Batch {
   std::vector<int64_t> lengths; ///< tokens of each example, E of them
   std::vector<int64_t> rooms;   ///< for how many tokens each has room, where texts grow; else empty: for its own
   std::map<std::string, at::Tensor> columns;
+  /// Where an example has more than one sequence: the others', which lie in columns of their own.
+  struct Sequence {
+    std::vector<int64_t> lengths, rooms{};
+  };
+  std::vector<Sequence> others{};
   int64_t examples() const { return static_cast<int64_t>(lengths.size()); }
-  int64_t tokens() const;
+  int64_t tokens() const; ///< of all sequences
 };
 
 /// What a random number depends on besides its site and element.

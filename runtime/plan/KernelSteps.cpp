@@ -45,8 +45,9 @@ KernelStep kernelStepOf(const Op &op, const KernelLibrary &library) {
     step.columns = op.attrs.at("columns");
     for (const nlohmann::json &site : op.attrs.at("sites"))
       step.sites.push_back(site.get<uint32_t>());
-    step.scratch.c = op.attrs.at("scratch").at("c");
-    step.scratch.t = op.attrs.at("scratch").at("k");
+    step.scratch = dimOf(op.attrs.at("scratch"));
+    if (op.attrs.contains("over"))
+      step.over = pairOf(sequenceOf(op.attrs["over"].at(0)), sequenceOf(op.attrs["over"].at(1)));
     return step;
   } catch (const nlohmann::json::exception &error) {
     failBundle("a kernel step lacks something or has it in another form: " + std::string(error.what()));
@@ -57,20 +58,26 @@ void KernelRunner::begin(const BatchSize &size, const RandomState &random) {
   random_ = random;
   examples_ = size.examples();
   elements_ = size.flatLength;
-  offsets_.assign(1, 0);
-  squares_.assign(1, 0);
-  lengths_ = size.lengths;
-  longest_ = 0;
-  for (const int64_t room : size.rooms) {
-    offsets_.push_back(offsets_.back() + room);
-    squares_.push_back(squares_.back() + room * room);
-    longest_ = std::max(longest_, room);
+  offsets_.clear(), squares_.clear(), lengths_.clear(), longest_.clear();
+  tokens_ = size.tokens;
+  for (size_t sequence = 0; sequence < size.rooms.size(); ++sequence) {
+    const std::vector<int64_t> &own = size.rooms[sequence];
+    lengths_.insert(lengths_.end(), size.lengths[sequence].begin(), size.lengths[sequence].end());
+    longest_.push_back(own.empty() ? 0 : *std::max_element(own.begin(), own.end()));
+    offsets_.push_back(0);
+    for (const int64_t room : own)
+      offsets_.push_back(offsets_.back() + room);
+    for (size_t other = 0; other <= sequence; ++other) { // in the order of `pairOf`
+      squares_.push_back(0);
+      for (size_t example = 0; example < own.size(); ++example)
+        squares_.push_back(squares_.back() + own[example] * size.rooms[other][example]);
+    }
   }
 }
 
 /// Room for every thread; grows only.
 void KernelRunner::reserve(const KernelStep &step) {
-  const int64_t bytes = step.scratch.c + step.scratch.t * longest_;
+  const int64_t bytes = step.scratch.at(longest_.at(static_cast<size_t>(step.scratch.sequence)));
   scratchOfThread_ = std::max(scratchOfThread_, (bytes + kScratchAlignment - 1) / kScratchAlignment * kScratchAlignment);
   const int64_t all = scratchOfThread_ * at::get_num_threads() + kScratchAlignment;
   if (all > static_cast<int64_t>(scratch_.size()))
@@ -80,7 +87,7 @@ void KernelRunner::reserve(const KernelStep &step) {
 int64_t KernelRunner::tasksOf(const KernelStep &step) const {
   if (step.space == KernelStep::Space::flat)
     return elements_;
-  return step.example ? step.tasks.c * examples_ + step.tasks.k * offsets_.back() : step.tasks.c;
+  return step.example ? step.tasks.c * examples_ + step.tasks.k * tokens_.at(static_cast<size_t>(step.tasks.sequence)) : step.tasks.c;
 }
 
 void KernelRunner::runPart(const KernelStep &step, void *const *data, int64_t first, int64_t last) const {
@@ -94,7 +101,8 @@ void KernelRunner::runPart(const KernelStep &step, void *const *data, int64_t fi
 /// Where each thread's heads begin, and the end: texts differ in length, and what a head costs grows with the square of it.
 std::vector<int64_t> KernelRunner::headShares(const KernelStep &step) const {
   const int64_t threads = at::get_num_threads(), heads = step.tasks.c;
-  const auto costBefore = [&](int64_t example) { return static_cast<double>(squares_[example] + kTokenCost * offsets_[example]); };
+  const int64_t *squares = squares_.data() + step.over * (examples_ + 1);
+  const auto costBefore = [&](int64_t example) { return static_cast<double>(squares[example] + kTokenCost * offsets_[example]); };
   std::vector<int64_t> shares = {0};
   int64_t example = 0;
   for (int64_t thread = 1; thread < threads; ++thread) {

@@ -17,7 +17,8 @@ struct KernelStep {
   Dim tasks;
   int64_t columns = 1;
   std::vector<uint32_t> sites;
-  SlotSize scratch; ///< bytes of a thread, with a longest example of s tokens: c + t·s
+  Dim scratch; ///< bytes of a thread, with a longest sequence of s tokens
+  int64_t over = 0; ///< tiles: the pair of sequences that the rows and the keys are of
 };
 KernelStep kernelStepOf(const Op &op, const KernelLibrary &library);
 
@@ -41,7 +42,8 @@ private:
   std::vector<int64_t> headShares(const KernelStep &step) const;
 
   std::vector<int64_t> offsets_, squares_, lengths_;
-  int64_t longest_ = 0, examples_ = 0, elements_ = 0, scratchOfThread_ = 0;
+  std::vector<int64_t> tokens_, longest_; ///< by sequence
+  int64_t examples_ = 0, elements_ = 0, scratchOfThread_ = 0;
   RandomState random_;
   std::vector<char> scratch_;
 };

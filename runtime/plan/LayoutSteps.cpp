@@ -53,8 +53,8 @@ template <void (*into)(at::Tensor &, const at::Tensor &, int64_t, int64_t, int64
   const auto axis = packedAxis(step.in[0], step.axis());
   if (axis && step.in[0].layout == step.out.layout && !start.ragged())
     return into(step.out.tensor, step.in[0].tensor, *axis, start.c, stride);
-  const std::vector<int64_t> &lengths = step.context.size.lengths;
-  forEachExample(step, [&](at::Tensor &out, const std::vector<at::Tensor> &in, int64_t example) { into(out, in[0], step.axis(), start.at(lengths[example]), stride); });
+  const Lengths &lengths = step.context.size.lengths;
+  forEachExample(step, [&](at::Tensor &out, const std::vector<at::Tensor> &in, int64_t example) { into(out, in[0], step.axis(), start.at(lengths, example), stride); });
 }
 
 void slice(Step &step) { strided<sliceInto>(step, "start"); }

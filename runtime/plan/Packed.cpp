@@ -30,21 +30,19 @@ at::Tensor Blocks::at(int64_t example) const {
   case Layout::example:
     return packed_.tensor.select(0, example);
   default:
-    const std::vector<int64_t> shape = blockShape(*packed_.type, size_, size_.lengths[example]);
+    const std::vector<int64_t> shape = blockShape(*packed_.type, size_.lengths, example);
     return packed_.tensor.view({-1}).narrow(0, offsets_[example], product(shape)).view(shape);
   }
 }
 
 const at::Tensor &RunContext::rowExamples(const Dim &leading) {
-  at::Tensor &rows = rowExamples_[{leading.c, leading.k}];
+  at::Tensor &rows = rowExamples_[{leading.c, leading.k, leading.sequence}];
   if (!rows.defined()) {
-    int64_t count = 0, place = 0;
-    for (const int64_t seq : size.rooms)
-      count += leading.at(seq);
-    rows = at::empty({count}, at::kLong);
+    int64_t place = 0;
+    rows = at::empty({size.rowsOf(leading)}, at::kLong);
     int64_t *data = rows.data_ptr<int64_t>();
     for (int64_t example = 0; example < size.examples(); ++example)
-      for (int64_t row = 0; row < leading.at(size.rooms[example]); ++row)
+      for (int64_t row = 0; row < leading.at(size.rooms, example); ++row)
         data[place++] = example;
   }
   return rows;

@@ -53,7 +53,7 @@ struct RunContext {
   const at::Tensor &rowExamples(const Dim &leading);
 
 private:
-  std::map<std::pair<int64_t, int64_t>, at::Tensor> rowExamples_;
+  std::map<std::tuple<int64_t, int64_t, int64_t>, at::Tensor> rowExamples_;
 };
 
 struct Step {

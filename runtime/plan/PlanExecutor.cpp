@@ -194,7 +194,7 @@ private:
   std::vector<int64_t> placeSlots(const PlanProgram &plan, const BatchSize &size) {
     std::vector<int64_t> bytes;
     for (const SlotSize &slot : plan.slots)
-      bytes.push_back(slot.c + slot.e * size.examples() + slot.t * size.tokens + slot.q * size.squares + slot.p * at::get_num_threads());
+      bytes.push_back(size.bytesOf(slot) + slot.p * at::get_num_threads());
     if (size.flat) // its slots are written for vectors of one element
       for (size_t value = 0; value < plan.places.size(); ++value)
         if (plan.places[value].slot >= 0)
@@ -227,11 +227,11 @@ private:
   static std::vector<int64_t> packedShape(const Value &value, Layout layout, const BatchSize &size) {
     if (layout == Layout::ragged)
       return {elementsOf(value, size)};
-    std::vector<int64_t> shape = blockShape(value, size, 0);
+    std::vector<int64_t> shape = runShape(value, size); // of a leading one but for the first axis
     if (layout == Layout::example)
       shape.insert(shape.begin(), size.examples());
     if (layout == Layout::leading)
-      shape[0] = value.dims[0].c * size.examples() + value.dims[0].k * size.tokens;
+      shape[0] = size.rowsOf(value.dims[0]);
     return shape;
   }
 

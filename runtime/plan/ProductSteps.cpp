@@ -41,7 +41,7 @@ private:
       const bool leads = layout == Layout::leading && axis == 0;
       if (leads)
         axes.ragged = letters[0];
-      note(letters[axis], leads ? Extent{0, dim.c, dim.k} : Extent{dim.c, 0, 0});
+      note(letters[axis], leads ? Extent{0, dim.c, dim.k, dim.sequence} : Extent{dim.c, 0, 0});
     }
     if (layout == Layout::example) {
       axes.letters.insert(axes.letters.begin(), kExamples);
@@ -52,7 +52,7 @@ private:
 
   void note(char letter, Extent extent) {
     const auto [found, isNew] = extents_.emplace(letter, extent);
-    conflict_ |= !isNew && (found->second.c != extent.c || found->second.e != extent.e || found->second.t != extent.t);
+    conflict_ |= !isNew && (found->second.c != extent.c || found->second.e != extent.e || found->second.t != extent.t || found->second.sequence != extent.sequence);
   }
 
   /// At most one of the letters grows with the batch.
@@ -60,7 +60,7 @@ private:
     Extent product{1, 0, 0};
     for (const char letter : letters) {
       const Extent &one = extents_.at(letter);
-      product = one.c ? Extent{product.c * one.c, product.e * one.c, product.t * one.c} : Extent{0, product.c * one.e, product.c * one.t};
+      product = one.c ? Extent{product.c * one.c, product.e * one.c, product.t * one.c, product.sequence} : Extent{0, product.c * one.e, product.c * one.t, one.sequence};
     }
     return product;
   }

@@ -6,10 +6,11 @@
 
 namespace peftrt::plan {
 
-/// c + e · examples + t · tokens.
+/// c + e · examples + t · tokens of a sequence.
 struct Extent {
   int64_t c = 0, e = 0, t = 0;
-  int64_t at(const BatchSize &size) const { return c + e * size.examples() + t * size.tokens; }
+  int64_t sequence = 0;
+  int64_t at(const BatchSize &size) const { return c + size.rowsOf({e, t, sequence}); }
 };
 
 struct ProductStep {

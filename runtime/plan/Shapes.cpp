@@ -1,6 +1,7 @@
 // Shapes: see Shapes.h.
 #include "runtime/plan/Shapes.h"
 #include "runtime/bundle/Errors.h"
+#include <numeric>
 
 namespace peftrt {
 namespace {
@@ -13,11 +14,19 @@ bool standsForAnyLength(const Value &value, const BatchSize &size) {
 
 BatchSize sizeOf(const Program &program, const Batch &batch, const std::map<std::string, at::Tensor> &tensors) {
   BatchSize size;
-  size.lengths = batch.lengths;
-  size.rooms = batch.rooms.empty() ? batch.lengths : batch.rooms;
-  for (const int64_t room : size.rooms) {
-    size.tokens += room;
-    size.squares += room * room;
+  size.lengths = {batch.lengths};
+  size.rooms = {batch.rooms.empty() ? batch.lengths : batch.rooms};
+  for (const Batch::Sequence &sequence : batch.others) {
+    if (sequence.lengths.size() != batch.lengths.size())
+      failBundle("a batch has " + std::to_string(batch.lengths.size()) + " and " + std::to_string(sequence.lengths.size()) + " examples");
+    size.lengths.push_back(sequence.lengths);
+    size.rooms.push_back(sequence.rooms.empty() ? sequence.lengths : sequence.rooms);
+  }
+  for (size_t sequence = 0; sequence < size.rooms.size(); ++sequence) {
+    const std::vector<int64_t> &own = size.rooms[sequence];
+    size.tokens.push_back(std::accumulate(own.begin(), own.end(), int64_t{0}));
+    for (size_t other = 0; other <= sequence; ++other) // in the order of `pairOf`
+      size.squares.push_back(std::inner_product(own.begin(), own.end(), size.rooms[other].begin(), int64_t{0}));
   }
   size.flat = program.flat;
   if (!program.flat)
@@ -37,13 +46,29 @@ BatchSize sizeOf(const Program &program, const Batch &batch, const std::map<std:
   return size;
 }
 
-std::vector<int64_t> blockShape(const Value &value, const BatchSize &size, int64_t seq) {
-  if (standsForAnyLength(value, size))
-    return {size.flatLength};
+int64_t BatchSize::bytesOf(const SlotSize &slot) const {
+  int64_t bytes = slot.c + slot.e * examples() + slot.t * tokens[0] + slot.q * squares[0];
+  for (size_t other = 0; other < slot.ts.size(); ++other)
+    bytes += slot.ts[other] * tokens.at(other + 1);
+  for (size_t other = 0; other < slot.qs.size(); ++other)
+    bytes += slot.qs[other] * squares.at(other + 1);
+  return bytes;
+}
+
+std::vector<int64_t> blockShape(const Value &value, const Lengths &lengths, int64_t example) {
   std::vector<int64_t> shape;
   shape.reserve(value.dims.size());
   for (const Dim &dim : value.dims)
-    shape.push_back(dim.at(seq));
+    shape.push_back(dim.at(lengths, example));
+  return shape;
+}
+
+std::vector<int64_t> runShape(const Value &value, const BatchSize &size) {
+  if (standsForAnyLength(value, size))
+    return {size.flatLength};
+  std::vector<int64_t> shape;
+  for (const Dim &dim : value.dims)
+    shape.push_back(dim.c);
   return shape;
 }
 
@@ -56,15 +81,15 @@ int64_t product(const std::vector<int64_t> &shape) {
 
 int64_t elementsOf(const Value &value, const BatchSize &size) {
   if (!value.perExample)
-    return product(blockShape(value, size, 0));
+    return product(runShape(value, size));
   return blockOffsets(value, size).back();
 }
 
 std::vector<int64_t> blockOffsets(const Value &value, const BatchSize &size) {
   std::vector<int64_t> offsets = {0};
-  offsets.reserve(size.rooms.size() + 1);
-  for (const int64_t seq : size.rooms)
-    offsets.push_back(offsets.back() + product(blockShape(value, size, seq)));
+  offsets.reserve(static_cast<size_t>(size.examples()) + 1);
+  for (int64_t example = 0; example < size.examples(); ++example)
+    offsets.push_back(offsets.back() + product(blockShape(value, size.rooms, example)));
   return offsets;
 }
 

@@ -12,19 +12,24 @@ namespace peftrt {
 
 /// What sizes depend on: the examples' lengths, and in a flat program the length of the run's vectors.
 struct BatchSize {
-  std::vector<int64_t> lengths;
-  std::vector<int64_t> rooms;      ///< how long an example may become: where the next one's block begins
-  int64_t tokens = 0, squares = 0; ///< Σ room, Σ room²
+  Lengths lengths;
+  Lengths rooms;                        ///< how long a sequence may become: where the next example's block begins
+  std::vector<int64_t> tokens, squares; ///< Σ room by sequence, Σ of the product of two rooms by pair of sequences
   bool flat = false;
   int64_t flatLength = 1;
-  int64_t examples() const { return static_cast<int64_t>(lengths.size()); }
+  int64_t examples() const { return static_cast<int64_t>(lengths.at(0).size()); }
+  /// Rows of all examples together.
+  int64_t rowsOf(const Dim &dim) const { return dim.c * examples() + (dim.ragged() ? dim.k * tokens.at(static_cast<size_t>(dim.sequence)) : 0); }
+  int64_t bytesOf(const SlotSize &slot) const; ///< without what each thread has
 };
 
 /// `tensors`: the run-level inputs; the longest vector of them is a flat program's length. Errs R0102 vectors of other lengths.
 BatchSize sizeOf(const Program &program, const Batch &batch, const std::map<std::string, at::Tensor> &tensors);
 
-/// The shape of one example's block (of the whole value, if it is the run's; `seq` is ignored then).
-std::vector<int64_t> blockShape(const Value &value, const BatchSize &size, int64_t seq);
+/// The shape of one example's block, where its sequences are as long as that.
+std::vector<int64_t> blockShape(const Value &value, const Lengths &lengths, int64_t example);
+/// The shape of a value of the run.
+std::vector<int64_t> runShape(const Value &value, const BatchSize &size);
 int64_t product(const std::vector<int64_t> &shape);
 /// Elements of all rooms.
 int64_t elementsOf(const Value &value, const BatchSize &size);

@@ -31,14 +31,13 @@ void iota(Step &step) {
 void dim(Step &step) {
   const Packed &x = step.in[0];
   const BatchSize &size = step.context.size;
-  const auto length = [&](int64_t seq) { return static_cast<double>(blockShape(*x.type, size, seq).at(step.axis())); };
   if (step.out.layout == Layout::run) {
-    step.out.tensor.fill_(length(0));
+    step.out.tensor.fill_(static_cast<double>(runShape(*x.type, size).at(step.axis())));
     return;
   }
   std::vector<double> lengths;
-  for (const int64_t seq : size.lengths)
-    lengths.push_back(length(seq));
+  for (int64_t example = 0; example < size.examples(); ++example)
+    lengths.push_back(static_cast<double>(x.type->dims.at(step.axis()).at(size.lengths, example)));
   step.out.tensor.copy_(at::tensor(lengths, at::kDouble));
 }
 

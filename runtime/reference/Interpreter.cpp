@@ -74,11 +74,11 @@ private:
     if (flat.numel() != elementsOf(value, size))
       failBundle("`" + program.name + "`: the input `" + input.name + "` has " + std::to_string(flat.numel()) + " elements, not " + std::to_string(elementsOf(value, size)));
     if (!value.perExample)
-      return {flat.reshape(blockShape(value, size, 0))};
+      return {flat.reshape(runShape(value, size))};
     const std::vector<int64_t> offsets = blockOffsets(value, size);
     Blocks blocks;
     for (int64_t example = 0; example < size.examples(); ++example) {
-      const std::vector<int64_t> shape = blockShape(value, size, size.lengths[example]);
+      const std::vector<int64_t> shape = blockShape(value, size.lengths, example);
       blocks.push_back(flat.narrow(0, offsets[example], product(shape)).reshape(shape));
     }
     return blocks;
@@ -97,8 +97,7 @@ private:
       failBundle("`" + program.name + "`: a batch of " + std::to_string(size.examples()) + " examples has no rows of " + std::to_string(siblings));
     Blocks blocks;
     for (int64_t example = 0; example < (each ? size.examples() : 1); ++example) {
-      const int64_t seq = each ? size.lengths[example] : 0;
-      Call call{op, {}, blockShape(result, size, seq), result.type, real_, seq, example % siblings, result.perExample ? offsets[example] : 0, random, parameters_};
+      Call call{op, {}, result.perExample ? blockShape(result, size.lengths, example) : runShape(result, size), result.type, real_, size.lengths, example, example % siblings, result.perExample ? offsets[example] : 0, random, parameters_};
       for (const int64_t operand : op.in)
         for (int64_t of = example - call.sibling, end = siblings > 1 ? of + siblings : of + 1; of < end; ++of)
           call.in.push_back(values[operand][program.values[operand].perExample ? of : 0]);
@@ -115,7 +114,7 @@ private:
   /// The run's result out of the examples' ones.
   at::Tensor combine(const Op &op, const Value &result, const Blocks &blocks, const BatchSize &size) const {
     if (blocks.empty())
-      return at::zeros(blockShape(result, size, 0), dtypeOf(result));
+      return at::zeros(runShape(result, size), dtypeOf(result));
     const std::string kind = op.attrs.value("kind", "sum");
     const at::Tensor all = at::stack(blocks);
     return kind == "sum" ? all.sum(at::IntArrayRef{0}, false, all.scalar_type()) : kind == "max" ? all.amax(0) : all.amin(0);

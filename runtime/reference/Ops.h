@@ -17,14 +17,15 @@ struct Call {
   std::vector<int64_t> shape;  ///< of the result
   ValueType type;              ///< of the result
   at::ScalarType real;         ///< what f32 is computed in
-  int64_t seq = 0;             ///< the example's length
+  const Lengths &lengths;      ///< of the batch
+  int64_t example = 0;
   int64_t sibling = 0;         ///< which of its row's examples this is; an op of `siblings` has as operands what each of them has
   int64_t firstElement = 0;    ///< of this block in the packed value
   const RandomState &random;
   const ParameterStore &parameters;
 
   int64_t axis() const { return op.attrs.at("axis").get<int64_t>(); }
-  int64_t length(const char *attribute) const { return dimOf(op.attrs.at(attribute)).at(seq); }
+  int64_t length(const char *attribute) const { return dimOf(op.attrs.at(attribute)).at(lengths, example); }
   at::ScalarType dtype() const { return type == ValueType::f32 ? real : type == ValueType::i64 ? at::kLong : at::kBool; }
   at::TensorOptions options() const { return at::TensorOptions().dtype(dtype()); }
 };

@@ -3,6 +3,7 @@
 // In     @next, @next_base: what follows each token of a text, [seq, …] (absent where the task says no `next`)
 // Out    @prefill: what follows the text's last token, [1, …], and as `cache.0` … what later tokens need of it;
 //        @decode: the same for a text of which all but the last token were seen: takes the caches with room for the last entry and gives them with it;
+//        what comes of the example's other sequences alone (an encoder's states, say) is a cache that stays as it is;
 //        both once more as …_base. @next and @next_base are gone. Where there is no such form they stay, and the module's `nn.uncached` says why
 // Errs   none
 // Why here  before structure is exposed, because a product with one row is restructured as one with many
@@ -28,11 +29,14 @@ using Marks = SmallVector<bool>;
 NNType typeOf(Value value) { return cast<NNType>(value.getType()); }
 bool anyMarked(ArrayRef<bool> marked) { return llvm::is_contained(marked, true); }
 
+/// Whether a length is of the text that is written on, which is this one of the example's sequences.
+bool isGrowing(Dim dim, int64_t sequence) { return !dim.isStatic() && dim.sequence == sequence; }
+
 /// The one axis along which a value grows with the text, a token an entry.
-std::optional<int64_t> growingAxis(NNType type) {
+std::optional<int64_t> growingAxis(NNType type, int64_t sequence) {
   std::optional<int64_t> axis;
   for (auto [place, dim] : llvm::enumerate(type.getDims()))
-    if (!dim.isStatic()) {
+    if (isGrowing(dim, sequence)) {
       if (axis || dim.scale != 1)
         return std::nullopt;
       axis = place;
@@ -56,7 +60,7 @@ bool onlyMoves(Operation *op) {
 /// What a function on whole texts becomes: @prefill or @decode.
 class Derived {
 public:
-  Derived(func::FuncOp whole, StringRef name, bool decode) : whole(whole), builder(whole.getContext()), decode(decode) {
+  Derived(func::FuncOp whole, StringRef name, bool decode, int64_t sequence) : whole(whole), builder(whole.getContext()), decode(decode), sequence(sequence) {
     builder.setInsertionPoint(whole);
     func = func::FuncOp::create(builder, whole.getLoc(), name, builder.getFunctionType(whole.getArgumentTypes(), {}));
     func->setAttr("nn.mode", builder.getStringAttr("infer"));
@@ -86,7 +90,8 @@ public:
       return failure();
     if (decode)
       for (auto [index, cache] : llvm::enumerate(caches))
-        add(results, "cache." + std::to_string(index), made.at({cache, {}}));
+        if (!isAside(cache))
+          add(results, "cache." + std::to_string(index), made.at({cache, {}}));
     SmallVector<Value> values = llvm::map_to_vector(results, [](auto &result) { return result.second; });
     func::ReturnOp::create(builder, func.getLoc(), values);
     func.setFunctionType(builder.getFunctionType(func.getBody().front().getArgumentTypes(), TypeRange(ValueRange(values))));
@@ -124,7 +129,7 @@ private:
   Value ask(Value value, ArrayRef<bool> marked) {
     Marks marks(marked);
     for (auto [mark, dim] : llvm::zip_first(marks, typeOf(value).getDims()))
-      mark = mark && !dim.isStatic();
+      mark = mark && isGrowing(dim, sequence);
     if (!anyMarked(marks))
       marks.clear();
     if (auto found = made.find({value, marks}); found != made.end())
@@ -154,16 +159,20 @@ private:
     MLIRContext *context = builder.getContext();
     for (auto [axis, mark] : llvm::enumerate(marks))
       if (mark)
-        value = SliceOp::create(builder, value.getLoc(), value, builder.getI64IntegerAttr(axis), DimAttr::get(context, -1, 0), DimAttr(), builder.getI64IntegerAttr(1));
+        value = SliceOp::create(builder, value.getLoc(), value, builder.getI64IntegerAttr(axis), DimAttr::get(context, -1), DimAttr(), builder.getI64IntegerAttr(1));
     return value;
   }
 
   Value wholeOf(Value value) {
     Operation *op = value.getDefiningOp(); // arguments are there from the beginning
     NNType type = typeOf(value);
-    if (!decode || !type.getExample() || type.isStatic() || !type.isFloat() || isCounted(value) || onlyMoves(op))
+    if (!decode || !type.getExample() || !type.isFloat() || isCounted(value) || onlyMoves(op))
       return recomputed(op);
-    if (growingAxis(type) != 0)
+    if (isAside(value))
+      return kept(value);
+    if (llvm::none_of(type.getDims(), [&](Dim dim) { return isGrowing(dim, sequence); }))
+      return recomputed(op);
+    if (growingAxis(type, sequence) != 0)
       return blame(op, "it is needed whole, and a longer text adds no row behind the others");
     Marks marks(type.rank());
     marks[0] = true;
@@ -174,12 +183,17 @@ private:
     }
     if (!newest)
       return nullptr;
+    Value before = kept(value);
+    return before ? PutLastOp::create(builder, value.getLoc(), before, newest, builder.getI64IntegerAttr(0)).getResult() : nullptr;
+  }
+
+  /// An argument of @decode: what @prefill, or the token before, left of the value.
+  Value kept(Value value) {
     NamedAttribute name = builder.getNamedAttr("nn.name", builder.getStringAttr("cache." + std::to_string(caches.size())));
-    if (failed(func.insertArgument(func.getNumArguments(), type, builder.getDictionaryAttr(name), value.getLoc())))
+    if (failed(func.insertArgument(func.getNumArguments(), value.getType(), builder.getDictionaryAttr(name), value.getLoc())))
       return nullptr;
-    BlockArgument kept = func.getArguments().back();
     caches.push_back(value);
-    return PutLastOp::create(builder, value.getLoc(), kept, newest, builder.getI64IntegerAttr(0));
+    return func.getArguments().back();
   }
 
   Value recomputed(Operation *op) {
@@ -216,14 +230,25 @@ private:
     return counted[value] = is;
   }
 
+  /// Whether a value differs between examples, and is the same whatever is written.
+  bool isAside(Value value) {
+    auto [known, isNew] = aside.try_emplace(value, false);
+    if (!isNew)
+      return known->second;
+    Operation *op = value.getDefiningOp();
+    const bool is = op ? llvm::all_of(op->getOperands(), [&](Value operand) { return !typeOf(operand).getExample() || isAside(operand); })
+                       : llvm::none_of(typeOf(value).getDims(), [&](Dim dim) { return isGrowing(dim, sequence); });
+    return aside[value] = is && typeOf(value).getExample();
+  }
+
   /// An i64 scalar: how long an axis of the whole text is.
   Value lengthOf(Dim dim) {
-    Value &length = lengths[{dim.constant, dim.scale}];
+    Value &length = lengths[{dim.constant, dim.scale, dim.sequence}];
     if (length)
       return length;
     Location loc = func.getLoc();
     auto integer = NNType::get(builder.getContext(), false, {}, builder.getI64Type());
-    auto row = llvm::find_if(func.getArguments(), [&](BlockArgument argument) { return typeOf(argument).getDims() == ArrayRef<Dim>{Dim::seq()}; });
+    auto row = llvm::find_if(func.getArguments(), [&](BlockArgument argument) { return typeOf(argument).getDims() == ArrayRef<Dim>{Dim::seq(dim.sequence)}; });
     if (row == func.getArguments().end() || dim.scale > 1)
       return nullptr;
     length = ConstantOp::create(builder, loc, integer, builder.getI64IntegerAttr(dim.constant));
@@ -235,7 +260,7 @@ private:
   }
 
   Value lastPlace(Dim dim) {
-    Value &place = places[{dim.constant, dim.scale}];
+    Value &place = places[{dim.constant, dim.scale, dim.sequence}];
     Value length = place ? Value() : lengthOf(dim);
     if (!length)
       return place;
@@ -255,9 +280,10 @@ private:
   func::FuncOp whole, func;
   OpBuilder builder;
   bool decode;
+  int64_t sequence; ///< that is written on
   std::map<Form, Value, Before> made;
-  llvm::DenseMap<Value, bool> counted;
-  std::map<std::pair<int64_t, int64_t>, Value> lengths, places;
+  llvm::DenseMap<Value, bool> counted, aside;
+  std::map<std::tuple<int64_t, int64_t, int64_t>, Value> lengths, places;
   std::function<Value(Value, ArrayRef<bool>)> askOf = [this](Value value, ArrayRef<bool> marked) { return ask(value, marked); };
   std::function<Value(Dim)> lengthIn = [this](Dim dim) { return lengthOf(dim); };
   std::function<Value(Dim)> placeIn = [this](Dim dim) { return lastPlace(dim); };
@@ -266,15 +292,16 @@ private:
 /// Null, or why there is no such form.
 std::string derive(func::FuncOp whole, StringRef suffix) {
   NNType next = typeOf(whole.getBody().front().getTerminator()->getOperand(0));
-  if (!next.getExample() || growingAxis(next) != 0)
+  const int64_t sequence = next.rank() > 0 ? next.getDims()[0].sequence : 0;
+  if (!next.getExample() || growingAxis(next, sequence) != 0)
     return "`next` is " + toString(next) + ", not an entry a token";
-  Derived decode(whole, ("decode" + suffix).str(), true);
+  Derived decode(whole, ("decode" + suffix).str(), true, sequence);
   const bool done = succeeded(decode.run());
   if (!done) {
     decode.erase();
     return decode.reason;
   }
-  Derived prefill(whole, ("prefill" + suffix).str(), false);
+  Derived prefill(whole, ("prefill" + suffix).str(), false, sequence);
   prefill.caches = decode.caches;
   if (succeeded(prefill.run()))
     return "";

@@ -1,7 +1,7 @@
 // PruneToTrainable (nn-prune-to-trainable): drop what no result needs, share what is computed twice, fold trivial algebra.
 //
 // In     whole functions, backward included
-// Out    a text's length read off its row of data rather than off what was made of it (so that equal ones are shared);
+// Out    a length read off a row of data rather than off what was made of it, or off one place (so that equal ones are shared);
 //        the same results from fewer ops: x·1, x+0, -(-x) folded; equal ops shared; dead ops gone
 // Numerics  exact: only identities that hold for every float (x+0 for x = -0 gives -0 instead of +0)
 #include "compiler/passes/nn/Passes.h"
@@ -48,20 +48,27 @@ static Value passedOn(Operation *op) {
   return {};
 }
 
-/// `iota` and `dim` want a length only: where it is the text's, any row of data that has it will do.
+/// `iota` and `dim` want a length only: any row of data that has it will do, and then whatever had it first.
 static void readLengthsOffRows(func::FuncOp func) {
-  auto isText = [](Value value, int64_t axis) {
-    auto type = cast<NNType>(value.getType());
-    return type.getExample() && axis >= 0 && axis < type.rank() && type.getDims()[axis] == Dim::seq();
+  struct Axis {
+    Value value;
+    int64_t axis;
   };
-  auto row = llvm::find_if(func.getArguments(), [&](BlockArgument argument) { return isText(argument, 0); });
-  if (row == func.getArguments().end())
-    return;
-  for (Operation &op : func.getBody().front())
-    if (isa<IotaOp, DimOp>(op) && isText(op.getOperand(0), op.getAttrOfType<IntegerAttr>("axis").getInt())) {
-      op.setOperand(0, *row);
-      op.setAttr("axis", Builder(func.getContext()).getI64IntegerAttr(0));
-    }
+  llvm::SmallDenseMap<Dim, Axis> first; // of a length of the example
+  for (BlockArgument argument : func.getArguments())
+    if (auto type = cast<NNType>(argument.getType()); type.getExample() && type.rank() > 0 && !type.getDims()[0].isStatic())
+      first.try_emplace(type.getDims()[0], Axis{argument, 0});
+  for (Operation &op : func.getBody().front()) {
+    if (!isa<IotaOp, DimOp>(op))
+      continue;
+    const int64_t axis = op.getAttrOfType<IntegerAttr>("axis").getInt();
+    auto type = cast<NNType>(op.getOperand(0).getType());
+    if (!type.getExample() || axis < 0 || type.getDims()[axis].isStatic())
+      continue;
+    const Axis &known = first.try_emplace(type.getDims()[axis], Axis{op.getOperand(0), axis}).first->second;
+    op.setOperand(0, known.value);
+    op.setAttr("axis", Builder(func.getContext()).getI64IntegerAttr(known.axis));
+  }
 }
 
 LogicalResult mlir::nn::pruneToTrainable(ModuleOp module) {

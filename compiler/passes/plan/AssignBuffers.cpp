@@ -2,7 +2,7 @@
 //
 // In     plan.program without slots
 // Out    the same with slots, and rows for each band; no value is overwritten while it is still read (the program's verifier follows the steps)
-// Errs   internal only: a value that grows faster than seq²
+// Errs   internal only: a value that grows faster than the product of two lengths
 // Why here  last: whatever removes or fuses steps frees slots
 //
 // Greedy, in order: a step takes over the slot of an operand that dies there if it may write over it (mayOverwrite); else

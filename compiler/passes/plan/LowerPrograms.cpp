@@ -18,7 +18,7 @@ namespace {
 plan::PackedType packed(nn::NNType type) {
   SmallVector<plan::Dim> dims;
   for (nn::Dim dim : type.getDims())
-    dims.push_back({dim.constant, dim.scale});
+    dims.push_back({dim.constant, dim.scale, dim.sequence});
   return plan::PackedType::get(type.getContext(), type.getExample(), dims, type.getElement());
 }
 

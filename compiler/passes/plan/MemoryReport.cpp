@@ -3,6 +3,7 @@
 #include "compiler/passes/plan/TrainingMemory.h"
 #include "dialects/plan/Plan.h"
 #include "llvm/Support/FormatVariadic.h"
+#include <numeric>
 
 using namespace mlir;
 using namespace mlir::plan;
@@ -25,13 +26,15 @@ static std::string trainingReport(ModuleOp module, int64_t examples, int64_t len
 
 std::string mlir::plan::memoryReport(ModuleOp module, int64_t examples, int64_t length) {
   std::string text = trainingReport(module, examples, length);
-  text += llvm::formatv("memory of a batch of {0} texts, {1} tokens each (bytes: c + e·texts + t·tokens + q·Σ tokens² + p·threads)\n", examples, length).str();
+  text += llvm::formatv("memory of a batch of {0} texts, {1} tokens each (bytes: c + e·texts + t·tokens + q·Σ tokens² + p·threads; t and q of all sequences)\n", examples, length).str();
   text += llvm::formatv("{0,-16} {1,6} {2,6} {3,10} {4,10} {5,10}  {6}\n", "program", "steps", "slots", "MiB", "a thread", "unshared", "polynomial").str();
   for (ProgramOp program : module.getOps<ProgramOp>()) {
     int64_t c = 0, e = 0, t = 0, q = 0, p = 0, unshared = 0, steps = 0;
     for (Attribute attribute : program.getSlots().value_or(ArrayAttr::get(module.getContext(), {}))) {
       auto size = cast<SizeAttr>(attribute);
-      c += size.getC(), e += size.getE(), t += size.getT(), q += size.getQ(), p += size.getP();
+      c += size.getC(), e += size.getE(), p += size.getP();
+      t += std::accumulate(size.getTs().begin(), size.getTs().end(), size.getT());
+      q += std::accumulate(size.getQs().begin(), size.getQs().end(), size.getQ());
     }
     for (Operation &op : program.getBody().front()) {
       auto step = dyn_cast<StepOp>(op);

@@ -40,7 +40,7 @@ Attribute spelled(Operation *op, NamedAttribute attribute) {
     nn::Dim value = dim.dim();
     if (auto slice = dyn_cast<nn::SliceOp>(op); slice && name == "start")
       value = sliceStart(slice);
-    return plan::DimAttr::get(context, value.constant, value.scale);
+    return plan::DimAttr::get(context, value.constant, value.scale, value.sequence);
   }
   return attribute.getValue();
 }
