@@ -52,7 +52,7 @@ void makeClasses(const Dataset &dataset, const Dataset::Column &text, Dataset::C
   }
 }
 
-TokenTable tableOf(RawRows &raw) {
+TokenTable tableOf(RawTexts &raw) {
   struct Owned {
     std::vector<int64_t> offsets;
     std::vector<int32_t> ids;
@@ -73,6 +73,26 @@ void checkIds(const Dataset &dataset, const TokenTable &tokens, const ReadOption
       if (const int64_t id = tokens.ids[place]; id < 0 || (options.vocab > 0 && id >= options.vocab))
         throw RuntimeError("R0139", at(dataset.path, dataset.lines[static_cast<size_t>(row / dataset.examplesOfRow)]) + "the tokenizer gives id " + std::to_string(id) + ", the model has a vocabulary of " + std::to_string(options.vocab),
                            "`" + options.modelPath + "/tokenizer.json` belongs to another model");
+}
+
+/// Second texts: their tokens count with the first ones', and are what is to be predicted.
+void readAnswers(Dataset &dataset, RawRows &raw, const ReadOptions &options) {
+  for (Dataset::Column &column : dataset.columns) {
+    if (column.field.encoder != Encoder::Answer)
+      continue;
+    const bool isText = options.targets && raw.hasTexts;
+    column.tokens = isText ? tokenize(raw.answers.texts, options.modelPath, options.maxLength, options.helper, dataset.truncated) : tableOf(raw.answers);
+    checkIds(dataset, column.tokens, options);
+    for (int64_t row = 0; row < dataset.size(); ++row) {
+      if (options.targets && column.lengthOf(row) == 0)
+        throw RuntimeError("R0134", at(dataset.path, dataset.lines[static_cast<size_t>(row)]) + "`" + column.field.field + "` has no tokens", "leave the row out");
+      dataset.lengths[static_cast<size_t>(row)] += dataset.lengthOf(row, 0, 1);
+    }
+  }
+  if (const Dataset::Column *answers = dataset.answers())
+    for (Dataset::Column &column : dataset.columns)
+      if (column.field.encoder == Encoder::Targets)
+        column.targets.assign(answers->tokens.ids, answers->tokens.ids + answers->tokens.offsets[dataset.size()]);
 }
 
 void loadImages(Dataset &dataset, const RawRows &raw, const ReadOptions &options) {
@@ -156,6 +176,10 @@ std::vector<RowField> rowFieldsOf(const json &manifest) {
     } else if (encoder == "image") {
       field.encoder = Encoder::Image;
       field.image = {args.at(1), args.at(2), args.at(3), args.at(4)};
+    } else if (encoder == "answer") {
+      field.encoder = Encoder::Answer;
+      field.ofIds = args.at(1);
+      field.start = args.at(2);
     } else if (encoder == "words") {
       field.encoder = Encoder::Words;
     } else if (encoder == "choices") {
@@ -204,7 +228,16 @@ static void forEachRow(const std::string &path, const std::vector<RowField> &fie
 
 int64_t Dataset::tokens() const { return std::accumulate(lengths.begin(), lengths.end(), int64_t{0}); }
 
-int64_t Dataset::lengthOf(int64_t row, int64_t example) const {
+const Dataset::Column *Dataset::answers() const {
+  for (const Column &column : columns)
+    if (column.field.encoder == Encoder::Answer)
+      return &column;
+  return nullptr;
+}
+
+int64_t Dataset::lengthOf(int64_t row, int64_t example, int64_t sequence) const {
+  if (sequence > 0) // of an answer that is not known the place before its first token
+    return std::max<int64_t>(1, answers()->lengthOf(row));
   for (const Column &column : columns)
     if (isText(column.field.encoder))
       return column.lengthOf(row * examplesOfRow + example);
@@ -242,10 +275,11 @@ Dataset readDataset(const std::string &path, const std::vector<RowField> &fields
     for (int64_t row = 0; row < column.tokens.rows / dataset.examplesOfRow; ++row)
       dataset.lengths.push_back(column.tokens.offsets[(row + 1) * dataset.examplesOfRow] - column.tokens.offsets[row * dataset.examplesOfRow]);
   }
+  readAnswers(dataset, raw, options);
   loadImages(dataset, raw, options);
   for (const Dataset::Column &text : dataset.columns)
     for (Dataset::Column &column : dataset.columns)
-      if (isText(text.field.encoder) && column.field.encoder == Encoder::Targets)
+      if (isText(text.field.encoder) && column.field.encoder == Encoder::Targets && !dataset.answers())
         makeTargets(dataset, text.tokens, raw, column);
       else if (isText(text.field.encoder) && column.field.encoder == Encoder::Classes)
         makeClasses(dataset, text, column);
@@ -274,6 +308,18 @@ template <typename T> static at::Tensor perToken(const T *values, const int64_t 
   return packed;
 }
 
+/// What stands before each token of these rows' answers.
+static at::Tensor packAnswers(const Dataset &dataset, const Dataset::Column &column, const std::vector<int64_t> &rows, int64_t total) {
+  const at::Tensor packed = at::empty({total}, at::kLong);
+  int64_t *next = packed.data_ptr<int64_t>();
+  for (const int64_t row : rows) {
+    *next++ = column.field.start;
+    const int32_t *own = column.tokens.ids + column.tokens.offsets[row];
+    next = std::copy(own, own + dataset.lengthOf(row, 0, 1) - 1, next);
+  }
+  return packed;
+}
+
 Batch Dataset::pack(const std::vector<int64_t> &rows) const {
   Batch batch;
   for (const int64_t row : rows)
@@ -283,14 +329,26 @@ Batch Dataset::pack(const std::vector<int64_t> &rows) const {
   for (const Column &column : columns)
     if (isText(column.field.encoder))
       offsets = column.tokens.offsets;
+  const int64_t tokens = batch.tokens();
+  const Column *second = answers();
+  int64_t answered = 0;
+  if (second) {
+    Batch::Sequence &sequence = batch.others.emplace_back();
+    for (const int64_t row : rows)
+      answered += sequence.lengths.emplace_back(lengthOf(row, 0, 1));
+  }
   for (const Column &column : columns) {
     at::Tensor &values = batch.columns[column.field.name];
-    if (column.field.encoder == Encoder::Image)
+    if (column.field.encoder == Encoder::Answer)
+      values = packAnswers(*this, column, rows, answered);
+    else if (column.field.encoder == Encoder::Targets && second)
+      values = perToken(column.targets.data(), second->tokens.offsets, rows, examplesOfRow, answered);
+    else if (column.field.encoder == Encoder::Image)
       values = packImages(column, rows);
     else if (isText(column.field.encoder))
-      values = perToken(column.tokens.ids, offsets, rows, examplesOfRow, batch.tokens());
+      values = perToken(column.tokens.ids, offsets, rows, examplesOfRow, tokens);
     else if (column.field.encoder == Encoder::Targets || column.field.encoder == Encoder::Classes)
-      values = perToken(column.targets.data(), offsets, rows, examplesOfRow, batch.tokens());
+      values = perToken(column.targets.data(), offsets, rows, examplesOfRow, tokens);
     else if (column.field.encoder == Encoder::Number)
       values = perExample(column.numbers, rows, examplesOfRow, at::kFloat);
     else

@@ -3,7 +3,9 @@
 // A row has `input_ids`, or the text fields that its `tokens` encoder names, or the list of words that its `words` encoder does; targets are
 // read unless the caller has none.
 // `choices`: a text with each of several others, an example each; a row is as many successive examples of a batch, everywhere as many.
-// `targets`: each token's own id where it is to be predicted from those before it, kNoTarget elsewhere.
+// `answer`: a second text, a sequence of its own: what is written in answer to the first. A batch holds what stands before each of its tokens: `start`, then
+// all but the last; of a row without targets `start` alone.
+// `targets`: each token's own id where it is to be predicted from those before it, kNoTarget elsewhere; of an answer what follows each place.
 // An image is read as its patches: a row's tokens, each of so many numbers.
 // `classes`: the class of each word at its first piece, or that of each of `input_ids`; kNoTarget elsewhere.
 // Errs   those of Records, Labels, Tokenizer and Images, and R0133 a missing field, R0134 a field of the wrong type,
@@ -19,11 +21,11 @@
 
 namespace peftrt {
 
-enum class Encoder { Tokens, Words, Choices, Image, Class, Choice, Number, Targets, Classes };
+enum class Encoder { Tokens, Words, Choices, Image, Answer, Class, Choice, Number, Targets, Classes };
 /// Whether a row of data says it with its text, not as what is to be learned.
 constexpr bool isText(Encoder encoder) { return encoder == Encoder::Tokens || encoder == Encoder::Words || encoder == Encoder::Choices; }
 /// Whether it is what the network reads: what is to be learned need not be there.
-constexpr bool isInput(Encoder encoder) { return isText(encoder) || encoder == Encoder::Image; }
+constexpr bool isInput(Encoder encoder) { return isText(encoder) || encoder == Encoder::Image || encoder == Encoder::Answer; }
 constexpr int64_t kNoTarget = -100;
 
 /// One entry of the manifest's `rows`.
@@ -35,9 +37,10 @@ struct RowField {
   int64_t classes = 0;  ///< or choices
   std::string prompt, response; ///< two texts of which the second is to be predicted, or empty
   std::string end;              ///< appended to the response
-  std::string ofIds;            ///< of `classes`: what the field is called beside `input_ids`
+  std::string ofIds;            ///< of `classes` and `answer`: what the field is called beside `input_ids`
   std::string choices;          ///< second texts, each of which makes an example with the first
   ImageShape image{};
+  int64_t start = 0;            ///< of `answer`: the token that stands before all
 };
 
 /// Errs R0101 an encoder that this runtime does not know.
@@ -68,14 +71,16 @@ struct Dataset {
   std::string path;
   std::vector<Column> columns;
   int64_t examplesOfRow = 1;     ///< which follow each other in every batch and in a column's tokens
-  std::vector<int64_t> lengths;  ///< tokens of each row
+  std::vector<int64_t> lengths;  ///< tokens of each row, of all its sequences
   std::vector<int64_t> lines;    ///< where each row stands in the file
   int64_t truncated = 0;         ///< texts cut at max_length
   uint64_t contentHash = 0;      ///< of the file
   int64_t size() const { return static_cast<int64_t>(lengths.size()); }
   int64_t tokens() const;
-  /// Tokens of one of the row's examples.
-  int64_t lengthOf(int64_t row, int64_t example) const;
+  /// Tokens of one of the row's examples, in one of its sequences.
+  int64_t lengthOf(int64_t row, int64_t example, int64_t sequence = 0) const;
+  /// The column whose rows are the examples' second sequence, or null.
+  const Column *answers() const;
 
   /// The packed batch of these rows.
   Batch pack(const std::vector<int64_t> &rows) const;

@@ -91,14 +91,14 @@ json entriesOf(const std::string &where, const json &row, const std::string &fie
   return list;
 }
 
-/// `input_ids` as a list.
-void appendIds(const std::string &where, const json &list, const ReadOptions &options, RawRows &raw, int64_t &truncated) {
+/// A field's ids as a list.
+void appendIds(const std::string &where, const json &list, const ReadOptions &options, RawTexts &raw, int64_t &truncated, const std::string &field = "input_ids") {
   std::vector<int64_t> ids;
   if (!list.is_array() || list.empty())
-    throw RuntimeError("R0134", where + "`input_ids` is not a list of token ids", "write it as [101, 2023, 102]");
+    throw RuntimeError("R0134", where + "`" + field + "` is not a list of token ids", "write it as [101, 2023, 102]");
   for (const json &id : list) {
     if (!id.is_number_integer())
-      throw RuntimeError("R0134", where + "`input_ids` holds " + id.dump().substr(0, 40) + ", which is no token id", "write it as [101, 2023, 102]");
+      throw RuntimeError("R0134", where + "`" + field + "` holds " + id.dump().substr(0, 40) + ", which is no token id", "write it as [101, 2023, 102]");
     const int64_t number = id.get<int64_t>();
     if (number < 0 || (options.vocab > 0 && number >= options.vocab))
       throw RuntimeError("R0139", where + "token id " + std::to_string(number) + " is outside the vocabulary of " + std::to_string(options.vocab), "the ids come from another tokenizer");
@@ -174,6 +174,24 @@ void readTokens(const std::string &where, const json &row, const RowField &field
   if (!field.pair.empty())
     texts.push_back(textOf(where, row, field.pair));
   raw.texts.push_back(texts.dump());
+}
+
+/// The row's second text, or its ids where the first one is ids. Of rows without targets nothing is known of it.
+void readAnswer(const std::string &where, const json &row, const RowField &field, const ReadOptions &options, RawRows &raw, int64_t &truncated) {
+  if (!options.targets) {
+    raw.answers.offsets.push_back(0);
+    return;
+  }
+  if (!row.contains("input_ids")) {
+    raw.answers.texts.push_back(json::array({textOf(where, row, field.field)}).dump());
+    return;
+  }
+  const json &value = fieldOf(where, row, field.ofIds);
+  const json list = value.is_string() ? listOf(value.get<std::string>()) : value;
+  for (size_t place = 0; list.is_array() && place < list.size(); ++place)
+    if (list[place].is_number_integer() && list[place].get<int64_t>() < 0)
+      throw RuntimeError("R0139", where + "`" + field.ofIds + "` holds " + list[place].dump() + ", which is no token that could be read", "rows are not padded here: leave out what is not to be learned");
+  appendIds(where, list, options, raw.answers, truncated, field.ofIds);
 }
 
 /// Numbers of a list of lists, however nested; false where something else is among them.
@@ -281,7 +299,11 @@ void readRow(const json &row, const ReadOptions &options, Dataset &dataset, RawR
     case Encoder::Words: readWords(where, row, options, raw, dataset.columns[column], dataset.truncated); break;
     case Encoder::Choices: readChoices(where, row, field, options, raw, dataset.truncated); break;
     case Encoder::Choice: dataset.columns[column].classes.push_back(choiceOf(where, row, field)); break;
-    case Encoder::Targets: readTargets(where, row, field, options, raw); break;
+    case Encoder::Answer: readAnswer(where, row, field, options, raw, dataset.truncated); break;
+    case Encoder::Targets:
+      if (!dataset.answers()) // whose targets are its own tokens
+        readTargets(where, row, field, options, raw);
+      break;
     case Encoder::Class: raw.labels[column].push_back(labelOf(where, field.field, fieldOf(where, row, field.field))); break;
     case Encoder::Classes: readClasses(where, row, field, wordsOf(dataset), raw.labels[column]); break;
     case Encoder::Number: dataset.columns[column].numbers.push_back(numberOf(where, row, field.field)); break;

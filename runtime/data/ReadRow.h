@@ -9,11 +9,16 @@
 
 namespace peftrt {
 
-/// What has been read of a file before labels are numbered and texts are tokenised.
-struct RawRows {
-  std::vector<std::string> texts; ///< a JSON list per row: what the helper reads
+/// A text a row: as the helper reads it, or its ids.
+struct RawTexts {
+  std::vector<std::string> texts; ///< a JSON list per row
   std::vector<int64_t> offsets{0};
   std::vector<int32_t> ids;
+};
+
+/// What has been read of a file before labels are numbered and texts are tokenised.
+struct RawRows : RawTexts {
+  RawTexts answers; ///< to those texts
   std::vector<std::vector<std::string>> labels; ///< by column; of `classes` row after row, empty where nothing is to be learned
   std::vector<std::vector<int64_t>> targets;    ///< by row, as given; empty where they are not
   std::vector<std::string> images;              ///< files

@@ -3,7 +3,8 @@
 #include "runtime/bundle/Errors.h"
 #include <ATen/ATen.h>
 #include <algorithm>
-#include <cstring>
+#include <numeric>
+#include <type_traits>
 
 namespace peftrt {
 namespace {
@@ -15,36 +16,39 @@ const Program *find(const std::vector<Program> &programs, const std::string &nam
   return found == programs.end() ? nullptr : &*found;
 }
 
-/// The one row that a program reads: token ids.
-std::string rowOf(const Program &program) {
-  std::string row;
+/// The rows that a program reads, by sequence: token ids, one row each.
+std::vector<std::string> rowsOf(const Program &program) {
+  std::vector<std::string> rows;
   for (const NamedValue &input : program.inputs) {
     const Value &value = program.values[static_cast<size_t>(input.value)];
     if (!value.perExample || isKept(input.name))
       continue;
-    if (!row.empty() || value.type != ValueType::i64 || value.dims != std::vector<Dim>{{0, 1}})
+    const bool isTokens = value.type == ValueType::i64 && value.dims.size() == 1 && value.dims[0].c == 0 && value.dims[0].k == 1;
+    const size_t sequence = isTokens ? static_cast<size_t>(value.dims[0].sequence) : 0;
+    rows.resize(std::max(rows.size(), sequence + 1));
+    if (!isTokens || !rows[sequence].empty() || sequence > 1)
       throw RuntimeError("R0203", "the network reads `" + input.name + "` beside a text's token ids, so it cannot be written on", "");
-    row = input.name;
+    rows[sequence] = input.name;
   }
-  return row;
+  return rows;
 }
 
-Batch batchOf(const std::string &row, const std::vector<std::vector<int64_t>> &texts, const std::vector<int64_t> &rooms) {
-  Batch batch;
-  int64_t total = 0;
-  for (size_t text = 0; text < texts.size(); ++text) {
-    batch.lengths.push_back(static_cast<int64_t>(texts[text].size()));
-    total += rooms.empty() ? batch.lengths.back() : rooms[text];
-  }
-  batch.rooms = rooms;
-  at::Tensor ids = at::zeros({total}, at::kLong);
+std::vector<int64_t> lengthsOf(const std::vector<std::vector<int64_t>> &texts) {
+  std::vector<int64_t> lengths;
+  for (const auto &text : texts)
+    lengths.push_back(static_cast<int64_t>(text.size()));
+  return lengths;
+}
+
+/// Texts one after another, each in its room.
+at::Tensor packed(const std::vector<std::vector<int64_t>> &texts, const std::vector<int64_t> &rooms) {
+  const at::Tensor ids = at::zeros({std::accumulate(rooms.begin(), rooms.end(), int64_t{0})}, at::kLong);
   int64_t *next = ids.data_ptr<int64_t>();
   for (size_t text = 0; text < texts.size(); ++text) {
     std::copy(texts[text].begin(), texts[text].end(), next);
-    next += rooms.empty() ? batch.lengths[text] : rooms[text];
+    next += rooms[text];
   }
-  batch.columns[row] = ids;
-  return batch;
+  return ids;
 }
 
 } // namespace
@@ -59,7 +63,7 @@ Continuation::Continuation(Executor &executor, const Bundle &bundle, const std::
   const Program *whole = find(programs, whole_);
   if (!whole || (!decode && !eachToken_))
     throw RuntimeError("R0102", "the bundle has no program `" + whole_ + "`", "this is a bug of peftc");
-  row_ = rowOf(*whole);
+  rows_ = rowsOf(*whole);
   cached_ = cached && decode;
   if (!decode)
     return;
@@ -75,10 +79,15 @@ Continuation::Continuation(Executor &executor, const Bundle &bundle, const std::
   }
 }
 
-int64_t Continuation::roomsBefore(const Cache &cache, size_t text, const std::vector<int64_t> &rooms) const {
+int64_t Continuation::rowsOf(const Cache &cache, int64_t length, size_t text) const {
+  const bool isWritten = cache.rows.sequence + 1 == static_cast<int64_t>(rows_.size());
+  return cache.rows.at(isWritten || !cache.rows.ragged() ? length : static_cast<int64_t>(read_[text].size()));
+}
+
+int64_t Continuation::roomsBefore(const Cache &cache, size_t text) const {
   int64_t rows = 0;
   for (size_t before = 0; before < text; ++before)
-    rows += cache.rows.at(rooms[before]);
+    rows += rowsOf(cache, rooms_[before], before);
   return rows;
 }
 
@@ -89,7 +98,25 @@ int64_t Continuation::cacheBytes() const {
   return bytes;
 }
 
-Results Continuation::runWhole(const std::string &program, const std::vector<std::vector<int64_t>> &texts) { return executor_.run(program, batchOf(row_, texts, {}), {}, random_); }
+Batch Continuation::batchOf(const std::vector<std::vector<int64_t>> &texts, const std::vector<std::vector<int64_t>> &read, const std::vector<int64_t> &rooms) const {
+  Batch batch;
+  const std::vector<int64_t> lengths = lengthsOf(texts);
+  batch.columns[rows_.back()] = packed(texts, rooms.empty() ? lengths : rooms);
+  if (rows_.size() == 1) {
+    batch.lengths = lengths;
+    batch.rooms = rooms;
+    return batch;
+  }
+  batch.lengths = lengthsOf(read);
+  if (!rows_[0].empty())
+    batch.columns[rows_[0]] = packed(read, batch.lengths);
+  batch.others = {{lengths, rooms}};
+  return batch;
+}
+
+Results Continuation::runWhole(const std::string &program, const std::vector<std::vector<int64_t>> &texts, const std::vector<std::vector<int64_t>> &read) {
+  return executor_.run(program, batchOf(texts, read, {}), {}, random_);
+}
 
 /// [texts, vocabulary], in memory of its own.
 at::Tensor Continuation::nextOf(const Results &results, const std::vector<std::vector<int64_t>> &texts) const {
@@ -108,21 +135,24 @@ at::Tensor Continuation::nextOf(const Results &results, const std::vector<std::v
 void Continuation::store(const Results &results) {
   for (Cache &cache : caches_) {
     const at::Tensor given = results.at(cache.name).reshape({-1, cache.width});
-    cache.values = at::zeros({roomsBefore(cache, texts_.size(), rooms_), cache.width}, at::kFloat);
+    cache.values = at::zeros({roomsBefore(cache, texts_.size()), cache.width}, at::kFloat);
     int64_t from = 0, to = 0;
     for (size_t text = 0; text < texts_.size(); ++text) {
-      const int64_t rows = cache.rows.at(static_cast<int64_t>(texts_[text].size()));
+      const int64_t rows = rowsOf(cache, static_cast<int64_t>(texts_[text].size()), text);
       cache.values.narrow(0, to, rows).copy_(given.narrow(0, from, rows));
       from += rows;
-      to += cache.rows.at(rooms_[text]);
+      to += rowsOf(cache, rooms_[text], text);
     }
   }
 }
 
-at::Tensor Continuation::begin(std::vector<std::vector<int64_t>> texts, std::vector<int64_t> rooms) {
+at::Tensor Continuation::begin(std::vector<std::vector<int64_t>> texts, std::vector<int64_t> rooms, std::vector<std::vector<int64_t>> read) {
+  if (rows_.size() > 1 && read.size() != texts.size())
+    throw RuntimeError("R0102", "texts are written in answer to nothing", "this is a bug of peftc");
   texts_ = std::move(texts);
   rooms_ = std::move(rooms);
-  const Results results = runWhole(whole_, texts_);
+  read_ = std::move(read);
+  const Results results = runWhole(whole_, texts_, read_);
   if (cached_)
     store(results);
   return nextOf(results, texts_);
@@ -132,48 +162,47 @@ at::Tensor Continuation::append(const std::vector<int64_t> &tokens) {
   for (size_t text = 0; text < texts_.size(); ++text)
     texts_[text].push_back(tokens[text]);
   if (!cached_)
-    return nextOf(runWhole(whole_, texts_), texts_);
-  Batch batch = batchOf(row_, texts_, rooms_);
+    return nextOf(runWhole(whole_, texts_, read_), texts_);
+  Batch batch = batchOf(texts_, read_, rooms_);
   for (const Cache &cache : caches_)
     batch.columns[cache.name] = cache.values;
   return executor_.run(decode_, batch, {}, random_).at("next").reshape({static_cast<int64_t>(texts_.size()), -1}).to(at::kFloat).clone();
 }
 
 void Continuation::keep(const std::vector<size_t> &texts) {
-  std::vector<std::vector<int64_t>> kept;
-  std::vector<int64_t> rooms;
-  for (const size_t text : texts) {
-    kept.push_back(texts_[text]);
-    rooms.push_back(rooms_[text]);
-  }
   for (Cache &cache : caches_) {
     if (!cached_ || texts.size() == texts_.size())
       continue;
-    at::Tensor values = at::zeros({roomsBefore(cache, texts.size(), rooms), cache.width}, at::kFloat);
-    int64_t to = 0;
-    for (const size_t text : texts) {
-      const int64_t rows = cache.rows.at(rooms_[text]);
-      values.narrow(0, to, rows).copy_(cache.values.narrow(0, roomsBefore(cache, text, rooms_), rows));
-      to += rows;
-    }
-    cache.values = values;
+    std::vector<at::Tensor> kept;
+    for (const size_t text : texts)
+      kept.push_back(cache.values.narrow(0, roomsBefore(cache, text), rowsOf(cache, rooms_[text], text)));
+    cache.values = at::cat(kept);
   }
-  texts_ = std::move(kept);
-  rooms_ = std::move(rooms);
+  const auto chosen = [&](auto &of) {
+    std::remove_reference_t<decltype(of)> kept;
+    for (const size_t text : texts)
+      kept.push_back(of[text]);
+    of = std::move(kept);
+  };
+  chosen(texts_);
+  chosen(rooms_);
+  if (!read_.empty())
+    chosen(read_);
 }
 
 double Continuation::differenceFromWhole(const at::Tensor &logits) {
   const auto shortest = std::min_element(texts_.begin(), texts_.end(), [](const auto &a, const auto &b) { return a.size() < b.size(); });
-  const std::vector<std::vector<int64_t>> alone = {*shortest};
-  const at::Tensor whole = nextOf(runWhole(whole_, alone), alone)[0];
-  return (logits[shortest - texts_.begin()] - whole).abs().max().item<double>() / std::max(whole.abs().max().item<double>(), 1e-30);
+  const auto place = shortest - texts_.begin();
+  const std::vector<std::vector<int64_t>> alone = {*shortest}, read = read_.empty() ? read_ : std::vector<std::vector<int64_t>>{read_[static_cast<size_t>(place)]};
+  const at::Tensor whole = nextOf(runWhole(whole_, alone, read), alone)[0];
+  return (logits[place] - whole).abs().max().item<double>() / std::max(whole.abs().max().item<double>(), 1e-30);
 }
 
 at::Tensor Continuation::withoutCache() {
   cached_ = false;
   for (Cache &cache : caches_)
     cache.values = at::Tensor();
-  return nextOf(runWhole(whole_, texts_), texts_);
+  return nextOf(runWhole(whole_, texts_, read_), texts_);
 }
 
 } // namespace peftrt

@@ -1,4 +1,5 @@
-// Continuation: the texts of a batch, written on a token at a time, with what is kept of the tokens before.
+// Continuation: the texts of a batch, written on a token at a time, with what is kept of the tokens before. Where the network reads two texts, the second is
+// written in answer to the first, which stays as it is.
 //
 // Errs  R0102 the bundle cannot write on, R0203 rows of more than token ids
 #pragma once
@@ -18,8 +19,9 @@ public:
   /// `suffix`: "" for the programs with the attaches, "_base" for the network alone. `cached` false: each token from the whole text.
   Continuation(Executor &executor, const Bundle &bundle, const std::string &suffix, const RandomState &random, bool cached);
 
-  /// New texts, each with room for so many tokens in all. What follows them: [texts, vocabulary] fp32, unnormalised logarithms of probabilities.
-  at::Tensor begin(std::vector<std::vector<int64_t>> texts, std::vector<int64_t> rooms);
+  /// New texts, each with room for so many tokens in all; `read`: what each answers, nothing where the network reads one text. What follows them:
+  /// [texts, vocabulary] fp32, unnormalised logarithms of probabilities.
+  at::Tensor begin(std::vector<std::vector<int64_t>> texts, std::vector<int64_t> rooms, std::vector<std::vector<int64_t>> read = {});
   /// One token more a text, and what follows it.
   at::Tensor append(const std::vector<int64_t> &tokens);
   /// Only these texts go on, in this order.
@@ -34,25 +36,30 @@ public:
   int64_t cacheBytes() const;
 
 private:
-  /// A value that is kept: c + k·tokens rows of `width` numbers a text.
+  /// A value that is kept: c + k·tokens rows of `width` numbers a text, tokens being those of the written text or of the one that is read.
   struct Cache {
     std::string name;
     Dim rows;
     int64_t width = 1;
     at::Tensor values; ///< [rows of all rooms, width]
   };
-  Results runWhole(const std::string &program, const std::vector<std::vector<int64_t>> &texts);
+  /// The batch of these texts; `rooms`: none, or how long each may become.
+  Batch batchOf(const std::vector<std::vector<int64_t>> &texts, const std::vector<std::vector<int64_t>> &read, const std::vector<int64_t> &rooms) const;
+  Results runWhole(const std::string &program, const std::vector<std::vector<int64_t>> &texts, const std::vector<std::vector<int64_t>> &read);
   at::Tensor nextOf(const Results &results, const std::vector<std::vector<int64_t>> &texts) const;
   void store(const Results &results);
-  int64_t roomsBefore(const Cache &cache, size_t text, const std::vector<int64_t> &rooms) const;
+  /// Rows of a text that is to be `length` long, which answers the given one.
+  int64_t rowsOf(const Cache &cache, int64_t length, size_t text) const;
+  int64_t roomsBefore(const Cache &cache, size_t text) const;
 
   Executor &executor_;
   RandomState random_;
-  std::string whole_, decode_, row_; ///< programs, and the name of the row of token ids
+  std::string whole_, decode_;       ///< programs
+  std::vector<std::string> rows_;    ///< names of the rows of token ids, by sequence: the last one is written
   bool eachToken_ = false;           ///< `whole_` gives what follows every token
   bool cached_;
   std::vector<Cache> caches_;
-  std::vector<std::vector<int64_t>> texts_;
+  std::vector<std::vector<int64_t>> texts_, read_;
   std::vector<int64_t> rooms_;
 };
 

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <functional>
 
 namespace peftrt {
 
@@ -13,11 +14,11 @@ namespace {
 /// What `eval` gives of each row under one name; whole numbers too.
 using Column = std::vector<std::vector<double>>;
 
-/// Elements of one example's block.
-int64_t elementsOf(const Value &value, int64_t seq) {
+/// Elements of one example's block, its sequences being as long as `length` says.
+int64_t elementsOf(const Value &value, const std::function<int64_t(int64_t)> &length) {
   int64_t elements = 1;
   for (const Dim &dim : value.dims)
-    elements *= dim.at(seq);
+    elements *= dim.ragged() ? dim.at(length(dim.sequence)) : dim.c;
   return elements;
 }
 
@@ -46,7 +47,7 @@ void keep(const at::Tensor &value, const Value &type, const Dataset &dataset, co
   for (const int64_t row : batch) {
     int64_t count = 0;
     for (int64_t example = 0; example < dataset.examplesOfRow; ++example)
-      count += elementsOf(type, dataset.lengthOf(row, example));
+      count += elementsOf(type, [&](int64_t sequence) { return dataset.lengthOf(row, example, sequence); });
     if (end - next < count)
       throw RuntimeError("R0102", "the program `eval` gives " + std::to_string(flat.numel()) + " numbers of `" + name + "` for " + std::to_string(batch.size()) + " rows", "this is a bug of peftc");
     column[static_cast<size_t>(row)].assign(next, next + count);
@@ -85,7 +86,7 @@ double metricOfAll(const Program &metric, Executor &executor, const std::map<std
   for (const NamedValue &input : metric.inputs)
     if (const Value &type = metric.values[static_cast<size_t>(input.value)]; type.perExample) {
       all.columns[input.name] = rows.at(input.name);
-      all.lengths = {rows.at(input.name).numel() / elementsOf(type, 1)};
+      all.lengths = {rows.at(input.name).numel() / elementsOf(type, [](int64_t) { return 1; })};
     }
   return executor.run(metric.name, all, totals, random).begin()->second.item<double>();
 }

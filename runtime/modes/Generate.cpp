@@ -48,6 +48,9 @@ WritingOptions writingOptionsOf(const Arguments &arguments, const Session &sessi
       throw UsageError{"--stop is empty", ""};
   if (!arguments.has("ignore-end"))
     options.ends = endsOf(session);
+  for (const RowField &field : rowFieldsOf(session.manifest()))
+    if (field.encoder == Encoder::Answer)
+      options.start = field.start;
   options.tolerance = session.manifest().at("run").value("precision", "") == "bf16" ? kTolerance16 : kTolerance;
   return options;
 }

@@ -43,6 +43,10 @@ json rowOf(const Subject &subject, int64_t row, int64_t least = 1) {
     ++column;
     if (field.encoder == Encoder::Targets)
       continue; // a row that says nothing of them: all its tokens
+    if (field.encoder == Encoder::Answer) {
+      line[field.ofIds] = idsOf(subject, kTokens + column, place + 1, least); // as long as another row's text
+      continue;
+    }
     if (field.encoder == Encoder::Choices) {
       for (int64_t choice = 0; choice < field.classes; ++choice)
         line["input_ids"].push_back(idsOf(subject, kTokens + column, place * static_cast<uint64_t>(field.classes) + static_cast<uint64_t>(choice), least));
@@ -85,8 +89,23 @@ void appendLengths(const std::vector<RowField> &fields, const json &row, std::ve
       lengths.push_back(static_cast<int64_t>(row.at("input_ids").size()));
 }
 
-/// What a batch holds of a row: as it is read, or its patches.
-void appendRow(const RowField &field, const json &row, int64_t examples, std::vector<double> &values) {
+/// A second text, which targets are then of.
+const RowField *answerIn(const std::vector<RowField> &fields) {
+  const auto found = std::find_if(fields.begin(), fields.end(), [](const RowField &field) { return field.encoder == Encoder::Answer; });
+  return found == fields.end() ? nullptr : &*found;
+}
+
+/// What a batch holds of a row: as it is read, or its patches, or what stands before each token of an answer.
+void appendRow(const RowField &field, const RowField *answer, const json &row, int64_t examples, std::vector<double> &values) {
+  if (answer && (field.encoder == Encoder::Answer || field.encoder == Encoder::Targets)) {
+    std::vector<double> ids = row.at(answer->ofIds).get<std::vector<double>>();
+    if (field.encoder == Encoder::Answer) {
+      ids.insert(ids.begin(), static_cast<double>(field.start));
+      ids.pop_back();
+    }
+    values.insert(values.end(), ids.begin(), ids.end());
+    return;
+  }
   if (field.encoder == Encoder::Image) {
     std::vector<float> patches(static_cast<size_t>(field.image.pixels()));
     toPatches(field.image, [&](int64_t, int64_t place) { return row.at("pixel_values").at(static_cast<size_t>(place)).get<float>(); }, patches.data());
@@ -104,15 +123,20 @@ Batch batchOf(const Subject &subject) {
   for (const RowField &field : fields)
     examples = field.encoder == Encoder::Choices ? field.classes : examples;
   Batch batch;
+  const RowField *answer = answerIn(fields);
+  if (answer)
+    batch.others.resize(1);
   std::vector<json> rows;
   for (int64_t row = 0; row < std::max<int64_t>(2, static_cast<int64_t>(kLengths.size()) / examples); ++row) {
     rows.push_back(rowOf(subject, row));
     appendLengths(fields, rows.back(), batch.lengths);
+    if (answer)
+      batch.others[0].lengths.push_back(static_cast<int64_t>(rows.back().at(answer->ofIds).size()));
   }
   for (const RowField &field : fields) {
     std::vector<double> values;
     for (const json &row : rows)
-      appendRow(field, row, examples, values);
+      appendRow(field, answer, row, examples, values);
     batch.columns[field.name] = at::tensor(values, at::kDouble).to(field.encoder == Encoder::Number || field.encoder == Encoder::Image ? at::kFloat : at::kLong);
   }
   return batch;

@@ -49,7 +49,7 @@ std::vector<json> Predictions::of(const Results &results, const Dataset &dataset
   int64_t begin = 0;
   for (const int64_t row : rows)
     for (int64_t example = 0; example < examples; ++example) {
-      const int64_t tokens = dataset.lengthOf(row, example), length = logits_.ragged() ? logits_.dims[0].at(tokens) : 1;
+      const int64_t tokens = dataset.lengthOf(row, example, logits_.ragged() ? logits_.dims[0].sequence : 0), length = logits_.ragged() ? logits_.dims[0].at(tokens) : 1;
       const at::Tensor own = table.narrow(0, begin, length);
       if (example == 0)
         said.push_back(!logits_.ragged() ? ofRow(own[0]) : token == results.end() ? ofLast(own) : ofWords(own, token->second.reshape({-1}).narrow(0, begin, length), *text, row, tokens));

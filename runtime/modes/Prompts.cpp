@@ -51,7 +51,7 @@ json promptOf(const std::string &where, const json &row, const RowField &field, 
         throw RuntimeError("R0134", where + "`" + name + "` is a " + row[name].type_name() + ", a string is needed", "");
       return options.chat ? messagesOf(options, row[name]) : row[name];
     }
-  throw RuntimeError("R0133", where + "no prompt", "a row has `" + field.prompt + "`, `" + field.field + "`, `messages` or `input_ids`");
+  throw RuntimeError("R0133", where + "no prompt", "a row has " + (field.prompt.empty() ? "" : "`" + field.prompt + "`, ") + "`" + field.field + "`, `messages` or `input_ids`");
 }
 
 Given givenBy(const Session &session, const PromptOptions &options) {

@@ -16,15 +16,18 @@ double secondsSince(Clock::time_point when) { return std::chrono::duration<doubl
 
 at::Tensor Writer::begin(const std::vector<Prompt> &prompts, const std::vector<int64_t> &batch) {
   const Clock::time_point start = Clock::now();
-  std::vector<TokenIds> texts;
+  std::vector<TokenIds> texts, read;
   std::vector<int64_t> rooms;
   for (const int64_t index : batch) {
-    texts.push_back(prompts[static_cast<size_t>(index)].ids);
-    const auto length = static_cast<int64_t>(texts.back().size());
-    rooms.push_back(options_.positions > 0 ? std::min(length + options_.maxNew, options_.positions) : length + options_.maxNew);
-    report_.promptTokens += length;
+    const Prompt &prompt = prompts[static_cast<size_t>(index)];
+    texts.push_back(options_.start ? TokenIds{*options_.start} : prompt.ids);
+    if (options_.start)
+      read.push_back(prompt.ids);
+    const int64_t most = before(prompt) + options_.maxNew;
+    rooms.push_back(options_.positions > 0 ? std::min(most, options_.positions) : most);
+    report_.promptTokens += static_cast<int64_t>(prompt.ids.size());
   }
-  const at::Tensor logits = continuation_.begin(std::move(texts), std::move(rooms));
+  const at::Tensor logits = continuation_.begin(std::move(texts), std::move(rooms), std::move(read));
   report_.promptSeconds += secondsSince(start);
   report_.cacheBytes = std::max(report_.cacheBytes, continuation_.cacheBytes());
   return logits;
@@ -85,11 +88,11 @@ std::vector<size_t> Writer::choose(const std::vector<Prompt> &prompts, const std
   for (size_t text = 0; text < open.size(); ++text) {
     Answer &answer = answers[open[text]];
     const auto index = static_cast<size_t>(batch[open[text]]);
-    const size_t before = answer.ids.size();
-    const int64_t token = chooseToken(logits[static_cast<int64_t>(text)].data_ptr<float>(), logits.size(1), options_.sampling, index, before);
-    if (!isEnded(answer, token, static_cast<int64_t>(prompts[index].ids.size())))
+    const size_t written = answer.ids.size();
+    const int64_t token = chooseToken(logits[static_cast<int64_t>(text)].data_ptr<float>(), logits.size(1), options_.sampling, index, written);
+    if (!isEnded(answer, token, before(prompts[index])))
       going.push_back(text);
-    if (answer.ids.size() > before)
+    if (answer.ids.size() > written)
       grown.push_back(&answer);
   }
   report_.tokens += static_cast<int64_t>(grown.size());

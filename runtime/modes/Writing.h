@@ -4,6 +4,7 @@
 #include "runtime/generation/Sampler.h"
 #include "runtime/modes/Prompts.h"
 #include <functional>
+#include <optional>
 #include <set>
 
 namespace peftrt {
@@ -14,6 +15,7 @@ struct WritingOptions {
   int64_t positions = 0;          ///< of the model; 0: any number
   std::vector<std::string> stops; ///< a text ends before the first of them
   std::set<int64_t> ends;         ///< tokens that end a text
+  std::optional<int64_t> start;   ///< prompts are not continued but answered: the token that answers begin with
   double tolerance = 1e-3;        ///< by how much logits beside a cache may differ from those of the whole text, of the largest
 };
 
@@ -45,6 +47,8 @@ private:
   at::Tensor append(const std::vector<int64_t> &tokens);
   std::vector<size_t> choose(const std::vector<Prompt> &prompts, const std::vector<int64_t> &batch, const at::Tensor &logits, std::vector<Answer> &answers, const std::vector<size_t> &open);
   bool isStopped(Answer &answer) const;
+  /// Tokens in front of what is written.
+  int64_t before(const Prompt &prompt) const { return options_.start ? 1 : static_cast<int64_t>(prompt.ids.size()); }
   bool isEnded(Answer &answer, int64_t token, int64_t promptTokens) const;
   void decode(std::vector<Answer *> answers) const;
 

@@ -51,13 +51,18 @@ static Value passedOn(Operation *op) {
 /// `iota` and `dim` want a length only: any row of data that has it will do, and then whatever had it first.
 static void readLengthsOffRows(func::FuncOp func) {
   struct Axis {
+    Dim length;
     Value value;
     int64_t axis;
   };
-  llvm::SmallDenseMap<Dim, Axis> first; // of a length of the example
+  SmallVector<Axis> known; // a few: lengths of the example
+  auto firstOf = [&](Axis axis) {
+    auto found = llvm::find_if(known, [&](const Axis &other) { return other.length == axis.length; });
+    return found == known.end() ? known.emplace_back(axis) : *found;
+  };
   for (BlockArgument argument : func.getArguments())
     if (auto type = cast<NNType>(argument.getType()); type.getExample() && type.rank() > 0 && !type.getDims()[0].isStatic())
-      first.try_emplace(type.getDims()[0], Axis{argument, 0});
+      firstOf({type.getDims()[0], argument, 0});
   for (Operation &op : func.getBody().front()) {
     if (!isa<IotaOp, DimOp>(op))
       continue;
@@ -65,9 +70,9 @@ static void readLengthsOffRows(func::FuncOp func) {
     auto type = cast<NNType>(op.getOperand(0).getType());
     if (!type.getExample() || axis < 0 || type.getDims()[axis].isStatic())
       continue;
-    const Axis &known = first.try_emplace(type.getDims()[axis], Axis{op.getOperand(0), axis}).first->second;
-    op.setOperand(0, known.value);
-    op.setAttr("axis", Builder(func.getContext()).getI64IntegerAttr(known.axis));
+    const Axis first = firstOf({type.getDims()[axis], op.getOperand(0), axis});
+    op.setOperand(0, first.value);
+    op.setAttr("axis", Builder(func.getContext()).getI64IntegerAttr(first.axis));
   }
 }
 
