@@ -415,3 +415,26 @@ func.func @f(%x: !nn.tensor<example, [seq, 4], f32>, %v3: !nn.tensor<[3], f32>, 
   %0 = nn.all_rows %v3 : (!nn.tensor<[3], f32>) -> !nn.tensor<example, [seq, 3], f32>
   return
 }
+
+// -----
+// A length is of one sequence.
+func.func @f(%x: !nn.tensor<example, [seq, 4], f32>, %y: !nn.tensor<example, [seq1, 4], f32>) {
+  // expected-error-re@+2 {{{{.*}}cannot join example [seq, 4] and example [seq1, 4] along axis 0}}
+  // expected-error@+1 {{failed to infer returned types}}
+  %0 = nn.concat %x, %y axis 0 : (!nn.tensor<example, [seq, 4], f32>, !nn.tensor<example, [seq1, 4], f32>) -> !nn.tensor<example, [seq, 4], f32>
+  return
+}
+
+// -----
+func.func @f(%x: !nn.tensor<example, [seq, 4], f32>, %y: !nn.tensor<example, [seq1, 4], f32>) {
+  // expected-error-re@+2 {{{{.*}}shapes example [seq, 4] and example [seq1, 4] do not match}}
+  // expected-error@+1 {{failed to infer returned types}}
+  %0 = nn.add %x, %y : (!nn.tensor<example, [seq, 4], f32>, !nn.tensor<example, [seq1, 4], f32>) -> !nn.tensor<example, [seq, 4], f32>
+  return
+}
+
+// -----
+// expected-error@+1 {{a length is a number or of `seq`}}
+func.func @f(%x: !nn.tensor<example, [sequence, 4], f32>) {
+  return
+}

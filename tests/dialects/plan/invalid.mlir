@@ -298,3 +298,21 @@ plan.program @p inputs ["x"] results ["r"] slots [#plan.size<c = 0, e = 0, t = 0
   %r = plan.step "gemm" "contract"(%a, %w, %b) slot 1 with {equation = "ay,yz->az", over_examples = false} {plan.band = 0 : i64} : (!plan.packed<example, [seq, 4], f32>, !plan.packed<[4, 4], f32>, !plan.packed<example, [seq, 4], f32>) -> !plan.packed<example, [seq, 4], f32>
   plan.return %r : !plan.packed<example, [seq, 4], f32>
 }
+
+// -----
+// program_c3: what holds one sequence's rows holds no other's
+plan.program @f inputs ["x"] results ["y"] slots [#plan.size<c = 0, e = 0, t = 16, q = 0, ts = [8]>] {
+^bb0(%x: !plan.packed<example, [seq1, 4], f32>):
+  // expected-error@+1 {{its result does not fit slot 0}}
+  %0 = plan.step "aten" "tanh"(%x) slot 0 with {} : (!plan.packed<example, [seq1, 4], f32>) -> !plan.packed<example, [seq1, 4], f32>
+  plan.return %0 : !plan.packed<example, [seq1, 4], f32>
+}
+
+// -----
+// program_c3: the product of two lengths
+plan.program @f inputs ["x"] results ["y"] slots [#plan.size<c = 0, e = 0, t = 0, q = 4, qs = [0, 4]>] {
+^bb0(%x: !plan.packed<example, [seq1, seq], f32>):
+  // expected-error@+1 {{its result does not fit slot 0}}
+  %0 = plan.step "aten" "tanh"(%x) slot 0 with {} : (!plan.packed<example, [seq1, seq], f32>) -> !plan.packed<example, [seq1, seq], f32>
+  plan.return %0 : !plan.packed<example, [seq1, seq], f32>
+}

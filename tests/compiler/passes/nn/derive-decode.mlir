@@ -69,3 +69,28 @@ module {
     return %y : !nn.tensor<example, [seq, 4], f32>
   }
 }
+
+// -----
+// What is written looks at another sequence: what comes of that is kept as it is.
+// CHECK-LABEL: func.func @decode(
+// CHECK-SAME: !nn.tensor<example, [seq], i64> {nn.name = "ids"}, %{{.*}}: !nn.tensor<example, [seq1], i64> {nn.name = "answer"}, %[[KEPT:.*]]: !nn.tensor<example, [seq, 4], f32> {nn.name = "cache.0"})
+// CHECK-SAME: -> (!nn.tensor<example, [1, 4], f32> {nn.name = "next"})
+// CHECK: %[[Q:.*]] = nn.gather {{.*}} -> !nn.tensor<example, [1, 4], f32>
+// CHECK: %[[S:.*]] = nn.contract "qe,ke->qk" %[[Q]], %[[KEPT]] {{.*}} -> !nn.tensor<example, [1, seq], f32>
+// CHECK: nn.contract "qk,ke->qe" %[[S]], %[[KEPT]]
+// CHECK-LABEL: func.func @prefill(
+// CHECK-SAME: -> (!nn.tensor<example, [seq, 4], f32> {nn.name = "cache.0"}, !nn.tensor<example, [1, 4], f32> {nn.name = "next"})
+module {
+  nn.parameter @W "base" trainable false : !nn.tensor<[9, 4], f32> {checkpoint = "W"}
+  nn.parameter @K "base" trainable false : !nn.tensor<[4, 4], f32> {checkpoint = "K"}
+  func.func @next(%ids: !nn.tensor<example, [seq], i64> {nn.name = "ids"}, %answer: !nn.tensor<example, [seq1], i64> {nn.name = "answer"}) -> (!nn.tensor<example, [seq1, 4], f32> {nn.name = "next"}) {
+    %w = nn.param "W" : !nn.tensor<[9, 4], f32>
+    %m = nn.param "K" : !nn.tensor<[4, 4], f32>
+    %x = nn.gather %w, %ids : (!nn.tensor<[9, 4], f32>, !nn.tensor<example, [seq], i64>) -> !nn.tensor<example, [seq, 4], f32>
+    %k = nn.contract "sd,ed->se" %x, %m over_examples false : (!nn.tensor<example, [seq, 4], f32>, !nn.tensor<[4, 4], f32>) -> !nn.tensor<example, [seq, 4], f32>
+    %q = nn.gather %w, %answer : (!nn.tensor<[9, 4], f32>, !nn.tensor<example, [seq1], i64>) -> !nn.tensor<example, [seq1, 4], f32>
+    %s = nn.contract "qe,ke->qk" %q, %k over_examples false : (!nn.tensor<example, [seq1, 4], f32>, !nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [seq1, seq], f32>
+    %y = nn.contract "qk,ke->qe" %s, %k over_examples false : (!nn.tensor<example, [seq1, seq], f32>, !nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [seq1, 4], f32>
+    return %y : !nn.tensor<example, [seq1, 4], f32>
+  }
+}
