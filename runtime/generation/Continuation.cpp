@@ -17,7 +17,7 @@ const Program *find(const std::vector<Program> &programs, const std::string &nam
 }
 
 /// The rows that a program reads, by sequence: token ids, one row each.
-std::vector<std::string> rowsOf(const Program &program) {
+std::vector<std::string> rowsReadBy(const Program &program) {
   std::vector<std::string> rows;
   for (const NamedValue &input : program.inputs) {
     const Value &value = program.values[static_cast<size_t>(input.value)];
@@ -63,7 +63,7 @@ Continuation::Continuation(Executor &executor, const Bundle &bundle, const std::
   const Program *whole = find(programs, whole_);
   if (!whole || (!decode && !eachToken_))
     throw RuntimeError("R0102", "the bundle has no program `" + whole_ + "`", "this is a bug of peftc");
-  rows_ = rowsOf(*whole);
+  rows_ = rowsReadBy(*whole);
   cached_ = cached && decode;
   if (!decode)
     return;

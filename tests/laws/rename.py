@@ -10,7 +10,7 @@ import string
 
 TOKEN = re.compile(r'//[^\n]*|"(?:[^"\\\n]|\\.)*"|[A-Za-z_]\w*|\d[\w.]*|\s+|.', re.S)
 CALLABLE = ("method", "arch", "optimizer", "schedule", "task")
-FIXED = {"lr", "step", "steps", "p", "g", "t", "cfg", "identity", "tokens", "words", "choices", "choice", "image"}  # the last: `at_init identity`, rows' encoders
+FIXED = {"lr", "step", "steps", "p", "g", "t", "cfg", "identity", "tokens", "words", "choices", "choice", "image", "answer"}  # the last: `at_init identity`, rows' encoders
 
 
 def tokens(text):

@@ -10,7 +10,7 @@ from subject import BIN, Subject, adamw_losses, compare, main, refused, run, wri
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 VOCABULARY, STEPS, BATCH, NEW = 101, 20, 6, 12
-SIZES = dict(vocab_size=VOCABULARY, d_model=20, d_kv=7, d_ff=37, num_layers=2, num_decoder_layers=3, num_heads=3, relative_attention_num_buckets=10,
+SIZES = dict(vocab_size=VOCABULARY, d_model=20, d_kv=7, d_ff=37, num_layers=3, num_decoder_layers=2, num_heads=3, relative_attention_num_buckets=10,
              relative_attention_max_distance=19, dropout_rate=0.0, decoder_start_token_id=2)
 NAMES = {"shared": "shared", "lm_head": "lm_head", "encoder.final_layer_norm": "encoder.norm", "decoder.final_layer_norm": "decoder.norm",
          "encoder.block.0.layer.0.SelfAttention.relative_attention_bias": "encoder.distance_bias", "decoder.block.0.layer.0.SelfAttention.relative_attention_bias": "decoder.distance_bias"}
@@ -336,7 +336,7 @@ def test_refused(folder):
     report = json.loads(run(subject.trainer, "eval", "--data", write_rows(folder / "rows.jsonl", [{"input_ids": [3] * 70, "labels": [4] * 66}, good]), "--json"))
     assert (report["truncated"], report["tokens"]) == (2, 64 + 64 + 3), report
     plain = json.loads((folder / "model/config.json").read_text())
-    for changes, code, words in (({"model_type": "mt5"}, "E0604", "mt5"), ({"d_ff": 38}, "E0603", "DenseReluDense"), ({"num_decoder_layers": 4}, "E0602", "decoder.block.3"),
+    for changes, code, words in (({"model_type": "mt5"}, "E0604", "mt5"), ({"d_ff": 38}, "E0603", "DenseReluDense"), ({"num_decoder_layers": 4}, "E0602", "decoder.block.2"),
                                  ({"is_encoder_decoder": False}, "E0355", "encoder and decoder"), ({"feed_forward_proj": "gated-swiglu"}, "E0355", "gated-swiglu"),
                                  ({"relative_attention_num_buckets": 2}, "E0355", "2, too few"), ({"adapters": 3}, "E0609", "adapters")):
         (folder / "model/config.json").write_text(json.dumps({**plain, **changes}))

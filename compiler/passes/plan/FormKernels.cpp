@@ -91,8 +91,8 @@ void KernelPlanner::keep(Value value, Kernel &kernel) {
   ready[value] = kernel.place;
 }
 
-/// Counted out by each kernel anew, even where something else has it in memory.
-static bool isCounted(Value value) { return isIndex(value) && !value.getDefiningOp<nn::ConstantOp>(); }
+/// Counted out by each kernel anew, even where something else has it in memory: with what it is counted from.
+static bool isCounted(Value value) { return isIndex(value); }
 
 /// Whether a kernel of `space` takes the op that makes `value` into its body.
 bool KernelPlanner::isInside(Value value, const Space &space) const {
