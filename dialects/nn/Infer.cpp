@@ -368,8 +368,7 @@ PEFT_INFER(SliceOp) {
     return emitOptionalError(location, "entries ", toString(start), " to ", toString(stop), " are counted by two sequences");
   Dim count = stop - start;
   if (count.isStatic() && length.isStatic() && (start.constant < 0 || stop.constant > length.constant || count.constant < 0))
-    return emitOptionalError(location, "entries ", toString(start), " to ", toString(stop), " of an axis that is ",
-                             toString(length), " long");
+    return emitOptionalError(location, "entries ", toString(start), " to ", toString(stop), " of an axis that is ", toString(length), " long");
   int64_t step = op.getStep();
   if (step != 1) {
     if (step < 1 || !count.isStatic())
