@@ -60,8 +60,9 @@ static void readLengthsOffRows(func::FuncOp func) {
     auto found = llvm::find_if(known, [&](const Axis &other) { return other.length == axis.length; });
     return found == known.end() ? known.emplace_back(axis) : *found;
   };
+  auto isWrittenOn = [](Operation *user) { return isa<PutLastOp>(user); }; // in place, if nobody else reads it
   for (BlockArgument argument : func.getArguments())
-    if (auto type = cast<NNType>(argument.getType()); type.getExample() && type.rank() > 0 && !type.getDims()[0].isStatic())
+    if (auto type = cast<NNType>(argument.getType()); type.getExample() && type.rank() > 0 && !type.getDims()[0].isStatic() && llvm::none_of(argument.getUsers(), isWrittenOn))
       firstOf({type.getDims()[0], argument, 0});
   for (Operation &op : func.getBody().front()) {
     if (!isa<IotaOp, DimOp>(op))
