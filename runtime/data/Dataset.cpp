@@ -18,18 +18,20 @@ namespace {
 using nlohmann::json;
 
 /// One target a token; each row has one behind its first token.
-void makeTargets(const Dataset &dataset, const TokenTable &tokens, const RawRows &raw, Dataset::Column &column) {
+void makeTargets(const Dataset &dataset, const TokenTable &tokens, const RawRows &raw, int64_t maxLength, Dataset::Column &column) {
   for (int64_t row = 0; row < tokens.rows; ++row) {
     const std::vector<int64_t> &given = raw.targets[static_cast<size_t>(row)];
-    const int64_t length = tokens.offsets[row + 1] - tokens.offsets[row], first = tokens.starts ? tokens.starts[row] : 0;
+    const int64_t begin = tokens.offsets[row], length = tokens.offsets[row + 1] - begin;
     bool any = false;
     for (int64_t place = 0; place < length; ++place) {
-      const int64_t own = given.empty() ? (place < first ? kNoTarget : tokens.ids[tokens.offsets[row] + place]) : given[static_cast<size_t>(place)];
+      const bool learned = !tokens.learned || tokens.learned[begin + place];
+      const int64_t own = given.empty() ? (learned ? tokens.ids[begin + place] : kNoTarget) : given[static_cast<size_t>(place)];
       column.targets.push_back(own);
       any |= place > 0 && own >= 0;
     }
     if (!any)
-      throw RuntimeError("R0134", at(dataset.path, dataset.lines[static_cast<size_t>(row)]) + "none of the row's " + std::to_string(length) + " tokens is to be predicted",
+      throw RuntimeError("R0134", at(dataset.path, dataset.lines[static_cast<size_t>(row)]) + "none of the row's " + (length == maxLength ? "first " : "") + std::to_string(length) + " tokens is to be predicted" +
+                                      (length == maxLength ? ", and max_length = " + std::to_string(maxLength) + " cuts what is behind them" : ""),
                          "leave it out, or give more room with max_length: a prompt that fills it leaves no response");
   }
 }
@@ -173,6 +175,8 @@ std::vector<RowField> rowFieldsOf(const json &manifest) {
       field.prompt = name(2);
       field.response = name(3);
       field.end = name(4);
+      field.messages = name(5);
+      field.tools = name(6);
     } else if (encoder == "image") {
       field.encoder = Encoder::Image;
       field.image = {args.at(1), args.at(2), args.at(3), args.at(4)};
@@ -208,8 +212,8 @@ std::vector<RowField> rowFieldsOf(const json &manifest) {
   return fields;
 }
 
-/// Calls `visit(line, row)` for every row of a file, or of a folder of images.
-static void forEachRow(const std::string &path, const std::vector<RowField> &fields, const std::function<void(int64_t, const json &)> &visit) {
+/// Calls `visit` for every row of a file, or of a folder of images.
+static void forEachRow(const std::string &path, const std::vector<RowField> &fields, const Visit &visit) {
   const auto fieldOf = [&](Encoder encoder) {
     const auto found = std::find_if(fields.begin(), fields.end(), [&](const RowField &field) { return field.encoder == encoder; });
     return found == fields.end() ? std::string() : found->field;
@@ -222,7 +226,7 @@ static void forEachRow(const std::string &path, const std::vector<RowField> &fie
     json row = {{image, std::filesystem::path(file).lexically_relative(path).string()}};
     if (name && !label.empty())
       row[label] = *name;
-    visit(++line, row);
+    visit(++line, row, {});
   });
 }
 
@@ -259,17 +263,17 @@ Dataset readDataset(const std::string &path, const std::vector<RowField> &fields
     if (isInput(field.encoder) || options.targets)
       dataset.columns.push_back({field, {}, {}, {}, {}, {}, {}, {}});
   }
-  forEachRow(path, fields, [&](int64_t line, const json &row) {
+  forEachRow(path, fields, [&](int64_t line, const json &row, std::string_view text) {
     if (isFolder)
       dataset.contentHash = fingerprint(row.dump(), dataset.contentHash);
     dataset.lines.push_back(line);
-    readRow(row, options, dataset, raw);
+    readRow(row, text, options, dataset, raw);
   });
   numberLabels(dataset, raw, labels);
   for (Dataset::Column &column : dataset.columns) {
     if (!isText(column.field.encoder))
       continue;
-    column.tokens = raw.hasIds ? tableOf(raw) : tokenize(raw.texts, options.modelPath, options.maxLength, options.helper, dataset.truncated);
+    column.tokens = raw.hasIds ? tableOf(raw) : tokenize(raw.texts, options.modelPath, options.maxLength, options.helper, dataset.truncated, [&](int64_t text) { return at(path, dataset.lines[static_cast<size_t>(text / dataset.examplesOfRow)]); });
     checkIds(dataset, column.tokens, options);
     dataset.lengths.clear();
     for (int64_t row = 0; row < column.tokens.rows / dataset.examplesOfRow; ++row)
@@ -280,7 +284,7 @@ Dataset readDataset(const std::string &path, const std::vector<RowField> &fields
   for (const Dataset::Column &text : dataset.columns)
     for (Dataset::Column &column : dataset.columns)
       if (isText(text.field.encoder) && column.field.encoder == Encoder::Targets && !dataset.answers())
-        makeTargets(dataset, text.tokens, raw, column);
+        makeTargets(dataset, text.tokens, raw, options.maxLength, column);
       else if (isText(text.field.encoder) && column.field.encoder == Encoder::Classes)
         makeClasses(dataset, text, column);
   for (int64_t row = 0; row < dataset.size(); ++row)

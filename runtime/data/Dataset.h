@@ -5,11 +5,12 @@
 // `choices`: a text with each of several others, an example each; a row is as many successive examples of a batch, everywhere as many.
 // `answer`: a second text, a sequence of its own: what is written in answer to the first. A batch holds what stands before each of its tokens: `start`, then
 // all but the last; of a row without targets `start` alone.
-// `targets`: each token's own id where it is to be predicted from those before it, kNoTarget elsewhere; of an answer what follows each place.
+// `targets`: each token's own id where it is to be predicted from those before it, kNoTarget elsewhere; of a conversation, where the assistant says it; of an answer
+// what follows each place.
 // An image is read as its patches: a row's tokens, each of so many numbers.
 // `classes`: the class of each word at its first piece, or that of each of `input_ids`; kNoTarget elsewhere.
 // Errs   those of Records, Labels, Tokenizer and Images, and R0133 a missing field, R0134 a field of the wrong type,
-//        R0139 a token id outside the vocabulary
+//        R0139 a token id outside the vocabulary, R0145 a conversation with an unknown role, or without anything that the assistant says
 #pragma once
 #include "runtime/data/Images.h"
 #include "runtime/data/Labels.h"
@@ -41,6 +42,7 @@ struct RowField {
   std::string choices;          ///< second texts, each of which makes an example with the first
   ImageShape image{};
   int64_t start = 0;            ///< of `answer`: the token that stands before all
+  std::string messages, tools; ///< a conversation of which the assistant's turns are to be predicted, and what the assistant may call; or empty
 };
 
 /// Errs R0101 an encoder that this runtime does not know.

@@ -1,5 +1,6 @@
 // ReadRow: see ReadRow.h.
 #include "runtime/data/ReadRow.h"
+#include "runtime/data/Conversation.h"
 #include "runtime/data/Records.h"
 #include "runtime/bundle/Errors.h"
 #include "runtime/bundle/Json.h"
@@ -162,9 +163,18 @@ int64_t choiceOf(const std::string &where, const json &row, const RowField &fiel
   return std::stoll(text);
 }
 
-void readTokens(const std::string &where, const json &row, const RowField &field, const ReadOptions &options, RawRows &raw, int64_t &truncated) {
+void readConversation(const std::string &where, const json &row, std::string_view text, const RowField &field, const ReadOptions &options, RawRows &raw) {
+  const nlohmann::ordered_json conversation = conversationOf(where, row, text, field);
+  if (options.targets && turnsOf(conversation) == 0)
+    throw RuntimeError("R0145", where + "none of the " + std::to_string(conversation["messages"].size()) + " messages of `" + field.messages + "` is the assistant's", "nothing is learned from it: leave it out");
+  raw.texts.push_back(conversation.dump());
+}
+
+void readTokens(const std::string &where, const json &row, std::string_view text, const RowField &field, const ReadOptions &options, RawRows &raw, int64_t &truncated) {
   if (readIds(where, row, options, raw, truncated))
     return;
+  if (!field.messages.empty() && row.contains(field.messages))
+    return readConversation(where, row, text, field, options, raw);
   const bool answers = !field.response.empty() && (row.contains(field.response) || row.contains(field.prompt)) && !row.contains(field.field);
   if (answers) {
     raw.texts.push_back(json({{"prompt", textOf(where, row, field.prompt)}, {"response", textOf(where, row, field.response) + field.end}}).dump());
@@ -289,12 +299,12 @@ int64_t wordsOf(const Dataset &dataset) {
 
 } // namespace
 
-void readRow(const json &row, const ReadOptions &options, Dataset &dataset, RawRows &raw) {
+void readRow(const json &row, std::string_view text, const ReadOptions &options, Dataset &dataset, RawRows &raw) {
   const std::string where = at(dataset.path, dataset.lines.back());
   for (size_t column = 0; column < dataset.columns.size(); ++column) {
     const RowField &field = dataset.columns[column].field;
     switch (field.encoder) {
-    case Encoder::Tokens: readTokens(where, row, field, options, raw, dataset.truncated); break;
+    case Encoder::Tokens: readTokens(where, row, text, field, options, raw, dataset.truncated); break;
     case Encoder::Image: readImage(where, dataset.path, row, dataset.columns[column], raw); break;
     case Encoder::Words: readWords(where, row, options, raw, dataset.columns[column], dataset.truncated); break;
     case Encoder::Choices: readChoices(where, row, field, options, raw, dataset.truncated); break;

@@ -1,6 +1,7 @@
 // ReadRow: what a row of data says, checked and taken apart as its encoders ask; Dataset makes columns of it.
 //
-// Errs   R0133 a missing field, R0134 a field of the wrong type, R0139 a token id outside the vocabulary, R0143 an image of another shape
+// Errs   R0133 a missing field, R0134 a field of the wrong type, R0139 a token id outside the vocabulary, R0143 an image of another shape, R0145 a conversation
+//        that nothing is learned from, or with unknown roles
 #pragma once
 #include "runtime/data/Dataset.h"
 #include <nlohmann/json.hpp>
@@ -25,7 +26,7 @@ struct RawRows : RawTexts {
   bool hasIds = false, hasTexts = false, hasPixels = false;
 };
 
-/// The row that stands in the last of `dataset.lines`: into the columns what needs no other row, into `raw` what does.
-void readRow(const nlohmann::json &row, const ReadOptions &options, Dataset &dataset, RawRows &raw);
+/// The row that stands in the last of `dataset.lines`, as `text` (Records.h): into the columns what needs no other row, into `raw` what does.
+void readRow(const nlohmann::json &row, std::string_view text, const ReadOptions &options, Dataset &dataset, RawRows &raw);
 
 } // namespace peftrt

@@ -13,8 +13,6 @@ namespace {
 using nlohmann::json;
 constexpr int kDeepest = 50; ///< of brackets in a row
 
-using Visit = std::function<void(int64_t, const json &)>;
-
 [[noreturn]] void failUtf8(const std::string &path, int64_t line, size_t byte) {
   throw RuntimeError("R0132", at(path, line) + "byte " + std::to_string(byte + 1) + " of the line is not UTF-8", "save the file as UTF-8 (iconv -t UTF-8)");
 }
@@ -54,7 +52,7 @@ int64_t readJsonLines(const std::string &path, std::string_view rest, const Visi
     }
     if (!row.is_object())
       throw RuntimeError("R0131", at(path, lineNumber) + "a JSON " + row.type_name() + ", not an object", rowHelp(line));
-    visit(lineNumber, row);
+    visit(lineNumber, row, line);
     ++rows;
   }
   return rows;
@@ -132,7 +130,7 @@ int64_t readTable(const std::string &path, std::string_view rest, bool commas, c
         failUtf8(path, firstLine, bad);
       row[header[column]] = cells[column];
     }
-    visit(firstLine, row);
+    visit(firstLine, row, {});
     ++rows;
   }
   return rows;

@@ -12,8 +12,10 @@
 
 namespace peftrt {
 
-/// Calls `visit(line, row)` for every row in file order. CSV and TSV values are strings.
-void forEachRecord(const std::string &path, const std::function<void(int64_t line, const nlohmann::json &row)> &visit);
+/// `text`: a line of JSON as it stands; empty for a row of a table.
+using Visit = std::function<void(int64_t line, const nlohmann::json &row, std::string_view text)>;
+/// Calls `visit` for every row in file order. CSV and TSV values are strings.
+void forEachRecord(const std::string &path, const Visit &visit);
 
 /// Place of the first byte that is not UTF-8, or npos.
 size_t firstInvalidUtf8(std::string_view text);

@@ -59,7 +59,7 @@ void TextHelper::fail() {
   throw RuntimeError("R0141", "the tokenizers helper failed (status " + std::to_string(code) + ")", "it reads `" + modelPath_ + "/tokenizer.json`");
 }
 
-json TextHelper::ask(const json &question) {
+json TextHelper::ask(const nlohmann::ordered_json &question, const std::vector<std::string> &where) {
   const auto before = std::signal(SIGPIPE, SIG_IGN); // a helper that is gone says so by its status
   const std::string text = question.dump(-1, ' ', true) + "\n";
   const bool sent = std::fwrite(text.data(), 1, text.size(), questions_) == text.size() && std::fflush(questions_) == 0;
@@ -72,13 +72,16 @@ json TextHelper::ask(const json &question) {
   if (said.empty())
     fail();
   const json answer = parseJson(said);
-  if (answer.is_object())
-    throw RuntimeError(answer.value("code", "R0141"), answer.value("error", "the tokenizers helper failed"), "it reads `" + modelPath_ + "`");
+  if (answer.is_object()) {
+    const auto row = answer.find("row");
+    const std::string of = row != answer.end() && row->is_number() ? where.at(row->get<size_t>()) : "";
+    throw RuntimeError(answer.value("code", "R0141"), of + answer.value("error", "the tokenizers helper failed"), "it reads `" + modelPath_ + "`");
+  }
   return answer;
 }
 
 std::vector<TokenIds> TextHelper::encode(const std::vector<std::string> &texts) { return ask({{"encode", texts}}).get<std::vector<TokenIds>>(); }
 std::vector<std::string> TextHelper::decode(const std::vector<TokenIds> &ids) { return ask({{"decode", ids}}).get<std::vector<std::string>>(); }
-std::vector<TokenIds> TextHelper::chats(const json &conversations) { return ask({{"chat", conversations}}).get<std::vector<TokenIds>>(); }
+std::vector<TokenIds> TextHelper::chats(const nlohmann::ordered_json &conversations, const std::vector<std::string> &where) { return ask({{"chat", conversations}}, where).get<std::vector<TokenIds>>(); }
 
 } // namespace peftrt

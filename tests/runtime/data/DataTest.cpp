@@ -80,7 +80,7 @@ void testTables() {
   EXPECT_ERROR("R0131", "after a closing quote", read(s.file("e.csv", "input_ids,label\n\"1\"2,a\n"), labels));
   EXPECT_ERROR("R0135", "no rows", read(s.file("f.tsv", "input_ids\tlabel\n"), labels));
   std::vector<std::pair<int64_t, std::string>> rows;
-  forEachRecord(s.file("g.csv", "\xef\xbb\xbfx,y\r\n\"a,\"\"b\"\"\nc\",1\r\n\r\nd,2"), [&](int64_t line, const nlohmann::json &row) { rows.emplace_back(line, row["x"].get<std::string>()); });
+  forEachRecord(s.file("g.csv", "\xef\xbb\xbfx,y\r\n\"a,\"\"b\"\"\nc\",1\r\n\r\nd,2"), [&](int64_t line, const nlohmann::json &row, std::string_view) { rows.emplace_back(line, row["x"].get<std::string>()); });
   EXPECT(rows.size() == 2 && rows[0].first == 2 && rows[0].second == "a,\"b\"\nc" && rows[1].first == 5 && rows[1].second == "d");
   const Dataset tsv = read(s.file("h.tsv", "input_ids\tlabel\n1 2 3\tb\n4\ta\n"), labels);
   EXPECT(tsv.size() == 2 && tsv.tokens() == 4 && labels.indexOf("b") == 1 && tsv.columns[1].classes[0] == 1);
