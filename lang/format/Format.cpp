@@ -47,6 +47,7 @@ private:
   };
   std::string_view text_;
   std::vector<Open> open_;
+  unsigned base_ = 0;       ///< of what opens a bracket: where its statement begins
   bool inStatement_ = false; ///< the next line goes on with a statement unless it starts one
 
   std::vector<Line> split(const std::vector<Token> &tokens) const {
@@ -84,7 +85,7 @@ private:
   }
 
   void place(Line &line, bool) {
-    line.indent = indentOf(line);
+    base_ = line.indent = indentOf(line);
     for (size_t i = 0; i < line.tokens.size(); ++i) {
       const Token &token = line.tokens[i];
       if (isComment(token)) {
@@ -107,9 +108,10 @@ private:
       return;
     if (text == "(" || text == "[" || text == "{") {
       bool each = i + 1 < line.tokens.size() && line.tokens[i + 1].text == "for";
-      // Brackets that open on one line indent what follows once.
-      open_.push_back({text, line.indent + 2, each});
+      // Brackets that open on one line indent what follows once; behind a bracket that an earlier line opened, from that line.
+      open_.push_back({text, base_ + 2, each});
     } else if ((text == ")" || text == "]" || text == "}") && !open_.empty()) {
+      base_ = std::min(base_, open_.back().indent - 2);
       open_.pop_back();
     }
   }

@@ -20,10 +20,24 @@ static size_t count(const std::string &text, const std::string &what) {
 static void testStdlib() {
   for (const auto &path : stdlibFiles()) {
     std::string text = readFile(path), once = formatted(text);
+    CHECK_EQ(once, text); // it is laid out
     CHECK_EQ(formatted(once), once);
     CHECK_EQ(peftc::ast::dump(Parsed(once).file), peftc::ast::dump(Parsed(text).file));
     CHECK_EQ(count(once, "//"), count(text, "//"));
   }
+}
+
+/// What opens behind the end of a long list is as deep as the list's first line.
+static void testLongLists() {
+  const char *text = "module m(a: dim,\n"
+                     "  b: dim): layer {\n"
+                     "  y = f(a,\n"
+                     "    b)\n"
+                     "}\n";
+  std::string wide = text;
+  wide.replace(wide.find("  b: dim"), 8, "         b: dim");
+  CHECK_EQ(formatted(text), text);
+  CHECK_EQ(formatted(wide), text);
 }
 
 /// White space thrown about: the layout comes back.
@@ -83,6 +97,7 @@ static void testMutated() {
 
 int main() {
   testStdlib();
+  testLongLists();
   testMutated();
   testMessy();
   testBroken();
