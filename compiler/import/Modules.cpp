@@ -288,7 +288,8 @@ void Elaborator::addWeight(ModuleNode &node, const ast::WeightStmt &stmt, const 
   std::string local = stmt.checkpoint ? evalString(*stmt.checkpoint->name, env) : "";
   std::string stored = node.hasCheckpoint || node.isNew ? joinPath(node.checkpoint, local) : "";
   bool base = node.hasCheckpoint && !local.empty();
-  if (base && node.orNew && !checkpoint_.asDescribed && !checkpoint_.find(stored, info_.prefix)) {
+  const bool lacking = stmt.checkpoint && (node.orNew || stmt.checkpoint->orNew) && !checkpoint_.asDescribed && !checkpoint_.find(stored, info_.prefix);
+  if (base && (stmt.checkpoint->isNew || lacking)) {
     base = false;
     stored = stored.rfind(info_.prefix, 0) == 0 ? stored : info_.prefix + stored; // what it is written as
   }

@@ -64,6 +64,23 @@ class Stored(CompilerTest):
         whole[12:24] += 2
         torch.testing.assert_close(after["bert." + changed[0]], whole)
 
+    def test_new_weights(self):
+        """`@ new` of a weight: its initial value even where the checkpoint has a tensor of the name, which a merged file holds; `or new`: that only where it has none."""
+        import torch
+        from safetensors.torch import load_file
+        modules = 'm: linear(d, 12) @ "encoder.layer.0.intermediate.dense"[12 : 24]\n  n: linear(24, 12) @ "encoder.layer.0.output.dense".T[3 : 15]\n  k: scaled(d) @ "pooler"'
+        spec = self.spec(modules, "concat(m(embeds), n(k(embeds)), axis = 1)")
+        scaled = ('module scaled(n: dim) {\n  input x: [seq, n]\n  weight a: [n] @ new "dense.bias" = constant(3)\n  weight b: [n] @ "other" or new = constant(5)\n'
+                  '  weight c: [n, n] @ "dense.weight" or new = constant(7)\n  y = x * a * b @ c\n}\n')
+        self.write(spec, (self.here / spec).read_text().replace("arch parts", scaled + "arch parts"))
+        self.peftc(spec, "--model", self.model, "-o", "trainer", "--bundle", "bundle")
+        roles = {entry["name"]: entry["role"] for entry in json.loads((self.here / "bundle/manifest.json").read_text())["parameters"]}
+        self.assertEqual([roles["k." + name] for name in "abc"], ["new", "new", "base"])
+        done = subprocess.run([self.here / "trainer", "merge", "--out", "merged"], cwd=self.here, capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        after = load_file(self.here / "merged/model.safetensors")
+        self.assertTrue(torch.equal(after["bert.pooler.dense.bias"], torch.full((24,), 3.0)) and torch.equal(after["bert.pooler.other"], torch.full((24,), 5.0)))
+
     def test_refused(self):
         cases = [('m: linear(d, 12) @ "pooler.dense"[12 : 20]', "E0353", ["`rows of pooler.dense.weight` must be 12", "not 8", "spec.peft:19:14", "prelude.peft"]),
                  ('m: linear(d, 12) @ "pooler.dense"[6 :]', "E0603", ["should be [18, 24], the checkpoint has [24, 24]"]),
