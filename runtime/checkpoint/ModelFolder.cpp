@@ -66,6 +66,7 @@ void ModelFolder::checkConfig(const json &manifestModel) const {
 void ModelFolder::openFiles() {
   const std::string single = folder_ + "/model.safetensors", index = folder_ + "/model.safetensors.index.json";
   std::set<std::string> paths;
+  std::map<std::string, std::string> promised; // by an index: the file of each tensor
   if (fs::exists(single)) {
     paths.insert(single);
   } else if (fs::exists(index)) {
@@ -78,6 +79,7 @@ void ModelFolder::openFiles() {
       if (!fs::exists(path))
         throw RuntimeError("R0112", "`" + index + "` names the shard `" + path + "`, which is not there", "copy or download the missing shard");
       paths.insert(path);
+      promised[name] = path;
     }
   } else {
     throw RuntimeError("R0112", "the model folder `" + folder_ + "` has neither model.safetensors nor model.safetensors.index.json",
@@ -88,6 +90,9 @@ void ModelFolder::openFiles() {
   for (size_t file = 0; file < files_.size(); ++file)
     for (const auto &[name, tensor] : files_[file].tensors())
       fileIndex_[name] = file;
+  for (const auto &[name, path] : promised)
+    if (const SafetensorsFile *file = fileOf(name); !file || file->path() != path)
+      throw RuntimeError("R0111", "`" + index + "` says that tensor `" + name + "` is in `" + path + "`, and it is " + (file ? "in `" + file->path() + "`" : "in none of its files"), "copy or download the folder again");
 }
 
 const SafetensorsFile *ModelFolder::fileOf(const std::string &storedName) const {

@@ -283,6 +283,24 @@ class BadFiles(compiled.TrainerTest):
         done = self.run_trainer("eval", "--data", self.path("far.jsonl"), "--model", larger, env=cold)
         self.assertEqual((done.returncode, done.stderr[:13]), (1, "error[R0139]:"))
         self.assertIn("far.jsonl:2: the tokenizer gives id 150, the model has a vocabulary of 101", done.stderr)
+        # fewer words than the table has rows for do no harm
+        padded = self.changed_model(lambda folder: compiled.write_tokenizer(folder, words=50))
+        with open(self.path("near.jsonl"), "w") as file:
+            file.write('{"text": "w20 w49", "label": "x"}\n')
+        self.trainer("eval", "--data", self.path("near.jsonl"), "--model", padded, env=cold)
+
+        def with_special(folder):
+            from tokenizers import Tokenizer, models, pre_tokenizers
+            tokenizer = Tokenizer(models.WordLevel({f"w{i}": i for i in range(100)}, unk_token="w0"))
+            tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+            tokenizer.add_special_tokens(["[NEW]", "[NEWER]"])  # the first takes the last row, the second has none
+            tokenizer.save(folder + "/tokenizer.json")
+        special = self.changed_model(with_special)
+        for word, code in (("[NEW]", 0), ("[NEWER]", 1)):
+            with open(self.path("special.jsonl"), "w") as file:
+                file.write('{"text": "w20 %s", "label": "x"}\n' % word)
+            done = self.trainer("eval", "--data", self.path("special.jsonl"), "--model", special, code=code, env=cold)
+        self.assertIn("special.jsonl:1: the tokenizer gives id 101, the model has a vocabulary of 101", done.stderr)
         # a cached file that was damaged is made again
         cache = self.path("cold/peftc/tokens")
         for name in os.listdir(cache):
