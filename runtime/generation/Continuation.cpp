@@ -9,6 +9,7 @@
 namespace peftrt {
 namespace {
 
+using nlohmann::json;
 constexpr char kCache[] = "cache.";
 
 const Program *find(const std::vector<Program> &programs, const std::string &name) {
@@ -31,6 +32,19 @@ std::vector<std::string> rowsReadBy(const Program &program) {
     rows[sequence] = input.name;
   }
   return rows;
+}
+
+/// How the plan has an input in memory.
+ValueType typeIn(const Bundle &bundle, const Program &program, const std::string &name) {
+  json found = {{"programs", json::array()}}; // the others need not be parsed
+  for (const json &planned : bundle.plan.at("programs"))
+    if (planned.at("name") == program.name)
+      found["programs"].push_back(planned);
+  for (const PlanProgram &planned : planOf(found))
+    for (const NamedValue &input : planned.body.inputs)
+      if (input.name == name)
+        return planned.body.values.at(static_cast<size_t>(input.value)).type;
+  throw RuntimeError("R0102", "the plan of `" + program.name + "` has no input `" + name + "`", "this is a bug of peftc");
 }
 
 std::vector<int64_t> lengthsOf(const std::vector<std::vector<int64_t>> &texts) {
@@ -58,10 +72,10 @@ bool isKept(const std::string &name) { return name.rfind(kCache, 0) == 0; }
 Continuation::Continuation(Executor &executor, const Bundle &bundle, const std::string &suffix, const RandomState &random, bool cached) : executor_(executor), random_(random), cached_(cached) {
   const std::vector<Program> programs = programsOf(bundle.programs);
   const Program *decode = find(programs, "decode" + suffix);
-  eachToken_ = !find(programs, "prefill" + suffix);
-  whole_ = (eachToken_ ? "next" : "prefill") + suffix;
+  const bool keeps = find(programs, "prefill" + suffix);
+  whole_ = (keeps ? "prefill" : "next") + suffix;
   const Program *whole = find(programs, whole_);
-  if (!whole || (!decode && !eachToken_))
+  if (!whole || (!decode && keeps))
     throw RuntimeError("R0102", "the bundle has no program `" + whole_ + "`", "this is a bug of peftc");
   rows_ = rowsReadBy(*whole);
   cached_ = cached && decode;
@@ -72,7 +86,7 @@ Continuation::Continuation(Executor &executor, const Bundle &bundle, const std::
     if (!isKept(input.name))
       continue;
     const Value &value = decode->values[static_cast<size_t>(input.value)];
-    Cache cache{input.name, value.dims.at(0), 1, {}};
+    Cache cache{input.name, value.dims.at(0), 1, typeIn(bundle, *decode, input.name), {}};
     for (size_t axis = 1; axis < value.dims.size(); ++axis)
       cache.width *= value.dims[axis].c;
     caches_.push_back(cache);
@@ -120,22 +134,14 @@ Results Continuation::runWhole(const std::string &program, const std::vector<std
 
 /// [texts, vocabulary], in memory of its own.
 at::Tensor Continuation::nextOf(const Results &results, const std::vector<std::vector<int64_t>> &texts) const {
-  const auto count = static_cast<int64_t>(texts.size());
-  const at::Tensor &next = results.at("next");
-  if (!eachToken_)
-    return next.reshape({count, -1}).to(at::kFloat).clone();
-  std::vector<int64_t> last;
-  int64_t tokens = 0;
-  for (const auto &text : texts)
-    last.push_back((tokens += static_cast<int64_t>(text.size())) - 1);
-  return next.reshape({tokens, -1}).to(at::kFloat).index_select(0, at::tensor(last, at::kLong));
+  return results.at("next").reshape({static_cast<int64_t>(texts.size()), -1}).to(at::kFloat).clone();
 }
 
 /// What prompts leave, each at the beginning of its room.
 void Continuation::store(const Results &results) {
   for (Cache &cache : caches_) {
     const at::Tensor given = results.at(cache.name).reshape({-1, cache.width});
-    cache.values = at::zeros({roomsBefore(cache, texts_.size()), cache.width}, at::kFloat);
+    cache.values = at::zeros({roomsBefore(cache, texts_.size()), cache.width}, cache.type == ValueType::bf16 ? at::kBFloat16 : at::kFloat);
     int64_t from = 0, to = 0;
     for (size_t text = 0; text < texts_.size(); ++text) {
       const int64_t rows = rowsOf(cache, static_cast<int64_t>(texts_[text].size()), text);

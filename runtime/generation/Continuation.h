@@ -41,6 +41,7 @@ private:
     std::string name;
     Dim rows;
     int64_t width = 1;
+    ValueType type = ValueType::f32;
     at::Tensor values; ///< [rows of all rooms, width]
   };
   /// The batch of these texts; `rooms`: none, or how long each may become.
@@ -56,7 +57,6 @@ private:
   RandomState random_;
   std::string whole_, decode_;       ///< programs
   std::vector<std::string> rows_;    ///< names of the rows of token ids, by sequence: the last one is written
-  bool eachToken_ = false;           ///< `whole_` gives what follows every token
   bool cached_;
   std::vector<Cache> caches_;
   std::vector<std::vector<int64_t>> texts_, read_;

@@ -1,8 +1,8 @@
 // ChooseStorage (plan-choose-storage): which values lie in memory as bf16, where the program asks for `precision = bf16`.
 //
 // In     plan.program of kernels, products and what is left, all f32; `plan.bf16` on the module
-// Out    tokens' vectors that only kernels and products make and read are bf16 in memory; a kernel widens what it reads and rounds what it writes (casts at the
-//        edges of its body, which computes in f32)
+// Out    tokens' vectors that only kernels and products make and read, and those that are kept from run to run, are bf16 in memory; a kernel widens what it reads
+//        and rounds what it writes (casts at the edges of its body, which computes in f32)
 // Errs   none
 // Why here  kernels must be formed: what never reaches memory is never rounded; before steps, which know bytes
 //
@@ -29,9 +29,13 @@ bool isTokens(nn::NNType type) {
 
 bool knowsBf16(Operation *op) { return isa<plan::KernelOp, plan::ProductOp>(op) || plan::isView(op); }
 
+/// What new entries are written into may be of another type than they are, and so may what they come to.
 bool mayBeRounded(Value value) {
   Operation *op = value.getDefiningOp();
-  return op && knowsBf16(op) && isTokens(cast<nn::NNType>(value.getType())) && llvm::all_of(value.getUsers(), knowsBf16);
+  const bool isKept = op ? plan::isUpdate(op) : value.hasOneUse() && plan::isUpdate(*value.user_begin());
+  if ((!isKept && (!op || !knowsBf16(op))) || !isTokens(cast<nn::NNType>(value.getType())))
+    return false;
+  return llvm::all_of(value.getUsers(), [&](Operation *user) { return knowsBf16(user) || plan::isUpdate(user) || (isKept && isa<plan::ReturnOp>(user)); });
 }
 
 void retype(Value value) {
@@ -60,7 +64,9 @@ void convertEdges(plan::KernelOp kernel) {
 
 void choose(plan::ProgramOp program) {
   Classes classes;
-  SmallVector<Value> values;
+  SmallVector<Value> values(program.getBody().front().getArguments());
+  for (Value argument : values)
+    classes.insert(argument.getAsOpaquePointer());
   for (Operation &op : program.getBody().front()) {
     for (Value result : op.getResults()) {
       values.push_back(result);
@@ -69,7 +75,7 @@ void choose(plan::ProgramOp program) {
     auto share = [&](Value other) { classes.unionSets(op.getResult(0).getAsOpaquePointer(), other.getAsOpaquePointer()); };
     if (auto product = dyn_cast<plan::ProductOp>(op); product && product.getSum())
       share(product.getSum());
-    else if (plan::isView(&op))
+    else if (plan::isView(&op) || plan::isUpdate(&op))
       share(op.getOperand(0));
   }
   llvm::DenseSet<const void *> kept; // classes of which a member stays f32

@@ -58,8 +58,6 @@ public:
   }
 
 private:
-  /// What is kept from run to run: nobody reads it as it was.
-  static bool isInPlace(Operation &op) { return isa<nn::PutLastOp>(op) && isa<BlockArgument>(op.getOperand(0)) && op.getOperand(0).hasOneUse(); }
   static plan::PackedType packedOf(Value value) { return packed(cast<nn::NNType>(value.getType())); }
 
   LogicalResult lower(Operation &op, OpBuilder &builder) {
@@ -86,7 +84,7 @@ private:
       return failure();
     if (auto parameter = dyn_cast<nn::ParamOp>(op))
       attributes = withFrozen(*attributes, parameter);
-    StringRef kind = product ? "gemm" : isa<nn::RandomOp>(op) ? "random" : isInPlace(op) ? "update" : "aten", name = product ? "contract" : op.getName().stripDialect();
+    StringRef kind = product ? "gemm" : isa<nn::RandomOp>(op) ? "random" : plan::isUpdate(&op) ? "update" : "aten", name = product ? "contract" : op.getName().stripDialect();
     auto step = plan::StepOp::create(builder, op.getLoc(), type, builder.getStringAttr(kind), builder.getStringAttr(name), operands, IntegerAttr(), *attributes);
     if (Attribute why = op.getAttr(plan::kWhyAlone))
       step->setAttr(plan::kWhyAlone, why);

@@ -307,6 +307,8 @@ bool mlir::plan::isMadeWhereRead(Operation *op) {
   return isView(op) || isa<ConstantOp>(op) || isHeadsRepeat(op) || (op->getNumResults() == 1 && isIndex(op->getResult(0)));
 }
 
+bool mlir::plan::isUpdate(Operation *op) { return isa<PutLastOp>(op) && isa<BlockArgument>(op->getOperand(0)) && op->getOperand(0).hasOneUse(); }
+
 bool mlir::plan::isView(Operation *op) { return isa<SplitOp, MergeOp, ExpandDimsOp, SqueezeOp, StopGradOp>(op); }
 
 bool mlir::plan::isStorageCast(Operation *op) {

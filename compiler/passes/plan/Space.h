@@ -72,6 +72,8 @@ struct Fusable {
 Fusable fusableIn(Operation *op, bool flatProgram);
 /// The same bytes under another shape.
 bool isView(Operation *op);
+/// New entries of what is kept from run to run, in its memory: nobody reads it as it was.
+bool isUpdate(Operation *op);
 /// Between a kernel's bf16 in memory and its f32 in registers: no op of its own.
 bool isStorageCast(Operation *op);
 } // namespace mlir::plan
