@@ -85,6 +85,8 @@ llvm::ArrayRef<Phase> phases() {
            // Because a site's affine form is read off the expressions as written, before they are restructured.
            {"nn-derive-merge", "merged weights of affine sites", nn::deriveMerge},
            {"nn-derive-decode", "where a text is written on: its end, and one token more beside what is kept of it", nn::deriveDecode},
+           // Before products are restructured: of one row other forms are cheaper.
+           {"nn-select-rows", "what is asked for its last entry only is computed for that", nn::selectRows},
            {"nn-expose-structure", "products with weight expressions as products on activations", nn::exposeStructure},
            {"nn-derive-backward", "@train becomes @train_step", nn::deriveBackward},
            {"nn-prune-to-trainable", "what no result needs is gone", nn::pruneToTrainable},

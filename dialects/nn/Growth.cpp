@@ -57,6 +57,10 @@ Value mlir::nn::cloneOn(OpBuilder &builder, Operation *op, ValueRange operands) 
   return copy->getResult(0);
 }
 
+Value mlir::nn::lastEntry(OpBuilder &builder, Value value, int64_t axis) {
+  return SliceOp::create(builder, value.getLoc(), value, builder.getI64IntegerAttr(axis), DimAttr::get(builder.getContext(), -1, 0), DimAttr(), builder.getI64IntegerAttr(1));
+}
+
 Value mlir::nn::newestOfEach(Operation *op, GrowthContext &context, ArrayRef<bool> marked) {
   SmallVector<Marks> marks;
   for (Value operand : op->getOperands()) // an axis of 1 that is stretched is never ragged, so no mark is lost

@@ -28,6 +28,8 @@ struct GrowthContext {
 
 /// The rule of ops that do the same for every entry.
 Value newestOfEach(Operation *op, GrowthContext &context, ArrayRef<bool> marked);
+/// The last entry of an axis, as an axis of length 1.
+Value lastEntry(OpBuilder &builder, Value value, int64_t axis);
 /// A copy of the op on other operands, its result's type inferred from them.
 Value cloneOn(OpBuilder &builder, Operation *op, ValueRange operands);
 

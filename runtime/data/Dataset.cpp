@@ -17,8 +17,9 @@ namespace {
 
 using nlohmann::json;
 
-/// One target a token; each row has one behind its first token.
-void makeTargets(const Dataset &dataset, const TokenTable &tokens, const RawRows &raw, int64_t maxLength, Dataset::Column &column) {
+/// One target a token; each row has one behind its first token, where it must.
+void makeTargets(const Dataset &dataset, const TokenTable &tokens, const RawRows &raw, const ReadOptions &options, Dataset::Column &column) {
+  const int64_t maxLength = options.maxLength;
   for (int64_t row = 0; row < tokens.rows; ++row) {
     const std::vector<int64_t> &given = raw.targets[static_cast<size_t>(row)];
     const int64_t begin = tokens.offsets[row], length = tokens.offsets[row + 1] - begin;
@@ -29,7 +30,7 @@ void makeTargets(const Dataset &dataset, const TokenTable &tokens, const RawRows
       column.targets.push_back(own);
       any |= place > 0 && own >= 0;
     }
-    if (!any)
+    if (!any && options.targets)
       throw RuntimeError("R0134", at(dataset.path, dataset.lines[static_cast<size_t>(row)]) + "none of the row's " + (length == maxLength ? "first " : "") + std::to_string(length) + " tokens is to be predicted" +
                                       (length == maxLength ? ", and max_length = " + std::to_string(maxLength) + " cuts what is behind them" : ""),
                          "leave it out, or give more room with max_length: a prompt that fills it leaves no response");
@@ -260,7 +261,7 @@ Dataset readDataset(const std::string &path, const std::vector<RowField> &fields
   raw.labels.resize(fields.size());
   for (const RowField &field : fields) {
     dataset.examplesOfRow = field.encoder == Encoder::Choices ? field.classes : dataset.examplesOfRow;
-    if (isInput(field.encoder) || options.targets)
+    if (isInput(field.encoder) || field.encoder == Encoder::Targets || options.targets)
       dataset.columns.push_back({field, {}, {}, {}, {}, {}, {}, {}});
   }
   forEachRow(path, fields, [&](int64_t line, const json &row, std::string_view text) {
@@ -284,7 +285,7 @@ Dataset readDataset(const std::string &path, const std::vector<RowField> &fields
   for (const Dataset::Column &text : dataset.columns)
     for (Dataset::Column &column : dataset.columns)
       if (isText(text.field.encoder) && column.field.encoder == Encoder::Targets && !dataset.answers())
-        makeTargets(dataset, text.tokens, raw, options.maxLength, column);
+        makeTargets(dataset, text.tokens, raw, options, column);
       else if (isText(text.field.encoder) && column.field.encoder == Encoder::Classes)
         makeClasses(dataset, text, column);
   for (int64_t row = 0; row < dataset.size(); ++row)

@@ -51,7 +51,7 @@ std::vector<RowField> rowFieldsOf(const nlohmann::json &manifest);
 struct ReadOptions {
   int64_t maxLength = 0;
   int64_t vocab = 0;
-  bool targets = true;
+  bool targets = true; ///< whether rows must say what is to be learned; what a text says of itself is read in any case
   std::string modelPath; ///< holds tokenizer.json, preprocessor_config.json
   HelperOptions helper;
 };

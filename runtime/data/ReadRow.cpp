@@ -177,7 +177,8 @@ void readTokens(const std::string &where, const json &row, std::string_view text
     return readConversation(where, row, text, field, options, raw);
   const bool answers = !field.response.empty() && (row.contains(field.response) || row.contains(field.prompt)) && !row.contains(field.field);
   if (answers) {
-    raw.texts.push_back(json({{"prompt", textOf(where, row, field.prompt)}, {"response", textOf(where, row, field.response) + field.end}}).dump());
+    const bool asks = !options.targets && !row.contains(field.response);
+    raw.texts.push_back(json({{"prompt", textOf(where, row, field.prompt)}, {"response", asks ? "" : textOf(where, row, field.response) + field.end}}).dump());
     return;
   }
   json texts = json::array({textOf(where, row, field.field)});

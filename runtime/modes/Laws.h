@@ -14,6 +14,9 @@ struct Verdict {
 };
 
 /// Numbers beside the ones that they should be: keeps the largest difference, relative to the expected tensor's largest number.
+/// What `predict` says of a batch, as far as it does.
+constexpr const char *kSaid[] = {"logits", "next", "loss"};
+
 class Comparison {
 public:
   explicit Comparison(double tolerance) : tolerance_(tolerance) {}

@@ -82,7 +82,10 @@ Verdict startsAsBase(Subject &subject) {
   const ParameterStore store = subject.exact(/*atStart=*/true);
   const auto reference = makeReferenceExecutor(subject.bundle, store, at::kDouble);
   Comparison comparison(kStartTolerance);
-  comparison.add("logits", subject.run(*reference, "predict").at("logits"), subject.run(*reference, kBasePredict).at("logits"));
+  const Results attached = subject.run(*reference, "predict"), base = subject.run(*reference, kBasePredict);
+  for (const char *name : kSaid)
+    if (attached.count(name))
+      comparison.add(name, attached.at(name), base.at(name));
   return comparison.verdict("between the logits with and without the attaches");
 }
 
@@ -110,18 +113,24 @@ Verdict mergedIsUnmerged(Subject &subject) {
     return {Verdict::Word::None, why};
   ParameterStore store = subject.exact();
   const auto reference = makeReferenceExecutor(subject.bundle, store, at::kDouble);
-  const at::Tensor unmerged = subject.run(*reference, "predict").at("logits");
+  const Results unmerged = subject.run(*reference, "predict");
   for (const auto &[name, value] : subject.run(*reference, "merge"))
     store.set(name, value.reshape(store.get(name).sizes()));
   Comparison exact(kExactTolerance);
-  exact.add("logits in fp64", subject.run(*reference, kBasePredict).at("logits"), unmerged);
+  const Results inFp64 = subject.run(*reference, kBasePredict);
+  for (const char *name : kSaid)
+    if (unmerged.count(name))
+      exact.add(std::string(name) + " in fp64", inFp64.at(name), unmerged.at(name));
   const Verdict verdict = exact.verdict("between the logits of merged and unmerged weights");
   if (verdict.word != Verdict::Word::Pass)
     return verdict;
   const ParameterStore merged = mergedStore(*subject.session);
   const auto plan = subject.session->makeExecutor(merged);
   Comparison single(kPlanTolerance);
-  single.add("logits of the plan", subject.run(*plan, kBasePredict).at("logits"), unmerged);
+  const Results ofPlan = subject.run(*plan, kBasePredict);
+  for (const char *name : kSaid)
+    if (unmerged.count(name))
+      single.add(std::string(name) + " of the plan", ofPlan.at(name), unmerged.at(name));
   const Verdict planned = single.verdict("between the plan's merged logits and the exact unmerged ones");
   return planned.word == Verdict::Word::Pass ? verdict : planned;
 }

@@ -9,50 +9,77 @@ namespace {
 
 using nlohmann::json;
 
-Value typeOfLogits(const Bundle &bundle, const std::string &name) {
+/// None where the program gives what follows instead.
+std::optional<Value> typeOfLogits(const Bundle &bundle, const std::string &name) {
+  bool next = false;
   if (const std::optional<Program> program = programNamed(bundle, name))
-    for (const NamedValue &result : program->results)
+    for (const NamedValue &result : program->results) {
       if (result.name == "logits")
         return program->values.at(static_cast<size_t>(result.value));
-  throw RuntimeError("R0102", "the program `" + name + "` gives no logits", "this is a bug of peftc");
+      next |= result.name == "next";
+    }
+  if (!next)
+    throw RuntimeError("R0102", "the program `" + name + "` gives no logits", "this is a bug of peftc");
+  return std::nullopt;
 }
 
-/// A row whose tokens each have logits: what is most probable after the last one.
-json ofLast(const at::Tensor &logits) {
-  const at::Tensor probabilities = at::softmax(logits[-1], 0);
-  const int64_t best = probabilities.argmax().item<int64_t>();
-  return {{"next", best}, {"probability", probabilities[best].item<double>()}};
+void checkFinite(const at::Tensor &values, const Dataset &dataset) {
+  if (!values.isfinite().all().item<bool>())
+    throw RuntimeError("R0201", "the logits of rows of `" + dataset.path + "` are not finite", "the run has diverged: train again with a lower lr");
+}
+
+/// Of each text what follows it, and how well its own tokens were predicted, where any is to be.
+std::vector<json> ofTexts(const Results &results, const Dataset &dataset, int64_t rows) {
+  const at::Tensor next = results.at("next").reshape({rows, -1}).to(at::kDouble), losses = results.at("loss").reshape({rows}).to(at::kDouble);
+  checkFinite(next, dataset);
+  checkFinite(losses, dataset);
+  const auto [most, best] = at::softmax(next, 1).max(1);
+  const auto counted = results.find("count"); // else each row is one target
+  std::vector<json> said;
+  for (int64_t row = 0; row < rows; ++row) {
+    const double count = counted == results.end() ? 1 : counted->second.reshape({rows}).to(at::kDouble)[row].item<double>();
+    json line = {{"tokens", static_cast<int64_t>(count)}, {"next", best[row].item<int64_t>()}, {"probability", most[row].item<double>()}};
+    if (count > 0) {
+      const double loss = losses[row].item<double>() / count;
+      line["loss"] = loss;
+      line["perplexity"] = std::exp(loss);
+    }
+    said.push_back(line);
+  }
+  return said;
 }
 
 } // namespace
 
-Predictions::Predictions(const Session &session, const std::string &program) : session_(session), logits_(typeOfLogits(session.bundle, program)) {
+Predictions::Predictions(const Session &session, const std::string &program) : session_(session), type_(typeOfLogits(session.bundle, program)) {
   for (const RowField &field : rowFieldsOf(session.manifest())) {
     classes_ = classes_ || field.encoder == Encoder::Class;
     choices_ = choices_ || field.encoder == Encoder::Choice;
   }
-  if (logits_.ragged() && (logits_.dims.size() != 2 || !logits_.dims[0].ragged() || logits_.dims[1].ragged()))
+  if (type_ && type_->ragged() && (type_->dims.size() != 2 || !type_->dims[0].ragged() || type_->dims[1].ragged()))
     throw RuntimeError("R0102", "logits are neither a row's nor a token's", "this is a bug of peftc");
 }
 
 std::vector<json> Predictions::of(const Results &results, const Dataset &dataset, const std::vector<int64_t> &rows) const {
+  if (!type_)
+    return ofTexts(results, dataset, static_cast<int64_t>(rows.size()));
+  const Value &type = *type_;
   const at::Tensor all = results.at("logits").to(at::kDouble).contiguous();
-  if (!all.isfinite().all().item<bool>())
-    throw RuntimeError("R0201", "the logits of rows of `" + dataset.path + "` are not finite", "the run has diverged: train again with a lower lr");
+  checkFinite(all, dataset);
   const auto token = results.find("token");
   const Dataset::Column *text = nullptr;
   for (const Dataset::Column &column : dataset.columns)
     text = isText(column.field.encoder) ? &column : text;
   const int64_t examples = dataset.examplesOfRow; // of which the first one speaks for all
-  const at::Tensor table = logits_.ragged() ? all.reshape({-1, logits_.dims[1].c}) : all.reshape({static_cast<int64_t>(rows.size()) * examples, -1});
+  const at::Tensor table = type.ragged() ? all.reshape({-1, type.dims[1].c}) : all.reshape({static_cast<int64_t>(rows.size()) * examples, -1});
   std::vector<json> said;
   int64_t begin = 0;
   for (const int64_t row : rows)
     for (int64_t example = 0; example < examples; ++example) {
-      const int64_t tokens = dataset.lengthOf(row, example, logits_.ragged() ? logits_.dims[0].sequence : 0), length = logits_.ragged() ? logits_.dims[0].at(tokens) : 1;
+      const int64_t tokens = dataset.lengthOf(row, example, type.ragged() ? type.dims[0].sequence : 0), length = type.ragged() ? type.dims[0].at(tokens) : 1;
       const at::Tensor own = table.narrow(0, begin, length);
       if (example == 0)
-        said.push_back(!logits_.ragged() ? ofRow(own[0]) : token == results.end() ? ofLast(own) : ofWords(own, token->second.reshape({-1}).narrow(0, begin, length), *text, row, tokens));
+        said.push_back(!type.ragged() ? ofRow(own[0]) : ofWords(own, token->second.reshape({-1}).narrow(0, begin, length), *text, row, tokens));
       begin += length;
     }
   return said;

@@ -1,8 +1,10 @@
 // Predictions: what the logits of a batch say of each of its rows.
 //
-// In     the results of `predict` or `predict_base`: `logits`, of a row or of its tokens; `token`, which token each row of logits speaks of
-// Out    a label with probabilities; the place of a choice with probabilities; numbers; a label for each word or id; or, of tokens that predict the next one, what follows the last
-// Errs   R0201 logits that are not finite
+// In     the results of `predict` or `predict_base`: `logits`, of a row or of its tokens; `token`, which token each row of logits speaks of; or, of a text that can be
+//        written on, `next`, the logits of what follows its last token, `loss` and `count`
+// Out    a label with probabilities; the place of a choice with probabilities; numbers; a label for each word or id; or which token follows a text, and how well its own
+//        tokens were predicted, where any is to be
+// Errs   R0201 logits or losses that are not finite
 #pragma once
 #include "runtime/modes/Session.h"
 
@@ -19,7 +21,7 @@ private:
   nlohmann::json ofWords(const at::Tensor &logits, const at::Tensor &tokens, const Dataset::Column &text, int64_t row, int64_t length) const;
 
   const Session &session_;
-  Value logits_; ///< their type
+  std::optional<Value> type_; ///< of logits; none where texts are written on
   bool classes_ = false, choices_ = false; ///< what they tell apart
 };
 

@@ -1,5 +1,6 @@
 """Decoders of the LLaMA family: logits, loss and every gradient equal transformers' for each kind of rotary positions, grouped heads, biases, windows and tied
 heads, packed and one by one; LoRA's and prefix tuning's steps equal peft's; merged folders load; what is not described is refused."""
+import collections
 import json
 import shutil
 
@@ -7,7 +8,7 @@ import torch
 import transformers
 from peft import LoraConfig, PrefixTuningConfig, get_peft_model
 from safetensors.torch import load_file
-from decoders import BATCH, LABELS, MIXED, STEPS, VOCABULARY, check_all, flat, many_rows, merged_logits, random_checkpoint, randomise, rows_of, spec, steps, theirs
+from decoders import BATCH, LABELS, MIXED, STEPS, VOCABULARY, check_all, flat, forward, many_rows, merged_logits, random_checkpoint, randomise, rows_of, spec, steps, theirs
 from subject import BIN, ROOT, Subject, compare, main, padded, refused, run, write_rows
 
 SIZES = dict(vocab_size=VOCABULARY, hidden_size=24, intermediate_size=37, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, head_dim=10,
@@ -191,15 +192,42 @@ def test_labels_and_metrics(folder):
     subject = Subject(folder / "subject", folder / "model", spec("train norm"))
     expected = theirs(model, rows)
     worst = compare(flat(subject.inspect(rows)), expected)
-    hits = count = 0
-    for row, logits in zip(rows, expected["logits"].split([len(row["input_ids"]) for row in rows])):
-        targets = torch.tensor(row["labels"][1:])
-        hits += ((logits[:-1].argmax(-1) == targets) & (targets >= 0)).sum().item()
-        count += (targets >= 0).sum().item()
+    said = expected["logits"][9:20].argmax(-1).tolist()  # of the second row
+    assert said[3] != said[4]
+    turned = [*said[:3], said[4], said[3], *said[5:]]  # as many of each, in another order
+    rows += [{"input_ids": rows[1]["input_ids"], "labels": [-100, *labels]} for labels in (said, turned, [-100] * 8 + [said[8], said[9], 100 - said[10]])]
+    expected = theirs(model, rows)
+    answers = [[(logits[place - 1].argmax().item(), label) for place, label in enumerate(row["labels"]) if place and label >= 0] for row, logits in zip(rows, expected["logits"].split([len(row["input_ids"]) for row in rows]))]
+    pairs = [pair for answer in answers for pair in answer]
+    f1 = [sum((collections.Counter(a for a, _ in answer) & collections.Counter(b for _, b in answer)).values()) / len(answer) for answer in answers]
+    assert f1[3:5] == [1, 1] and 0 < f1[5] < 1, f1
     report = json.loads(run(subject.trainer, "eval", "--data", write_rows(folder / "rows.jsonl", rows), "--json"))
-    for name, value in {"loss": expected["loss"].item(), "perplexity": expected["loss"].exp().item(), "token_accuracy": hits / count}.items():
+    for name, value in {"loss": expected["loss"].item(), "perplexity": expected["loss"].exp().item(), "token_accuracy": sum(a == b for a, b in pairs) / len(pairs), "token_f1": sum(f1) / 6,
+                        "exact_match": sum(all(a == b for a, b in answer) for answer in answers) / 6}.items():
         assert abs(report[name] - value) <= 1e-4 * max(abs(value), 1), f"{name}: {report[name]}, not {value}"
     return f"{worst:.1e}"
+
+
+def test_predict(folder):
+    """A row's loss and perplexity, and what follows it; beside its adapters and merged. No value of the program holds the logits of all tokens."""
+    subject, model, _, init = lora_subject(folder, vocab_size=5000)
+    rows = [*rows_of(MIXED), {"input_ids": [5]}]
+    rows[2]["labels"] = [-100] * 60 + rows[2]["input_ids"][60:]
+    for options in ((), ("--unmerged",)):
+        lines = [json.loads(line) for line in run(subject.trainer, "predict", "--init", init, "--data", write_rows(folder / "rows.jsonl", rows), *options).splitlines()]
+        for row, line in zip(rows, lines, strict=True):
+            with torch.no_grad():
+                out = forward(model, [row])
+            last = out.logits[0, -1].softmax(-1)
+            assert line["next"] == last.argmax() and abs(line["probability"] - last.max()) < 1e-4, line
+            assert line["tokens"] == sum(label >= 0 for label in row.get("labels", row["input_ids"])[1:])
+            assert ("loss" in line) == (line["tokens"] > 0)
+            if line["tokens"]:
+                assert abs(line["loss"] - out.loss) < 1e-3 and abs(line["perplexity"] / out.loss.exp() - 1) < 1e-3, f"{line} {out.loss}"
+    run(BIN / "peftc", subject.folder / "spec.peft", "--model", folder / "model", "-o", folder / "again", "--bundle", folder / "bundle")
+    plans = {program["name"]: sum(slot["t"] for slot in program["slots"]) for program in json.loads((folder / "bundle/plan.json").read_text())["programs"]}
+    assert max(plans["predict"], plans["predict_base"]) < 5000 * 4 <= plans["inspect"], plans
+    return f"{plans['predict']} bytes a token"
 
 
 def test_prompts_and_responses(folder):
@@ -323,6 +351,16 @@ def test_refused_rows_and_shards(folder):
                              ({"prompt": "a"}, "R0133", "response")]:
         said = refused(subject.trainer, "eval", "--data", write_rows(folder / "bad.jsonl", [row]))
         assert code in said and words in said, f"{row}: {said}"
+    index = folder / "model/model.safetensors.index.json"
+    whole = json.loads(index.read_text())
+    first, second = sorted(set(whole["weight_map"].values()))[:2]
+    name = next(name for name, shard in whole["weight_map"].items() if shard == first)
+    for map_, words in (({**whole["weight_map"], name: second}, f"says that tensor `{name}` is in `{folder / 'model' / second}`, and it is in `{folder / 'model' / first}`"),
+                        ({**whole["weight_map"], "model.extra": first}, "says that tensor `model.extra` is in")):
+        index.write_text(json.dumps({**whole, "weight_map": map_}))
+        said = refused(subject.trainer, "eval", "--data", data)
+        assert "error[R0111]" in said and words in said, said
+    index.write_text(json.dumps(whole))
     shard = sorted((folder / "model").glob("model-*.safetensors"))[1]
     shard.rename(folder / "away.safetensors")
     assert "R0112" in (said := refused(subject.trainer, "eval", "--data", data)) and shard.name in said, said
@@ -331,5 +369,5 @@ def test_refused_rows_and_shards(folder):
 
 
 if __name__ == "__main__":
-    main([test_rope, test_older_config, test_shapes, test_qwen2, test_long, test_reference, test_lora, test_prefix, test_prompt, test_keys_behind, test_bf16, test_labels_and_metrics,
+    main([test_rope, test_older_config, test_shapes, test_qwen2, test_long, test_reference, test_lora, test_prefix, test_prompt, test_keys_behind, test_bf16, test_labels_and_metrics, test_predict,
           test_prompts_and_responses, test_merge, test_tied_head_does_not_merge, test_classify, test_readme, test_kernels, test_refused, test_refused_rows_and_shards])

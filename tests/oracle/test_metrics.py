@@ -103,7 +103,7 @@ def test_numbers(folder):
 def test_words(folder):
     table, random = table_of(5), numpy.random.default_rng(6)
     subject = subject_of(folder, f"task token_classify(labels = {WIDTH})", table)
-    rows, predicted, target = [], [], []
+    rows, predicted, target, whole = [], [], [], []
     for _ in range(200):
         ids, labels = random.integers(0, ENTRIES, 1 + random.integers(0, 12)), random.choice([-100, 0, 1, 1, 1, 4, 6], 12)
         labels[0] = 1
@@ -111,7 +111,9 @@ def test_words(folder):
         rows.append({"input_ids": ids.tolist(), "labels": labels.tolist()})
         predicted += table[torch.tensor(ids)].argmax(1).numpy()[labels >= 0].tolist()
         target += labels[labels >= 0].tolist()
-    expected = {"token_accuracy": sklearn.metrics.accuracy_score(target, predicted), "token_f1": sklearn.metrics.f1_score(target, predicted, average="macro")}
+        whole.append(predicted[-(labels >= 0).sum():] == target[-(labels >= 0).sum():])
+    assert 0 < sum(whole) < len(rows)
+    expected = {"exact_match": sum(whole) / len(rows), "token_accuracy": sklearn.metrics.accuracy_score(target, predicted), "token_f1": sklearn.metrics.f1_score(target, predicted, average="macro")}
     close(report_of(subject, rows), expected)
     close(report_of(subject, rows, "--set", "run.batch=1"), expected)
     return f"f1 {expected['token_f1']:.3f}"

@@ -4,7 +4,8 @@
 // Out    @prefill: what follows the text's last token, [1, …], and as `cache.0` … what later tokens need of it;
 //        @decode: the same for a text of which all but the last token were seen: takes the caches with room for the last entry and gives them with it;
 //        what comes of the example's other sequences alone (an encoder's states, say) is a cache that stays as it is;
-//        both once more as …_base. @next and @next_base are gone. Where there is no such form they stay, and the module's `nn.uncached` says why
+//        both once more as …_base. @next and @next_base are gone. Where there is no such form they stay, give what follows the last token, and the module's
+//        `nn.uncached` says why
 // Errs   none
 // Why here  before structure is exposed, because a product with one row is restructured as one with many
 //
@@ -156,10 +157,9 @@ private:
   }
 
   Value sliced(Value value, ArrayRef<bool> marks) {
-    MLIRContext *context = builder.getContext();
     for (auto [axis, mark] : llvm::enumerate(marks))
       if (mark)
-        value = SliceOp::create(builder, value.getLoc(), value, builder.getI64IntegerAttr(axis), DimAttr::get(context, -1), DimAttr(), builder.getI64IntegerAttr(1));
+        value = lastEntry(builder, value, axis);
     return value;
   }
 
@@ -309,6 +309,16 @@ std::string derive(func::FuncOp whole, StringRef suffix) {
   prefill.erase();
   return prefill.reason;
 }
+/// What follows the last token is all that is asked of it.
+void keepLast(func::FuncOp whole) {
+  Operation *end = whole.getBody().front().getTerminator();
+  if (!typeOf(end->getOperand(0)).getExample() || growingAxis(typeOf(end->getOperand(0))) != 0)
+    return;
+  OpBuilder builder(end);
+  Value last = lastEntry(builder, end->getOperand(0), 0);
+  end->setOperand(0, last);
+  whole.setFunctionType(builder.getFunctionType(whole.getArgumentTypes(), last.getType()));
+}
 } // namespace
 
 LogicalResult mlir::nn::deriveDecode(ModuleOp module) {
@@ -318,8 +328,10 @@ LogicalResult mlir::nn::deriveDecode(ModuleOp module) {
       llvm::runOnNewStack(kStack, [&] { reason = derive(whole, suffix); });
       if (reason.empty())
         whole.erase();
-      else
+      else {
+        keepLast(whole);
         module->setAttr("nn.uncached", StringAttr::get(module.getContext(), reason));
+      }
     }
   return success();
 }

@@ -2,8 +2,9 @@
 //
 // In     peft.module tree with forward regions; peft.instance in order of application
 // Out    @train and @eval, which give losses, @inspect and @predict, which give logits in the mode of the one and the other, on the rows of a batch (one mode
-//        each: no nn.by_mode is left); @predict_base, the network without any attach, for merged weights; @next and @next_base where the task says what follows
-//        a token (point `next`); of a module with `nn.marks_layers`, @train gives what its layers take and make as `layer.<i>.in` and `layer.<i>.out`;
+//        each: no nn.by_mode is left); @predict_base, the network without any attach, for merged weights. Where the task says what follows a token (point
+//        `next`), logits are the vocabulary's of every token: @predict gives the loss and what follows the last token instead; and there are @next, @next_base;
+//        of a module with `nn.marks_layers`, @train gives what its layers take and make as `layer.<i>.in` and `layer.<i>.out`;
 //        @"site.<path>" for a rewired site with points x, W, y, and @"hook.<path>.<point>" for any other rewired point,
 //        which nn-derive-merge reads
 // Errs   a point read before it exists (sites has checked all that it can; what is left is reported here with its place)
@@ -43,10 +44,12 @@ public:
     }
   }
   LogicalResult run() {
+    const bool writesOn = hasPoint("next");
+    const SmallVector<StringRef> said = writesOn ? SmallVector<StringRef>{"loss", "next"} : SmallVector<StringRef>{"logits"};
     if (failed(program("train", true, {"loss"}, false)) || failed(program("inspect", true, {"logits"}, false)) || failed(program("eval", false, {"loss"}, true)) ||
-        failed(program("predict", false, {"logits"}, false)) || failed(program("predict_base", false, {"logits"}, false, true)))
+        failed(program("predict", false, said, false)) || failed(program("predict_base", false, said, false, true)))
       return failure();
-    if (hasPoint("next") && (failed(program("next", false, {"next"}, false)) || failed(program("next_base", false, {"next"}, false, true))))
+    if (writesOn && (failed(program("next", false, {"next"}, false)) || failed(program("next_base", false, {"next"}, false, true))))
       return failure();
     for (auto op : llvm::to_vector(module.getOps<peft::ModuleOp>()))
       if (failed(siteFunctions(op)))
@@ -110,15 +113,17 @@ private:
     if (failed(value))
       return failure();
     SmallVector<std::pair<std::string, Value>> named;
+    const bool predicts = name.starts_with("predict");
     for (StringRef want : wanted) {
       auto it = points.find({"model", want.str()});
       if (it == points.end())
         return root.emitError("the model has no point `") << want << "`";
-      named.push_back({want.str(), it->second});
+      const bool last = predicts && want == "next" && !cast<NNType>(it->second.getType()).isStatic();
+      named.push_back({want.str(), last ? lastEntry(builder, it->second, 0) : it->second});
     }
     auto count = points.find({"model", "count"}); // how many targets a row has, where it is not one
     const bool hasLoss = llvm::is_contained(wanted, "loss");
-    if (hasLoss)
+    if (hasLoss && !predicts) // how well a row is predicted has nothing to do with what methods want of their parameters
       if (failed(addLossTerms(named.front().second, count == points.end() ? Value() : count->second)))
         return failure();
     if (hasLoss && count != points.end())
@@ -127,7 +132,7 @@ private:
       named.push_back({llvm::formatv("layer.{0}.in", index), layer.first});
       named.push_back({llvm::formatv("layer.{0}.out", index), layer.second});
     }
-    if (auto token = points.find({"model", "token"}); token != points.end() && name.starts_with("predict"))
+    if (auto token = points.find({"model", "token"}); token != points.end() && predicts)
       named.push_back({"token", token->second}); // which token each row of logits speaks of
     if (metrics)
       for (auto &[result, v] : results)

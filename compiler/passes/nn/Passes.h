@@ -5,6 +5,7 @@
 namespace mlir::nn {
 LogicalResult deriveMerge(ModuleOp module);
 LogicalResult deriveDecode(ModuleOp module);
+LogicalResult selectRows(ModuleOp module);
 LogicalResult exposeStructure(ModuleOp module);
 LogicalResult deriveBackward(ModuleOp module);
 LogicalResult pruneToTrainable(ModuleOp module);
