@@ -122,7 +122,11 @@ def test_bf16(folder):
     expected = greedy(model, rows)
     first = sum(a[0] == b[0] for a, b in zip(ids, expected))
     assert report["uncached"] == "" and first >= len(rows) - 1, f"{ids} {expected}"
-    return f"{first} of {len(rows)} first tokens as in fp32"
+    assert 2 * report["cache_bytes"] == written(subject, rows, init, "--unmerged")[1]["cache_bytes"], report
+    whole, other = written(half, rows, init, "--unmerged", "--no-cache")
+    same = sum(next((place for place, (a, b) in enumerate(zip(mine, theirs)) if a != b), NEW) for mine, theirs in zip(ids, whole))
+    assert other["uncached"] == "--no-cache" and same >= NEW * len(rows) // 2, f"{ids} beside a cache, {whole} without"
+    return f"{first} of {len(rows)} first tokens as in fp32, {same} of {NEW * len(rows)} as without a cache up to the first other one"
 
 
 def test_sampling(folder):

@@ -29,10 +29,10 @@ bool isTokens(nn::NNType type) {
 
 bool knowsBf16(Operation *op) { return isa<plan::KernelOp, plan::ProductOp>(op) || plan::isView(op); }
 
-/// What new entries are written into may be of another type than they are, and so may what they come to.
+/// What is kept may be returned as it lies: who gives it back reads it so.
 bool mayBeRounded(Value value) {
   Operation *op = value.getDefiningOp();
-  const bool isKept = op ? plan::isUpdate(op) : value.hasOneUse() && plan::isUpdate(*value.user_begin());
+  const bool isKept = op ? plan::isUpdate(op) : value.hasOneUse() && plan::isUpdate(*value.user_begin()) && value.user_begin()->getOperand(0) == value;
   if ((!isKept && (!op || !knowsBf16(op))) || !isTokens(cast<nn::NNType>(value.getType())))
     return false;
   return llvm::all_of(value.getUsers(), [&](Operation *user) { return knowsBf16(user) || plan::isUpdate(user) || (isKept && isa<plan::ReturnOp>(user)); });
@@ -75,8 +75,10 @@ void choose(plan::ProgramOp program) {
     auto share = [&](Value other) { classes.unionSets(op.getResult(0).getAsOpaquePointer(), other.getAsOpaquePointer()); };
     if (auto product = dyn_cast<plan::ProductOp>(op); product && product.getSum())
       share(product.getSum());
-    else if (plan::isView(&op) || plan::isUpdate(&op))
+    else if (plan::isView(&op))
       share(op.getOperand(0));
+    else if (plan::isUpdate(&op)) // new entries are of the type of those before
+      llvm::for_each(op.getOperands(), share);
   }
   llvm::DenseSet<const void *> kept; // classes of which a member stays f32
   for (const auto &member : classes)

@@ -26,4 +26,17 @@ module attributes {plan.bf16} {
     %y = nn.add %a, %b : (!nn.tensor<example, [seq, 4], f32>, !nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [seq, 4], f32>
     return %y, %s : !nn.tensor<example, [seq, 4], f32>, !nn.tensor<example, [seq, 1], f32>
   }
+
+  // What is kept from run to run is bf16 with its new entries, where these may be; it is returned as it lies.
+  // CHECK: plan.program @decode
+  // CHECK: %[[ALL:.*]] = nn.put_last %{{.*}}, %{{.*}} axis 0 {{.*}} : (!nn.tensor<example, [seq, 4], bf16>, !nn.tensor<example, [1, 4], bf16>) -> !nn.tensor<example, [seq, 4], bf16>
+  // CHECK: plan.product "ay,zy->az" %[[ALL]], %{{.*}} over_examples false : (!nn.tensor<example, [seq, 4], bf16>, !nn.tensor<[4, 4], f32>)
+  // CHECK: plan.return %{{.*}}, %[[ALL]]
+  func.func @decode(%x: !nn.tensor<example, [1, 4], f32> {nn.name = "x"}, %kept: !nn.tensor<example, [seq, 4], f32> {nn.name = "cache.0"}) -> (!nn.tensor<example, [seq, 4], f32> {nn.name = "y"}, !nn.tensor<example, [seq, 4], f32> {nn.name = "cache.0"}) {
+    %w = nn.param "W" : !nn.tensor<[4, 4], f32>
+    %new = nn.exp %x : (!nn.tensor<example, [1, 4], f32>) -> !nn.tensor<example, [1, 4], f32>
+    %all = nn.put_last %kept, %new axis 0 : (!nn.tensor<example, [seq, 4], f32>, !nn.tensor<example, [1, 4], f32>) -> !nn.tensor<example, [seq, 4], f32>
+    %y = nn.contract "ay,zy->az" %all, %w over_examples false : (!nn.tensor<example, [seq, 4], f32>, !nn.tensor<[4, 4], f32>) -> !nn.tensor<example, [seq, 4], f32>
+    return %y, %all : !nn.tensor<example, [seq, 4], f32>, !nn.tensor<example, [seq, 4], f32>
+  }
 }
