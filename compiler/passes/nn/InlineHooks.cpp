@@ -64,7 +64,8 @@ private:
   };
 
   bool hasPoint(StringRef name) {
-    return llvm::any_of(modules.lookup("model").getForward().getOps<peft::PointOp>(), [&](peft::PointOp point) { return point.getName() == name; });
+    peft::ModuleOp root = modules.lookup("model");
+    return root && llvm::any_of(root.getForward().getOps<peft::PointOp>(), [&](peft::PointOp point) { return point.getName() == name; });
   }
 
   // ---- one function ----
