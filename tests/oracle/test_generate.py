@@ -5,7 +5,7 @@ import json
 
 import torch
 import transformers
-from subject import Subject, main, refused, run, write_rows
+from subject import BIN, Subject, main, refused, run, write_rows
 from test_llama import ROPES, VOCABULARY, lora_subject, make, rows_of, spec
 
 MIXED, NEW = (7, 1, 23, 2, 12), 20
@@ -112,6 +112,17 @@ def test_later_tokens(folder):
     ids, report = written(subject, rows)
     assert "earlier ones" in report["uncached"], report
     assert ids == written(subject, rows, None, "--no-cache")[0]
+
+
+def test_one_row_of_the_head(folder):
+    """Of a prompt only the last token goes through the head, beside a cache and without one."""
+    make(folder / "model")
+    roll = "method turn on layer {\n  y <- y + roll(x, 1, axis = 0)\n}\n"
+    for name, text in {"cached": spec("train norm"), "uncached": roll + spec("attach turn to layers[0]\ntrain norm")}.items():
+        subject = Subject(folder / name, folder / "model", text)
+        whole = run(BIN / "peftc", subject.folder / "spec.peft", "--model", folder / "model", "--emit=nn")
+        program = whole.split(f"func.func @{'prefill' if name == 'cached' else 'next'}(")[1].split("func.func")[0]
+        assert f"[1, {VOCABULARY}], f32" in program and f"[seq, {VOCABULARY}], f32" not in program, program
 
 
 def test_bf16(folder):
@@ -232,4 +243,4 @@ def test_refused(folder):
 
 
 if __name__ == "__main__":
-    main([test_ropes, test_shapes, test_lora, test_prefix_and_prompt, test_prompt_equals_embeddings, test_keys_behind, test_later_tokens, test_bf16, test_sampling, test_texts, test_refused])
+    main([test_ropes, test_shapes, test_lora, test_prefix_and_prompt, test_prompt_equals_embeddings, test_keys_behind, test_later_tokens, test_one_row_of_the_head, test_bf16, test_sampling, test_texts, test_refused])
