@@ -79,7 +79,7 @@ bool multiplyElements(at::Tensor &out, const Equation &equation, const at::Tenso
 
 /// Who does a product that is one matrix product, and what is known of its operands.
 struct Means {
-  Products &products;
+  Products *products = nullptr; ///< which has room for one product at a time; null: on one of several threads, LibTorch
   bool xIsConstant = false, yIsConstant = false;
 };
 
@@ -96,11 +96,11 @@ void contractDense(at::Tensor out, Equation equation, at::Tensor x, at::Tensor y
   const at::Tensor left = ordered(x, a, groups.batch + groups.left + groups.sum).reshape({batch, rows, depth});
   const at::Tensor right = ordered(y, b, groups.batch + groups.sum + groups.right).reshape({batch, depth, columns});
   const bool straight = o == groups.batch + groups.left + groups.right, turned = o == groups.batch + groups.right + groups.left;
-  if (batch == 1 && (straight || turned)) {
+  if (means.products && batch == 1 && (straight || turned)) {
     const std::vector<int64_t> shape = straight ? std::vector<int64_t>{rows, columns} : std::vector<int64_t>{columns, rows};
     at::Tensor view = out.view(shape);
     const at::Tensor first = straight ? left[0] : right[0].t(), second = straight ? right[0] : left[0].t();
-    means.products.multiply(view, {first, second, straight ? means.yIsConstant : means.xIsConstant}, sum.defined() ? sum.view(shape) : sum);
+    means.products->multiply(view, {first, second, straight ? means.yIsConstant : means.xIsConstant}, sum.defined() ? sum.view(shape) : sum);
   } else if (sum.defined()) {
     failBundle("a product that adds to another is no single matrix product");
   } else if (straight || turned) {
@@ -140,7 +140,7 @@ void contract(Step &step) {
   Equation equation = equationOf(step);
   const auto isDense = [](const Packed &packed) { return packed.layout == Layout::run || packed.layout == Layout::example; };
   const at::Tensor &x = step.in[0].tensor, &y = step.in[1].tensor, sum = step.in.size() > 2 ? step.in[2].tensor : at::Tensor();
-  const Means means{step.context.products, step.in[0].isConstant, step.in[1].isConstant};
+  const Means means{&step.context.products, step.in[0].isConstant, step.in[1].isConstant};
   if (isDense(step.in[0]) && isDense(step.in[1])) {
     const auto name = [](std::string &axes, const Packed &packed) {
       if (packed.layout == Layout::example)
@@ -155,11 +155,11 @@ void contract(Step &step) {
   } else if (step.overExamples()) {
     sumOverExamples(step, [&](const std::vector<at::Tensor> &in, int64_t) {
       at::Tensor part = at::empty_like(step.out.tensor);
-      contractDense(part, equation, in[0], in[1], {step.context.products});
+      contractDense(part, equation, in[0], in[1], {&step.context.products});
       return part;
     });
   } else {
-    forEachExample(step, [&](at::Tensor &out, const std::vector<at::Tensor> &in, int64_t) { contractDense(out, equation, in[0], in[1], {step.context.products}); });
+    forEachExample(step, [&](at::Tensor &out, const std::vector<at::Tensor> &in, int64_t) { contractDense(out, equation, in[0], in[1], {}); });
   }
 }
 
