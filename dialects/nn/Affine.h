@@ -9,7 +9,7 @@
 
 namespace mlir::nn {
 
-/// `M x + c`: M [out, in], c [out]. A null M with `identity` is x itself, without it no x at all; a null c is zero.
+/// `M x + c` for each token of a value [seq, f…]: M [f…, in], c [f…]. A null M with `identity` is x itself, without it no x at all; a null c is zero.
 struct Affine {
   bool identity = false;
   Value M, c;

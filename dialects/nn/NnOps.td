@@ -177,7 +177,7 @@ def NN_StopGradOp : NN_InferredOp<"stop_grad", [NN_Movement, NN_Affine, NN_Grow]
 
 // ---- reductions and products ---------------------------------------------------------------------------------------
 
-def NN_ReduceOp : NN_InferredOp<"reduce", [NN_Diff, NN_GrowAlong]> {
+def NN_ReduceOp : NN_InferredOp<"reduce", [NN_Diff, NN_Affine, NN_GrowAlong]> {
   let summary = "sum, max or min over axes, and over the batch's examples where asked";
   let arguments = (ins NN_Tensor:$x, StrAttr:$kind, DenseI64ArrayAttr:$axes, BoolAttr:$keep, BoolAttr:$over_examples);
   let assemblyFormat = "$kind $x `axes` $axes `keep` $keep `over_examples` $over_examples attr-dict `:` functional-type(operands, results)";
@@ -205,26 +205,26 @@ def NN_ContractOp : NN_InferredOp<"contract", [NN_Diff, NN_Affine, NN_Structure,
 
 // ---- shapes --------------------------------------------------------------------------------------------------------
 
-def NN_TransposeOp : NN_InferredOp<"transpose", [NN_Diff, NN_Movement, NN_Structure, NN_GrowAlong]> {
+def NN_TransposeOp : NN_InferredOp<"transpose", [NN_Diff, NN_Movement, NN_Affine, NN_Structure, NN_GrowAlong]> {
   let arguments = (ins NN_Tensor:$x, DenseI64ArrayAttr:$perm);
   let assemblyFormat = "$x $perm attr-dict `:` functional-type(operands, results)";
 }
-def NN_SplitOp : NN_InferredOp<"split", [NN_Diff, NN_Movement, NN_GrowAlong]> {
+def NN_SplitOp : NN_InferredOp<"split", [NN_Diff, NN_Movement, NN_Affine, NN_GrowAlong]> {
   let summary = "one axis becomes several";
   let description = "One of the sizes may be -1: what is left of the length.";
   let arguments = (ins NN_Tensor:$x, I64Attr:$axis, DenseI64ArrayAttr:$sizes);
   let assemblyFormat = "$x `axis` $axis `into` $sizes attr-dict `:` functional-type(operands, results)";
 }
-def NN_MergeOp : NN_InferredOp<"merge", [NN_Diff, NN_Movement, NN_GrowAlong]> {
+def NN_MergeOp : NN_InferredOp<"merge", [NN_Diff, NN_Movement, NN_Affine, NN_GrowAlong]> {
   let summary = "several adjacent axes become one";
   let arguments = (ins NN_Tensor:$x, I64Attr:$axis, I64Attr:$count);
   let assemblyFormat = "$x `axis` $axis `count` $count attr-dict `:` functional-type(operands, results)";
 }
-def NN_ExpandDimsOp : NN_InferredOp<"expand_dims", [NN_Diff, NN_Movement, NN_GrowAlong]> {
+def NN_ExpandDimsOp : NN_InferredOp<"expand_dims", [NN_Diff, NN_Movement, NN_Affine, NN_GrowAlong]> {
   let arguments = (ins NN_Tensor:$x, I64Attr:$axis);
   let assemblyFormat = "$x `axis` $axis attr-dict `:` functional-type(operands, results)";
 }
-def NN_SqueezeOp : NN_InferredOp<"squeeze", [NN_Diff, NN_Movement, NN_GrowAlong]> {
+def NN_SqueezeOp : NN_InferredOp<"squeeze", [NN_Diff, NN_Movement, NN_Affine, NN_GrowAlong]> {
   let arguments = (ins NN_Tensor:$x, I64Attr:$axis);
   let assemblyFormat = "$x `axis` $axis attr-dict `:` functional-type(operands, results)";
 }
@@ -235,7 +235,7 @@ def NN_BroadcastOp : NN_Op<"broadcast", [NN_Diff, NN_Movement, NN_GrowAlong]> {
   let assemblyFormat = "$x attr-dict `:` functional-type(operands, results)";
   let hasVerifier = 1;
 }
-def NN_SliceOp : NN_InferredOp<"slice", [NN_Diff, NN_Movement, NN_GrowAlong]> {
+def NN_SliceOp : NN_InferredOp<"slice", [NN_Diff, NN_Movement, NN_Affine, NN_GrowAlong]> {
   let summary = "every `step`-th entry of an axis from `start` up to `stop`";
   let description = "A negative constant counts from the end, as in Python; a missing `stop` is the end.";
   let arguments = (ins NN_Tensor:$x, I64Attr:$axis, NN_DimAttr:$start, OptionalAttr<NN_DimAttr>:$stop, I64Attr:$step);
@@ -248,12 +248,12 @@ def NN_PadOp : NN_Op<"pad", [NN_Diff, NN_Movement]> {
   let assemblyFormat = "$x `axis` $axis `at` $lo `step` $step attr-dict `:` functional-type(operands, results)";
   let hasVerifier = 1;
 }
-def NN_RollOp : NN_InferredOp<"roll", [NN_Diff, NN_Movement, NN_GrowAlong]> {
+def NN_RollOp : NN_InferredOp<"roll", [NN_Diff, NN_Movement, NN_Affine, NN_GrowAlong]> {
   let summary = "an axis turned: entry i is the operand's entry i + by, beyond the end from the front again";
   let arguments = (ins NN_Tensor:$x, I64Attr:$axis, I64Attr:$by);
   let assemblyFormat = "$x `axis` $axis `by` $by attr-dict `:` functional-type(operands, results)";
 }
-def NN_RepeatOp : NN_InferredOp<"repeat", [NN_Diff, NN_Movement, NN_GrowAlong]> {
+def NN_RepeatOp : NN_InferredOp<"repeat", [NN_Diff, NN_Movement, NN_Affine, NN_GrowAlong]> {
   let summary = "each entry of an axis `times` times in succession";
   let arguments = (ins NN_Tensor:$x, I64Attr:$axis, I64Attr:$times);
   let assemblyFormat = "$x `axis` $axis `times` $times attr-dict `:` functional-type(operands, results)";

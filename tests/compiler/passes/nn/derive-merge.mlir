@@ -132,3 +132,40 @@ module {
     return %y : !nn.tensor<[4], f32>
   }
 }
+
+// -----
+// Axes of features are split, swapped and summed in the coefficients; the identity becomes a matrix where it must.
+// CHECK: {possible = true, reason = "", site = "lin"}
+// CHECK: func.func @merge() ->
+// CHECK: %[[EYE:.*]] = nn.cast %{{.*}} to f32 : (!nn.tensor<[6, 6], i1>) -> !nn.tensor<[6, 6], f32>
+// CHECK: %[[SPLIT:.*]] = nn.split %[[EYE]] axis 0 into [2, 3] : (!nn.tensor<[6, 6], f32>) -> !nn.tensor<[2, 3, 6], f32>
+// CHECK: %[[SUM:.*]] = nn.reduce "sum" %[[SPLIT]] axes [1]
+// CHECK: nn.contract {{.*}} -> !nn.tensor<[4, 6], f32>
+module {
+  nn.parameter @lin.W "base" trainable false : !nn.tensor<[4, 6], f32> {checkpoint = "lin.weight"}
+  nn.parameter @A "method" trainable true : !nn.tensor<[4, 2], f32> {attach = 0 : i64}
+  func.func @site.lin(%x: !nn.tensor<example, [seq, 6], f32> {nn.name = "x"}) -> (!nn.tensor<example, [seq, 4], f32> {nn.name = "y"}) attributes {nn.site = "lin", nn.weight = "lin.W"} {
+    %w = nn.param "lin.W" : !nn.tensor<[4, 6], f32>
+    %A = nn.param "A" : !nn.tensor<[4, 2], f32>
+    %xw = nn.contract "ay,zy->az" %x, %w over_examples false : (!nn.tensor<example, [seq, 6], f32>, !nn.tensor<[4, 6], f32>) -> !nn.tensor<example, [seq, 4], f32>
+    %s = nn.split %x axis 1 into [2, 3] : (!nn.tensor<example, [seq, 6], f32>) -> !nn.tensor<example, [seq, 2, 3], f32>
+    %r = nn.reduce "sum" %s axes [2] keep false over_examples false : (!nn.tensor<example, [seq, 2, 3], f32>) -> !nn.tensor<example, [seq, 2], f32>
+    %ra = nn.contract "ay,zy->az" %r, %A over_examples false : (!nn.tensor<example, [seq, 2], f32>, !nn.tensor<[4, 2], f32>) -> !nn.tensor<example, [seq, 4], f32>
+    %y = nn.add %xw, %ra : (!nn.tensor<example, [seq, 4], f32>, !nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [seq, 4], f32>
+    return %y : !nn.tensor<example, [seq, 4], f32>
+  }
+}
+
+// -----
+// What is taken along the tokens is no map of each.
+// CHECK: possible = false, reason = "it mixes tokens (nn.reduce at spec.peft:2:7)", site = "lin"
+module {
+  nn.parameter @lin.W "base" trainable false : !nn.tensor<[4, 4], f32> {checkpoint = "lin.weight"}
+  func.func @site.lin(%x: !nn.tensor<example, [seq, 4], f32> {nn.name = "x"}) -> (!nn.tensor<example, [seq, 4], f32> {nn.name = "y"}) attributes {nn.site = "lin", nn.weight = "lin.W"} {
+    %w = nn.param "lin.W" : !nn.tensor<[4, 4], f32>
+    %xw = nn.contract "ay,zy->az" %x, %w over_examples false : (!nn.tensor<example, [seq, 4], f32>, !nn.tensor<[4, 4], f32>) -> !nn.tensor<example, [seq, 4], f32>
+    %m = nn.reduce "sum" %x axes [0] keep true over_examples false : (!nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [1, 4], f32> loc("spec.peft":2:7)
+    %y = nn.add %xw, %m : (!nn.tensor<example, [seq, 4], f32>, !nn.tensor<example, [1, 4], f32>) -> !nn.tensor<example, [seq, 4], f32>
+    return %y : !nn.tensor<example, [seq, 4], f32>
+  }
+}
