@@ -55,4 +55,15 @@ LogicalResult CallOp::verifySymbolUses(SymbolTableCollection &symbols) { return 
 LogicalResult BaseOp::verifySymbolUses(SymbolTableCollection &symbols) { return verifyInputs(*this, symbols, getSiteAttr()); }
 LogicalResult InstanceOp::verifySymbolUses(SymbolTableCollection &symbols) { return find(*this, symbols, getSiteAttr()); }
 LogicalResult ReadOp::verifySymbolUses(SymbolTableCollection &symbols) { return verifyPoint(*this, symbols, getSiteAttr(), getPoint()); }
+LogicalResult PassOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  // pass_c1
+  const auto model = StringAttr::get(getContext(), "model");
+  for (StringRef point : llvm::concat<const StringRef>(llvm::to_vector(getChanged().getAsValueRange<StringAttr>()), SmallVector<StringRef>{getPoint()}))
+    if (failed(verifyPoint(*this, symbols, model, point)))
+      return failure();
+  // pass_c2
+  if (getChanged().size() != getValues().size())
+    return emitOpError("names ") << getChanged().size() << " points, given are " << getValues().size() << " values";
+  return success();
+}
 LogicalResult RewireOp::verifySymbolUses(SymbolTableCollection &symbols) { return verifyPoint(*this, symbols, getSiteAttr(), getPoint()); }

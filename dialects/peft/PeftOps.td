@@ -86,6 +86,18 @@ def PEFT_BaseOp : PEFT_Op<"base", [PEFT_Names]> {
   let results = (outs AnyType:$result);
   let assemblyFormat = "$site `(` $args `)` attr-dict `:` functional-type($args, $result)";
 }
+def PEFT_PassOp : PEFT_Op<"pass", [PEFT_Names]> {
+  let summary = "a point of the model in another pass through it, with samples of its own and the same parameters";
+  let description = [{
+    `number` tells passes apart; one number is one pass. In it the points of the model that `changed` names have the values given here, and rewirings
+    that ask for passes themselves are left out.
+    - pass_c1: the model has such points.
+    - pass_c2: there are as many values as names.
+  }];
+  let arguments = (ins I64Attr:$number, StrAttr:$point, StrArrayAttr:$changed, Variadic<AnyType>:$values);
+  let results = (outs AnyType:$result);
+  let assemblyFormat = "$number $point `with` $changed `(` $values `)` attr-dict `:` functional-type($values, $result)";
+}
 def PEFT_RewireOp : PEFT_Op<"rewire", [PEFT_Names, HasParent<"InstanceOp">]> {
   let summary = "from here on the point of that site is this value";
   let description = "- rewire_c1: the site has such a point.";

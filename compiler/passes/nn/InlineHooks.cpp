@@ -5,6 +5,7 @@
 //        each: no nn.by_mode is left); @predict_base, the network without any attach, for merged weights. Where the task says what follows a token (point
 //        `next`), logits are the vocabulary's of every token: @predict gives the loss and what follows the last token instead; and there are @next, @next_base;
 //        of a module with `nn.marks_layers`, @train gives what its layers take and make as `layer.<i>.in` and `layer.<i>.out`;
+//        other passes through the model that a method asks for (peft.pass) are inlined in the same function;
 //        @"site.<path>" for a rewired site with points x, W, y, and @"hook.<path>.<point>" for any other rewired point,
 //        which nn-derive-merge reads
 // Errs   a point read before it exists (sites has checked all that it can; what is left is reported here with its place)
@@ -38,7 +39,7 @@ public:
     }
     for (auto op : module.getOps<peft::InstanceOp>()) {
       op.walk([&](peft::RewireOp rewire) {
-        rewires[{rewire.getSite().str(), rewire.getPoint().str()}].push_back({instances.size(), rewire});
+        rewires[{rewire.getSite().str(), rewire.getPoint().str()}].push_back({instances.size(), rewire, asksForPass(rewire.getValue())});
       });
       instances.push_back(op);
     }
@@ -61,7 +62,22 @@ private:
   struct Rewire {
     size_t instance;
     peft::RewireOp op;
+    bool asksForPass;
   };
+
+  static bool asksForPass(Value value) {
+    llvm::SetVector<Operation *> made;
+    if (Operation *op = value.getDefiningOp())
+      made.insert(op);
+    for (size_t i = 0; i < made.size(); ++i) {
+      if (isa<peft::PassOp>(made[i]))
+        return true;
+      for (Value operand : made[i]->getOperands())
+        if (Operation *op = operand.getDefiningOp())
+          made.insert(op);
+    }
+    return false;
+  }
 
   bool hasPoint(StringRef name) {
     peft::ModuleOp root = modules.lookup("model");
@@ -108,6 +124,7 @@ private:
     auto func = begin(name, root.getForward().getArgumentTypes(), root.getLoc());
     func->setAttr("nn.mode", builder.getStringAttr(train ? "train" : "infer"));
     SmallVector<Value> args(func.getArguments().begin(), func.getArguments().end());
+    inputs = args;
     for (auto [i, input] : llvm::enumerate(root.getInputs()))
       func.setArgAttr(i, "nn.name", input);
     FailureOr<Value> value = inlineModule("model", args, plain ? 0 : instances.size());
@@ -187,6 +204,8 @@ private:
         if (failed(value))
           return failure();
         mapping.map(point.getResult(), *value);
+        if (pass && path == "model" && point.getName() == pass.getPoint())
+          return *value;
       } else if (auto call = dyn_cast<peft::CallOp>(inner)) {
         SmallVector<Value> values;
         for (Value arg : call.getArgs())
@@ -210,6 +229,8 @@ private:
 
   FailureOr<Value> rewire(StringRef path, StringRef point, Value value, size_t limit) {
     PointKey key{path.str(), point.str()};
+    if (auto changed = changes.find(point); pass && path == "model" && changed != changes.end())
+      return points[key] = changed->second;
     points[key] = value;
     auto it = rewires.find(key);
     if (it == rewires.end())
@@ -217,6 +238,9 @@ private:
     for (Rewire &entry : it->second) {
       if (entry.instance >= limit)
         break;
+      if (pass && entry.asksForPass)
+        continue;
+      keepReads(entry, key);
       FailureOr<Value> next = materialize(entry.op.getValue(), entry.instance);
       if (failed(next))
         return failure();
@@ -226,6 +250,13 @@ private:
   }
 
   // ---- instances ----
+  /// What a method has read of a point before it changes it stays what it was, wherever the method uses it.
+  void keepReads(const Rewire &entry, const PointKey &key) {
+    for (auto read : instances[entry.instance].getOps<peft::ReadOp>())
+      if (read.getSite() == key.first && read.getPoint() == key.second && read->isBeforeInBlock(entry.op) && !memo[entry.instance].contains(read.getResult()))
+        memo[entry.instance].map(read.getResult(), points[key]);
+  }
+
   FailureOr<Value> materialize(Value value, size_t index) {
     IRMapping &mapping = memo[index];
     if (Value done = mapping.lookupOrNull(value))
@@ -262,9 +293,39 @@ private:
         memo[index].map(value, *result);
       return result;
     }
+    if (auto other = dyn_cast<peft::PassOp>(op))
+      return anotherPass(other, index);
     if (failed(clone(*op, memo[index])))
       return failure();
     return memo[index].lookup(value);
+  }
+
+  /// The whole model once more, as far as the point that is wanted.
+  FailureOr<Value> anotherPass(peft::PassOp op, size_t index) {
+    if (outsideAllowed) { // for merging: what the text makes of it
+      Value &arg = extra[("model." + op.getPoint()).str()];
+      if (!arg)
+        arg = builder.getInsertionBlock()->addArgument(op.getType(), op.getLoc());
+      memo[index].map(op.getResult(), arg);
+      return arg;
+    }
+    llvm::StringMap<Value> changed;
+    for (auto [name, value] : llvm::zip(op.getChanged().getAsValueRange<StringAttr>(), op.getValues()))
+      changed[name] = memo[index].lookup(value);
+    auto pointsBefore = points;
+    auto resultsBefore = results;
+    auto values = std::exchange(memo, std::vector<IRMapping>(memo.size()));
+    std::swap(changes, changed);
+    auto before = std::exchange(pass, op);
+    FailureOr<Value> result = inlineModule("model", inputs, instances.size());
+    pass = before;
+    std::swap(changes, changed);
+    memo = std::move(values);
+    results = std::move(resultsBefore);
+    points = std::move(pointsBefore);
+    if (succeeded(result))
+      memo[index].map(op.getResult(), *result);
+    return result;
   }
 
   /// A value from outside of the function being built becomes an argument of it.
@@ -290,6 +351,8 @@ private:
     } else if (auto random = dyn_cast<RandomOp>(copy); random && random.getLike()) {
       copy->getResult(0).setType(random.getLike().getType().withElement(random.getType().getElement()));
     }
+    if (auto random = dyn_cast<RandomOp>(copy); random && pass && random.getRate() != "step") // another pass draws anew
+      random.setSite((random.getSite() ^ (pass.getNumber() * 0x9e3779b1)) & 0x7fffffff);
     builder.insert(copy);
     return success();
   }
@@ -299,7 +362,8 @@ private:
     StringRef path = op.getSymName();
     SmallVector<StringRef> rewired;
     op.walk([&](peft::PointOp point) {
-      if (rewires.count({path.str(), point.getName().str()}))
+      const bool ofTraining = path == "model" && point.getName() == "loss"; // no part of what is merged
+      if (!ofTraining && rewires.count({path.str(), point.getName().str()}))
         rewired.push_back(point.getName());
     });
     if (rewired.empty())
@@ -411,6 +475,9 @@ private:
   bool insideLayer = false;
   std::map<std::string, Value> extra;
   std::vector<IRMapping> memo;
+  SmallVector<Value> inputs; ///< of the model
+  peft::PassOp pass;         ///< the other pass that is being inlined, if any
+  llvm::StringMap<Value> changes; ///< its points that have values of their own
 };
 } // namespace
 

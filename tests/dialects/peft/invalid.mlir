@@ -135,3 +135,27 @@ func.func @f(%x: !nn.tensor<example, [seq, 4], f32>) {
   }
   return
 }
+
+// -----
+// pass_c1
+peft.module @model kinds [] inputs ["a"] dims {} {
+^bb0(%x: !nn.tensor<example, [seq, 4], f32>):
+  %0 = peft.point "a" %x : !nn.tensor<example, [seq, 4], f32>
+  peft.yield %0 : !nn.tensor<example, [seq, 4], f32>
+}
+peft.instance @model attach 0 "m" {
+  // expected-error@+1 {{`model` has no point `b`}}
+  %0 = peft.pass 1 "b" with []() : () -> !nn.tensor<example, [seq, 4], f32>
+}
+
+// -----
+// pass_c2
+peft.module @model kinds [] inputs ["a"] dims {} {
+^bb0(%x: !nn.tensor<example, [seq, 4], f32>):
+  %0 = peft.point "a" %x : !nn.tensor<example, [seq, 4], f32>
+  peft.yield %0 : !nn.tensor<example, [seq, 4], f32>
+}
+peft.instance @model attach 0 "m" {
+  // expected-error@+1 {{names 1 points, given are 0 values}}
+  %0 = peft.pass 1 "a" with ["a"]() : () -> !nn.tensor<example, [seq, 4], f32>
+}

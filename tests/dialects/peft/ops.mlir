@@ -30,6 +30,8 @@ module {
     // CHECK: peft.base @layers.0(%
     %1 = peft.base @layers.0(%0) : (!nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [seq, 4], f32>
     %2 = nn.reduce "sum" %1 axes [0, 1] keep false over_examples false : (!nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [], f32>
+    // CHECK: peft.pass 1 "h" with ["h"](%
+    %3 = peft.pass 1 "h" with ["h"](%0) : (!nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [seq, 4], f32>
     // CHECK: peft.loss %
     peft.loss %2 : !nn.tensor<example, [], f32>
     // CHECK: peft.rewire @layers.0 "y" %
