@@ -194,6 +194,9 @@ std::vector<RowField> rowFieldsOf(const json &manifest) {
     } else if (encoder == "choice") {
       field.encoder = Encoder::Choice;
       field.classes = args.at(1);
+    } else if (encoder == "index") {
+      field.encoder = Encoder::Index;
+      field.classes = args.at(1);
     } else if (encoder == "targets") {
       field.encoder = Encoder::Targets;
     } else if (encoder == "classes") {

@@ -22,11 +22,11 @@
 
 namespace peftrt {
 
-enum class Encoder { Tokens, Words, Choices, Image, Answer, Class, Choice, Number, Targets, Classes };
+enum class Encoder { Tokens, Words, Choices, Image, Answer, Index, Class, Choice, Number, Targets, Classes };
 /// Whether a row of data says it with its text, not as what is to be learned.
 constexpr bool isText(Encoder encoder) { return encoder == Encoder::Tokens || encoder == Encoder::Words || encoder == Encoder::Choices; }
 /// Whether it is what the network reads: what is to be learned need not be there.
-constexpr bool isInput(Encoder encoder) { return isText(encoder) || encoder == Encoder::Image || encoder == Encoder::Answer; }
+constexpr bool isInput(Encoder encoder) { return isText(encoder) || encoder == Encoder::Image || encoder == Encoder::Answer || encoder == Encoder::Index; }
 constexpr int64_t kNoTarget = -100;
 
 /// One entry of the manifest's `rows`.
@@ -35,7 +35,7 @@ struct RowField {
   Encoder encoder = Encoder::Tokens;
   std::string field; ///< of the data row
   std::string pair;  ///< second text, or empty
-  int64_t classes = 0;  ///< or choices
+  int64_t classes = 0;  ///< or choices, or how many an index tells apart
   std::string prompt, response; ///< two texts of which the second is to be predicted, or empty
   std::string end;              ///< appended to the response
   std::string ofIds;            ///< of `classes` and `answer`: what the field is called beside `input_ids`

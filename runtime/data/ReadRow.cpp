@@ -154,12 +154,14 @@ void readChoices(const std::string &where, const json &row, const RowField &fiel
   }
 }
 
-/// Which of the row's choices is right, counted from 0.
-int64_t choiceOf(const std::string &where, const json &row, const RowField &field) {
+/// A whole number below as many as the field tells apart: which of the row's choices is right, or which of a method's parts is the row's.
+int64_t placeOf(const std::string &where, const json &row, const RowField &field) {
+  const bool choice = field.encoder == Encoder::Choice;
   const json &value = fieldOf(where, row, field.field);
   const std::string text = value.is_string() ? value.get<std::string>() : value.dump();
   if (text.empty() || text.size() > 6 || text.find_first_not_of("0123456789") != std::string::npos || std::stoll(text) >= field.classes)
-    throw RuntimeError("R0134", where + "`" + field.field + "` is " + value.dump().substr(0, 40) + ", which is none of the choices 0 to " + std::to_string(field.classes - 1), "it says the place of the right one");
+    throw RuntimeError("R0134", where + "`" + field.field + "` is " + value.dump().substr(0, 40) + ", which is none of " + (choice ? "the choices " : "") + "0 to " + std::to_string(field.classes - 1),
+                       choice ? "it says the place of the right one" : "the spec's method tells so many apart, counted from 0");
   return std::stoll(text);
 }
 
@@ -309,7 +311,8 @@ void readRow(const json &row, std::string_view text, const ReadOptions &options,
     case Encoder::Image: readImage(where, dataset.path, row, dataset.columns[column], raw); break;
     case Encoder::Words: readWords(where, row, options, raw, dataset.columns[column], dataset.truncated); break;
     case Encoder::Choices: readChoices(where, row, field, options, raw, dataset.truncated); break;
-    case Encoder::Choice: dataset.columns[column].classes.push_back(choiceOf(where, row, field)); break;
+    case Encoder::Choice:
+    case Encoder::Index: dataset.columns[column].classes.push_back(placeOf(where, row, field)); break;
     case Encoder::Answer: readAnswer(where, row, field, options, raw, dataset.truncated); break;
     case Encoder::Targets:
       if (!dataset.answers()) // whose targets are its own tokens

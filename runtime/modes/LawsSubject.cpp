@@ -60,7 +60,7 @@ json rowOf(const Subject &subject, int64_t row, int64_t least = 1) {
       for (uint64_t token = 0; token < line.at("input_ids").size(); ++token)
         classes.push_back(token % 4 == 1 ? kNoTarget : naturalBelow(subject.seed, kTargets + column, place * 64 + token, field.classes));
       line[field.ofIds] = classes;
-    } else if (field.encoder == Encoder::Class || field.encoder == Encoder::Choice) {
+    } else if (field.encoder == Encoder::Class || field.encoder == Encoder::Choice || field.encoder == Encoder::Index) {
       line[field.field] = naturalBelow(subject.seed, kTargets + column, place, field.classes);
     } else {
       line[field.field] = 4 * uniformNumber(subject.seed, kTargets + column, place) - 2;
