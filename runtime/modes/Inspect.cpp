@@ -1,7 +1,7 @@
 // Inspect: loss, logits and gradients of one batch, for whoever debugs a method.
 //
 // All rows of the file are one batch in file order; the programs `train_step` and `inspect` run once as in step 0 of training, dropout
-// included. Writes `loss` (mean), `logits`, and `grad.<parameter>` of the mean loss.
+// included. Writes `loss` (mean), `logits`, `grad.<parameter>` of the mean loss, and `frozen.<parameter>`, which no file holds.
 #include "runtime/modes/Evaluation.h"
 #include "runtime/modes/Modes.h"
 #include "runtime/modes/Output.h"
@@ -34,6 +34,8 @@ int inspect(Bundle bundle, const Arguments &arguments, const Surroundings &surro
       written[name] = (value.to(at::kDouble) / targets).reshape(session->parameters.get(name.substr(5)).sizes());
   for (const auto &parameter : session->manifest().at("parameters")) {
     const std::string name = parameter.at("name");
+    if (parameter.at("role") == "frozen")
+      written["frozen." + name] = session->parameters.get(name);
     if (parameter.value("trainable", false) && !written.count("grad." + name))
       written["grad." + name] = at::zeros_like(session->parameters.get(name)); // the loss does not depend on it
   }
@@ -50,7 +52,7 @@ int inspect(Bundle bundle, const Arguments &arguments, const Surroundings &surro
 Mode inspectMode() {
   ModeSpec spec{"inspect", "loss, logits and gradients of one batch, as safetensors", "[RUN]", {
       {"data", "FILE", "rows with labels: one batch, in file order"},
-      {"out", "FILE", "safetensors file: loss, logits, grad.<parameter>"},
+      {"out", "FILE", "safetensors file: loss, logits, grad.<parameter>, frozen.<parameter>"},
       {"init", "FILE", "an adapter file instead of RUN's"},
       {"json", "", "print a JSON report"},
       {"set", "NAME=VALUE", "override a run option (run.seed, run.max_length)", true}}};
