@@ -222,7 +222,7 @@ Outcome compile(const Request &request, SourceMap &sources, diag::Engine &diags)
       return outcome;
   }
   finish(*module, info, request, watch, outcome);
-  if (outcome.bundle && diags.all().empty())
+  if (outcome.bundle && diags.all().empty() && !info.readsRuns)
     keepBundle(*outcome.bundle, entry);
   return outcome;
 }

@@ -54,6 +54,7 @@ struct EmitInfo {
   std::vector<std::string> optimizerStates;
   std::vector<Group> groups;
   std::vector<Attach> attaches;
+  bool readsRuns = false;                         ///< something starts as a run left it
 
   // ---- from files: the driver
   std::string specText;

@@ -66,6 +66,8 @@ void Elaborator::importAttaches() {
 
 void Elaborator::trainMatches(const std::vector<Match> &matches, bool trainable, Range range) {
   auto set = [&](const std::string &name) {
+    if (llvm::StringRef role = parameters_.at(name).getRole(); trainable && (role == "frozen" || role == "buffer"))
+      fail(Kind::E0350, range, {"`" + name + "` is drawn once or kept, not trained"});
     parameters_.at(name).setTrainableAttr(builder_.getBoolAttr(trainable));
   };
   std::function<void(ModuleNode &)> all = [&](ModuleNode &node) {

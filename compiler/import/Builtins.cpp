@@ -42,6 +42,7 @@ Value BuiltinCall::run() {
   using B = BuiltinCall;
   static const std::map<std::string, Body> kBodies = {
       {"pow", &B::pow},           {"real", &B::toNumber},       {"int", &B::toNumber},  {"cast", &B::toNumber}, {"chain", &B::chain}, {"base", &B::base},
+      {"scan", &B::scan},         {"has", &B::has},         {"trained", &B::trained},
       {"len", &B::len},           {"fail", &B::fail},           {"max", &B::extremum},  {"min", &B::extremum},  {"sum", &B::sum},
       {"size", &B::size},         {"argmax", &B::argmax},       {"einsum", &B::einsum}, {"concat", &B::join},   {"stack", &B::join},
       {"transpose", &B::transpose}, {"rearrange", &B::rearrange}, {"one_hot", &B::oneHot}, {"index", &B::index}, {"where", &B::where},
@@ -177,7 +178,7 @@ Value BuiltinCall::base() {
   std::vector<Value> inputs;
   for (const ast::Argument &arg : given)
     inputs.push_back(e.eval(*arg.value, env));
-  return e.callModule(*e.instance_->site, std::move(inputs), range, true);
+  return e.callModule(*e.instance_->site, std::move(inputs), range);
 }
 
 Value BuiltinCall::len() {
@@ -187,6 +188,42 @@ Value BuiltinCall::len() {
   if (!list.list())
     e.fail(Kind::E0350, range, {"`len` of " + list.describe()});
   return static_cast<int64_t>(list.list()->size());
+}
+
+Value BuiltinCall::trained() {
+  const std::string run = e.evalString(need(0, "run"), env), parameter = e.evalString(need(1, "name"), env);
+  if (!e.inInit_)
+    e.fail(Kind::E0350, range, {"`trained` is an initial value of a parameter"});
+  const model::AdapterTensor &found = e.trainedIn(run, parameter, range);
+  llvm::SmallVector<mlir::nn::Dim> dims;
+  for (int64_t length : found.shape)
+    dims.push_back({length, 0});
+  auto type = mlir::nn::NNType::get(e.context_, false, dims, e.f32());
+  return Tensor{mlir::nn::LiteralOp::create(e.builder_, e.location(range), type, mlir::DenseF64ArrayAttr::get(e.context_, found.numbers)).getResult(), std::vector<std::string>(dims.size())};
+}
+
+/// Unrolled: a list's length is known.
+Value BuiltinCall::scan() {
+  const Value step = value(0, "step"), list = value(2, "list");
+  if (!list.list())
+    e.fail(Kind::E0354, need(2, "list").range, {"what a scan goes along"});
+  auto after = std::make_shared<ValueList>();
+  Value state = value(1, "start");
+  for (const Value &entry : *list.list())
+    after->push_back(state = e.apply(step, {state, entry}, range));
+  return Value(after);
+}
+
+Value BuiltinCall::has() {
+  if (!e.instance_)
+    e.fail(Kind::E0350, range, {"`has` asks what a method's site has, and this is no method's body"});
+  const ModuleNode &site = *e.instance_->site;
+  return std::all_of(given.begin(), given.end(), [&](const ast::Argument &arg) {
+    auto *word = arg.value->as<ast::NameExpr>();
+    if (!word)
+      e.fail(Kind::E0350, arg.range, {"`has` wants names"});
+    return site.points.count(word->name) || site.named.count(word->name);
+  });
 }
 
 Value BuiltinCall::fail() { e.fail(Kind::E0355, range, {e.evalString(need(0, "message"), env)}); }

@@ -35,6 +35,9 @@ private:
   Value sequence();
   Value base();
   Value len();
+  Value trained();
+  Value scan();
+  Value has();
   Value fail();
 
   // ---- tensors (TensorBuiltins.cpp)

@@ -9,6 +9,7 @@
 
 namespace peftc::import {
 using diag::Kind;
+using mlir::nn::NNType;
 
 Value Elaborator::evalCall(const ast::CallExpr &expr, const EnvPtr &env) {
   auto *name = expr.callee->as<ast::NameExpr>();
@@ -17,6 +18,8 @@ Value Elaborator::evalCall(const ast::CallExpr &expr, const EnvPtr &env) {
     auto local = lookup(name->name, env, expr.range);
     if (local && local->as<Callable>())
       return call(*local->as<Callable>(), expr.args, expr.range, env);
+    if (auto *record = local ? local->as<std::shared_ptr<Record>>() : nullptr; record && (*record)->name == "run")
+      return anotherPass(expr, env);
   } else if (auto *member = expr.callee->as<ast::MemberExpr>(); member && member->member.text == "get") {
     Value object = eval(*member->object, env);
     if (object.as<Config>() || object.as<std::shared_ptr<Record>>()) {
@@ -54,6 +57,40 @@ Value Elaborator::evalCall(const ast::CallExpr &expr, const EnvPtr &env) {
     return bound;
   }
   return call(*callable, expr.args, expr.range, env);
+}
+
+/// `run(embeds = x)`: another pass through the model, in which those points have those values; a record whose fields are the model's points.
+Value Elaborator::anotherPass(const ast::CallExpr &expr, const EnvPtr &env) {
+  if (!instance_ || inInit_ || instance_->site->parent)
+    fail(Kind::E0350, expr.range, {"`run(…)` is another pass through the model, and this is no method on it"});
+  Pass pass{static_cast<int64_t>(passes_.size()) + 1, {}, {}};
+  for (const ast::Argument &arg : expr.args) {
+    if (!arg.name || !root_->points.count(arg.name->text))
+      fail(arg.name ? Kind::E0357 : Kind::E0350, arg.range, arg.name ? std::vector<std::string>{"model", arg.name->text} : std::vector<std::string>{"`run` takes points of the model by name"});
+    const NNType declared = root_->points.at(arg.name->text).type;
+    Tensor value = toTensor(eval(*arg.value, env), declared.getElement(), arg.value->range);
+    if (declared.isFloat())
+      value = asFloat(value, arg.value->range);
+    if (value.type().getElement() != declared.getElement() || value.type().rank() != declared.rank())
+      fail(Kind::E0350, arg.value->range, {"`" + arg.name->text + "` is " + mlir::nn::toString(declared) + ", this is " + mlir::nn::toString(value.type())});
+    pass.names.push_back(arg.name->text);
+    pass.values.push_back(value.value);
+  }
+  passes_.push_back(pass);
+  auto record = std::make_shared<Record>();
+  record->name = "pass";
+  record->pass = pass.number;
+  return Value(record);
+}
+
+Tensor Elaborator::readPass(int64_t number, const ast::Ident &point) {
+  auto known = root_->points.find(point.text);
+  if (known == root_->points.end())
+    fail(Kind::E0357, point.range, {"model", point.text});
+  const Pass &pass = passes_[number - 1];
+  llvm::SmallVector<llvm::StringRef> names(pass.names.begin(), pass.names.end());
+  auto op = mlir::peft::PassOp::create(builder_, location(point.range), known->second.type, number, point.text, builder_.getStrArrayAttr(names), pass.values);
+  return {op.getResult(), known->second.axes};
 }
 
 Value Elaborator::call(const Callable &callee, const std::vector<ast::Argument> &args, Range range, const EnvPtr &env) {

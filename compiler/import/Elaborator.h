@@ -7,6 +7,7 @@
 #pragma once
 #include "compiler/import/Import.h"
 #include "compiler/import/Value.h"
+#include "compiler/model/Adapter.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/Diagnostics.h"
 #include "llvm/ADT/ScopeExit.h"
@@ -45,6 +46,8 @@ private:
   Value evalIf(const ast::Expr &condition, const ast::Expr &yes, const ast::Expr &no, Range range, const EnvPtr &env);
   Value evalCall(const ast::CallExpr &expr, const EnvPtr &env);
   Value call(const Callable &callee, const std::vector<ast::Argument> &args, Range range, const EnvPtr &env);
+  Value anotherPass(const ast::CallExpr &expr, const EnvPtr &env);
+  Tensor readPass(int64_t number, const ast::Ident &point);
   Value apply(const Value &callee, std::vector<Value> args, Range range);
   EnvPtr bindParameters(const std::vector<ast::Parameter> &params, const std::vector<ast::Argument> &args, const EnvPtr &argEnv,
                         const EnvPtr &scope, const std::string &what, Range range, int64_t rankLimit = 0);
@@ -118,8 +121,8 @@ private:
   void checkApart(); ///< no two weights are read from the same numbers
   void tieWeight(ModuleNode &node, const ast::WeightStmt &stmt, mlir::nn::NNType type);
   void bindPoint(ModuleNode &node, const std::string &name, Tensor value, Range range);
-  /// `base`: the site of a method as left by earlier attaches, rather than a child of the module under construction.
-  Value callModule(ModuleNode &node, std::vector<Value> args, Range range, bool base = false);
+  /// A child of the module under construction, or, in a method, its site or a module below that.
+  Value callModule(ModuleNode &node, std::vector<Value> args, Range range);
   std::vector<const ast::KindDeclStmt *> kindsOf(const std::vector<ast::Ident> &names, Range range);
 
   // ---- the root (Root.cpp)
@@ -143,11 +146,13 @@ private:
   mlir::nn::ParameterOp declare(const std::string &name, mlir::nn::NNType type, llvm::StringRef role, bool trainable,
                                 const std::string &checkpoint, int64_t attach, Range range);
   /// The parameter of a `param` statement; another one of its name has to have its shape.
-  void declareParam(const std::string &name, const ast::ParamStmt &stmt, const EnvPtr &env, int64_t attach, const std::string &site);
+  /// `start`: what a run has trained, instead of the statement's own initial value; `frozen`: and it stays so.
+  void declareParam(const std::string &name, const ast::ParamStmt &stmt, const EnvPtr &env, int64_t attach, const std::string &site,
+                    const model::AdapterTensor *start = nullptr, bool frozen = false);
   /// A parameter that the program itself declares, for the methods that it is handed to.
   std::optional<Value> specParam(const std::string &name, Range range);
   Tensor parameter(const std::string &name, std::vector<std::string> axes, Range range);
-  void initialize(const std::string &name, mlir::nn::NNType type, const ast::Expr *init, const EnvPtr &env, Range range);
+  void initialize(const std::string &name, mlir::nn::NNType type, const ast::Expr *init, const EnvPtr &env, Range range, const model::AdapterTensor *start = nullptr);
 
   // ---- selectors (Selectors.cpp)
   struct Match {
@@ -204,13 +209,22 @@ private:
     std::string point;                       ///< applied to a value: the point that it rewires …
     std::optional<Tensor> given;             ///< … and what that point is
     std::map<std::string, std::string> params; ///< local name -> parameter
+    std::vector<std::string> runs;             ///< with the mean of whose parameters it starts
+    std::string trainedAs;                     ///< what it is called there
+    bool frozen = false;                       ///< it stays as it starts
+    Range fromRange;
     EnvPtr env;
   };
   void instantiateAt(Attach &attach, const Callable &method, ModuleNode &site, int64_t siteIndex, const std::string &name,
                      Range range);
   void enterMethod(Instance &instance, const Callable &method, const ast::Block &body, Range range);
   void execMethodStmt(Instance &instance, const ast::Stmt &stmt);
-  std::string paramScope(const Instance &instance, const ast::ParamStmt &stmt);
+  std::string paramScope(const Instance &instance, const ast::ParamStmt &stmt, const std::string &method);
+  ModuleNode &paramOwner(const Instance &instance, const ast::ParamStmt &stmt);
+  void execTrain(Instance &instance, const ast::TrainStmt &stmt);
+  const model::AdapterTensor &trainedIn(const std::string &run, const std::string &parameter, Range where);
+  std::vector<std::string> runsOf(const ast::Expr &from, const EnvPtr &env);
+  std::optional<model::AdapterTensor> trainedStart(const Instance &instance, const ast::ParamStmt &stmt);
   void addParam(Instance &instance, const ast::ParamStmt &stmt);
   void execRewire(Instance &instance, const ast::RewireStmt &stmt);
   void execNestedAttach(Instance &instance, const ast::AttachStmt &stmt);
@@ -259,6 +273,14 @@ private:
   std::set<std::string> ignoredConfig_; ///< keys that the arch knows to change nothing
   int64_t sequences_ = 0; ///< of an example, beside the first
   bool inMetric_ = false;
+  /// Another pass through the model that a method asks for, and the points that have values of their own in it.
+  struct Pass {
+    int64_t number = 0;
+    std::vector<std::string> names;
+    llvm::SmallVector<mlir::Value> values;
+  };
+  std::vector<Pass> passes_;
+  std::map<std::string, model::Adapter> runs_; ///< that methods start from
   Instance *instance_ = nullptr; ///< the method being elaborated, if any
   std::map<std::pair<const void *, const void *>, std::string> applied_; ///< method values already applied -> their names
   llvm::DenseMap<mlir::Operation *, Range> reads_; ///< places of peft.reads and peft.rewires

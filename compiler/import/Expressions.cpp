@@ -149,6 +149,8 @@ Value Elaborator::evalMember(const ast::MemberExpr &expr, const EnvPtr &env) {
     return configEntry(*config, name);
   }
   if (auto *record = object.as<std::shared_ptr<Record>>()) {
+    if ((*record)->pass)
+      return readPass((*record)->pass, expr.member);
     if (auto it = (*record)->fields.find(name); it != (*record)->fields.end())
       return it->second;
     fail(Kind::E0357, expr.member.range, {(*record)->name, name});

@@ -3,6 +3,7 @@
 // Out    ops in the body of the peft.instance; nn.parameter and initial values for its parameters
 // Errs   E0353 a rank above the site's dimensions, E0357 no such point, E0403 a weight that the site does not have
 #include "compiler/import/Elaborator.h"
+#include "llvm/ADT/StringExtras.h"
 
 namespace peftc::import {
 using diag::Kind;
@@ -123,6 +124,17 @@ void Elaborator::enterMethod(Instance &instance, const Callable &method, const a
   };
   instance.env = bindParameters(decl.params, method.call ? method.call->args : none, argEnv, scope, decl.name.text,
                                 method.call ? method.call->range : range, limit);
+  if (method.call && method.call->from) {
+    instance.runs = runsOf(*method.call->from, argEnv);
+    instance.trainedAs = decl.name.text;
+    instance.frozen = method.call->frozen;
+    instance.fromRange = method.call->from->range;
+  } else if (instance_ && !instance_->runs.empty()) { // a part of one that a run has trained
+    instance.runs = instance_->runs;
+    instance.trainedAs = instance_->trainedAs + instance.name.substr(instance_->name.size());
+    instance.frozen = instance_->frozen;
+    instance.fromRange = instance_->fromRange;
+  }
   Instance *outer = std::exchange(instance_, &instance);
   std::string random = std::exchange(randomScope_, instance.site->path + "/" + instance.name);
   llvm::scope_exit restore([&] {
@@ -158,11 +170,13 @@ void Elaborator::execMethodStmt(Instance &instance, const ast::Stmt &stmt) {
       for (const ast::StmtPtr &inner : loop->body)
         execMethodStmt(instance, *inner);
     }
+  } else if (auto *row = stmt.as<ast::RowStmt>()) {
+    addRow(*row, instance.env);
+    instance.env->values[row->name.text] = readPoint(instance, *root_, row->name.text, stmt.range);
   } else if (auto *attach = stmt.as<ast::AttachStmt>()) {
     execNestedAttach(instance, *attach);
   } else if (auto *train = stmt.as<ast::TrainStmt>()) {
-    auto matches = resolve(train->selector, *instance.site, instance.env, true);
-    trainMatches(matches, !train->freeze, train->range);
+    execTrain(instance, *train);
   } else if (auto *require = stmt.as<ast::RequireStmt>()) {
     if (!evalBool(*require->condition, instance.env))
       fail(Kind::E0355, stmt.range, {evalString(*require->message, instance.env)});
@@ -183,11 +197,17 @@ void Elaborator::execMethodStmt(Instance &instance, const ast::Stmt &stmt) {
   }
 }
 
-/// What a parameter's name begins with: its site, or what all sites that share it have in common.
-std::string Elaborator::paramScope(const Instance &instance, const ast::ParamStmt &stmt) {
-  const ModuleNode *owner = instance.site;
+/// What a parameter's name begins with.
+std::string Elaborator::paramScope(const Instance &instance, const ast::ParamStmt &stmt, const std::string &method) {
+  const ModuleNode &owner = paramOwner(instance, stmt);
+  return owner.path.empty() ? method : owner.path + "." + method;
+}
+
+/// Where a parameter belongs: the site, or what all sites that share it have in common.
+ModuleNode &Elaborator::paramOwner(const Instance &instance, const ast::ParamStmt &stmt) {
+  ModuleNode *owner = instance.site;
   if (stmt.shared && !stmt.sharedPer)
-    return instance.name;
+    return *root_;
   if (stmt.shared) {
     auto isOf = [&](const ModuleNode &node) { return llvm::is_contained(node.kindNames, stmt.sharedPer->text) || (!node.parent && stmt.sharedPer->text == "model"); };
     while (owner && !isOf(*owner))
@@ -195,14 +215,89 @@ std::string Elaborator::paramScope(const Instance &instance, const ast::ParamStm
     if (!owner)
       fail(Kind::E0403, stmt.sharedPer->range, {layerPath(*instance.site), stmt.sharedPer->text}, "nothing around the site is of this kind");
   }
-  return owner->path.empty() ? instance.name : owner->path + "." + instance.name;
+  return *owner;
+}
+
+/// What an attach added to a module, by its dotted name, for selectors; made when it is asked for.
+static ModuleNode &attachedTo(ModuleNode &owner, llvm::StringRef name) {
+  ModuleNode *node = &owner;
+  for (llvm::StringRef part : llvm::split(name, '.')) {
+    std::unique_ptr<ModuleNode> &next = node->attached[part.str()];
+    if (!next) {
+      next = std::make_unique<ModuleNode>();
+      next->path = node->path.empty() ? part.str() : node->path + "." + part.str();
+      next->name = part.str();
+      next->parent = node;
+    }
+    node = next.get();
+  }
+  return *node;
+}
+
+/// `train` and `freeze` in a method: of its site, or of what it has attached there itself.
+void Elaborator::execTrain(Instance &instance, const ast::TrainStmt &stmt) {
+  ModuleNode &own = attachedTo(*instance.site, instance.name);
+  const auto &first = stmt.selector.paths.front().front();
+  const bool ofOwn = first.kind == ast::SelectorPart::Kind::Name && own.attached.count(first.name);
+  trainMatches(resolve(stmt.selector, ofOwn ? own : *instance.site, instance.env, true), !stmt.freeze, stmt.range);
+}
+
+/// What runs left of a parameter, which there belongs to the method by its own name, on the average; nothing where it starts as the method says.
+std::optional<model::AdapterTensor> Elaborator::trainedStart(const Instance &instance, const ast::ParamStmt &stmt) {
+  if (instance.runs.empty() || stmt.storage != ast::ParamStmt::Storage::Param)
+    return std::nullopt;
+  const std::string name = paramScope(instance, stmt, instance.trainedAs) + "." + stmt.name.text;
+  const NNType type = typeFrom(*stmt.type, instance.env, false);
+  std::optional<model::AdapterTensor> mean;
+  for (const std::string &run : instance.runs) {
+    const model::AdapterTensor &found = trainedIn(run, name, instance.fromRange);
+    if (!type.isStatic() || !llvm::equal(type.getDims(), found.shape, [](mlir::nn::Dim dim, int64_t length) { return dim.is(length); }))
+      fail(Kind::E0350, instance.fromRange, {"`" + name + "` is " + mlir::nn::toString(type) + ", `" + run + "` has " + model::toString(found.shape)});
+    if (!mean)
+      mean = model::AdapterTensor{found.shape, std::vector<double>(found.numbers.size())};
+    for (auto [sum, number] : llvm::zip(mean->numbers, found.numbers))
+      sum += number / static_cast<double>(instance.runs.size());
+  }
+  return mean;
+}
+
+/// `from "runs/a"`, `from ["runs/a", "runs/b"]`.
+std::vector<std::string> Elaborator::runsOf(const ast::Expr &from, const EnvPtr &env) {
+  auto *list = from.as<ast::ListExpr>();
+  std::vector<std::string> runs;
+  if (!list)
+    runs.push_back(evalString(from, env));
+  else
+    for (const ast::ExprPtr &item : list->items)
+      runs.push_back(evalString(*item, env));
+  if (runs.empty())
+    fail(Kind::E0350, from.range, {"`from` names no run"});
+  return runs;
+}
+
+const model::AdapterTensor &Elaborator::trainedIn(const std::string &run, const std::string &parameter, Range where) {
+  info_.readsRuns = true;
+  if (!runs_.count(run)) {
+    auto read = model::readAdapter(run, where, diags_);
+    if (!read)
+      throw Failed{};
+    runs_[run] = std::move(*read);
+  }
+  auto found = runs_[run].find(parameter);
+  if (found == runs_[run].end())
+    fail(Kind::E0606, where, {run, "parameter `" + parameter + "`"}, "", "it was trained at other sites, or under another name");
+  return found->second;
 }
 
 void Elaborator::addParam(Instance &instance, const ast::ParamStmt &stmt) {
-  const std::string name = paramScope(instance, stmt) + "." + stmt.name.text;
+  const std::string name = paramScope(instance, stmt, instance.name) + "." + stmt.name.text;
   instance.params.erase(stmt.name.text); // its shape and start may read another one of this name
-  declareParam(name, stmt, instance.env, instance.attach->index, layerPath(*instance.site));
+  const std::optional<model::AdapterTensor> start = trainedStart(instance, stmt);
+  declareParam(name, stmt, instance.env, instance.attach->index, layerPath(*instance.site), start ? &*start : nullptr, instance.frozen);
   instance.params[stmt.name.text] = name;
+  ModuleNode &node = attachedTo(paramOwner(instance, stmt), instance.name);
+  if (node.weights.emplace(stmt.name.text, name).second)
+    node.weightOrder.push_back(stmt.name.text);
 }
 
 void Elaborator::execRewire(Instance &instance, const ast::RewireStmt &stmt) {

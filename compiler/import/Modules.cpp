@@ -253,7 +253,10 @@ void Elaborator::addInput(ModuleNode &node, const std::string &name, NNType type
 
 void Elaborator::bindPoint(ModuleNode &node, const std::string &name, Tensor value, Range range) {
   mlir::OpBuilder::InsertionGuard guard(builder_);
-  builder_.setInsertionPointToEnd(&node.op.getForward().front());
+  mlir::Block &block = node.op.getForward().front();
+  builder_.setInsertionPointToEnd(&block);
+  if (!block.empty() && mlir::isa<mlir::peft::YieldOp>(block.back())) // a row that a method asks for: whatever reads it comes behind
+    builder_.setInsertionPointToStart(&block);
   auto op = mlir::peft::PointOp::create(builder_, location(range), value.type(), name, value.value);
   // What the kind calls the axes is what methods call them.
   for (const ast::KindDeclStmt *kind : node.kinds)
@@ -310,9 +313,10 @@ void Elaborator::addWeight(ModuleNode &node, const ast::WeightStmt &stmt, const 
   bindPoint(node, stmt.name.text, parameter(name, axesFrom(*stmt.type), stmt.range), stmt.range);
 }
 
-Value Elaborator::callModule(ModuleNode &node, std::vector<Value> args, Range range, bool base) {
-  // `base(x)`: what it is not given is as the site was called.
-  for (size_t i = args.size(); base && instance_ && i > 0 && i < node.op.getInputs().size(); ++i)
+Value Elaborator::callModule(ModuleNode &node, std::vector<Value> args, Range range) {
+  // In a method: the module once more, as left by earlier attaches; what it is not given is as it was called.
+  const bool base = instance_ != nullptr;
+  for (size_t i = args.size(); base && i > 0 && i < node.op.getInputs().size(); ++i)
     args.push_back(readPoint(*instance_, node, mlir::cast<mlir::StringAttr>(node.op.getInputs()[i]).getValue().str(), range));
   if (args.size() != node.op.getInputs().size())
     fail(Kind::E0350, range, {"`" + node.path + "` is called with " + std::to_string(node.op.getInputs().size()) + " values, not " + std::to_string(args.size())});

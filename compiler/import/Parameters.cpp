@@ -19,7 +19,8 @@ mlir::nn::ParameterOp Elaborator::declare(const std::string &name, NNType type, 
   return op;
 }
 
-void Elaborator::declareParam(const std::string &name, const ast::ParamStmt &stmt, const EnvPtr &env, int64_t attach, const std::string &site) {
+void Elaborator::declareParam(const std::string &name, const ast::ParamStmt &stmt, const EnvPtr &env, int64_t attach, const std::string &site,
+                              const model::AdapterTensor *start, bool frozen) {
   using Storage = ast::ParamStmt::Storage;
   NNType type = typeFrom(*stmt.type, env, false);
   if (!type.isStatic())
@@ -32,12 +33,12 @@ void Elaborator::declareParam(const std::string &name, const ast::ParamStmt &stm
     return;
   }
   // Numbers that are drawn once and kept by their seed are not saved.
-  bool trained = stmt.storage == Storage::Param;
-  llvm::StringRef role = trained ? "method" : stmt.storage == Storage::Frozen ? "frozen" : "buffer";
+  const bool trained = stmt.storage == Storage::Param && !frozen;
+  llvm::StringRef role = trained ? "method" : frozen || stmt.storage == Storage::Frozen ? "frozen" : "buffer";
   auto op = declare(name, type, role, trained, "", attach, stmt.range);
   op->setAttr("peft.shared", builder_.getBoolAttr(stmt.shared));
   parameterAxes_[name] = axesFrom(*stmt.type);
-  initialize(name, type, stmt.init.get(), env, stmt.range);
+  initialize(name, type, stmt.init.get(), env, stmt.range, start);
 }
 
 std::optional<Value> Elaborator::specParam(const std::string &name, Range range) {
@@ -61,7 +62,7 @@ Tensor Elaborator::parameter(const std::string &name, std::vector<std::string> a
 }
 
 /// Appends the value with which a parameter starts to @init.
-void Elaborator::initialize(const std::string &name, NNType type, const ast::Expr *init, const EnvPtr &env, Range range) {
+void Elaborator::initialize(const std::string &name, NNType type, const ast::Expr *init, const EnvPtr &env, Range range, const model::AdapterTensor *start) {
   mlir::OpBuilder::InsertionGuard guard(builder_);
   builder_.setInsertionPoint(init_.getBody().front().getTerminator());
   bool outer = std::exchange(inInit_, true);
@@ -70,6 +71,13 @@ void Elaborator::initialize(const std::string &name, NNType type, const ast::Exp
     inInit_ = outer;
     randomScope_ = scope;
   });
+  if (start) {
+    mlir::Value trained = mlir::nn::LiteralOp::create(builder_, location(range), type, mlir::DenseF64ArrayAttr::get(context_, start->numbers));
+    initial_[name] = {trained, std::vector<std::string>(type.rank())};
+    initResults_.push_back(trained);
+    initNames_.push_back(name);
+    return;
+  }
   Value value = init ? eval(*init, env) : Value(Initializer{"zeros", {}});
   if (auto *callable = value.as<Callable>(); callable && callable->kind == Callable::Kind::Builtin)
     value = Initializer{callable->builtin, {}};

@@ -92,6 +92,8 @@ private:
     for (mlir::Operation *op : madeOf(value))
       if (auto read = mlir::dyn_cast<mlir::peft::ReadOp>(op))
         need(read.getSite(), read.getPoint());
+      else if (auto pass = mlir::dyn_cast<mlir::peft::PassOp>(op))
+        need("model", pass.getPoint());
       else if (auto base = mlir::dyn_cast<mlir::peft::BaseOp>(op))
         for (mlir::Value result : results(base.getSite()))
           need(base.getSite(), result);

@@ -104,7 +104,7 @@ struct Encoding {
   size_t arguments; ///< that it needs
 };
 const std::map<std::string, Encoding> kEncoders = {{"image", {true, "f32", 5}},   {"tokens", {true, "i64", 1}},  {"words", {true, "i64", 1}},  {"choices", {true, "i64", 3}}, {"answer", {true, "i64", 3}}, {"targets", {true, "i64", 1}},
-                                                   {"classes", {true, "i64", 3}}, {"class", {false, "i64", 2}}, {"choice", {false, "i64", 2}}, {"number", {false, "f32", 1}}};
+                                                   {"classes", {true, "i64", 3}}, {"class", {false, "i64", 2}}, {"choice", {false, "i64", 2}}, {"number", {false, "f32", 1}}, {"index", {false, "i64", 2}}};
 } // namespace
 
 /// What a row's encoder needs of the rows before it.
@@ -130,7 +130,7 @@ void Elaborator::addRow(const ast::RowStmt &stmt, const EnvPtr &env) {
   auto *call = stmt.encoder->as<ast::CallExpr>();
   auto *callee = call ? call->callee->as<ast::NameExpr>() : nullptr;
   if (!callee || !kEncoders.count(callee->name))
-    fail(Kind::E0350, stmt.range, {"a row is read by an encoder: tokens, words, choices, image, answer, targets, classes, class, choice or number"});
+    fail(Kind::E0350, stmt.range, {"a row is read by an encoder: tokens, words, choices, image, answer, targets, classes, class, choice, number or index"});
   if (std::string wrong = wrongRow(callee->name); !wrong.empty())
     fail(Kind::E0350, stmt.range, {wrong});
   const Encoding &encoding = kEncoders.at(callee->name);
@@ -154,6 +154,12 @@ void Elaborator::addRow(const ast::RowStmt &stmt, const EnvPtr &env) {
   NNType type = NNType::get(context_, true, dims, row.dtype == "f32" ? f32() : i64());
   if (row.perSeq && !image && !info_.vocabSize)
     fail(Kind::E0350, spec_.model->arch->range, {"`" + row.name + "` are tokens, and `" + info_.arch + "` does not say of how many"}, "", "an architecture says `checkpoint { vocab_size = cfg.vocab_size }`");
+  for (const EmitInfo::Row &known : info_.rows)
+    if (known.name == row.name) { // of another site, or another method's
+      if (known.encoder != row.encoder || known.args != row.args)
+        fail(Kind::E0350, stmt.range, {"the row `" + row.name + "` is `" + known.encoder + known.args.dump() + "` already, here it is `" + row.encoder + row.args.dump() + "`"});
+      return;
+    }
   info_.rows.push_back(row);
   // The arch may have named the same input already.
   for (auto [i, input] : llvm::enumerate(root_->op.getInputs()))

@@ -68,6 +68,8 @@ void Elaborator::matchPart(const Part &part, ModuleNode &node, const EnvPtr &env
       enter(it->second);
     else if (weights && node.weights.count(part.name))
       out.push_back({&node, part.name});
+    else if (auto added = node.attached.find(part.name); added != node.attached.end())
+      out.push_back({added->second.get(), ""});
     else if (!node.parent && (part.name == "model" || (spec_.model && part.name == spec_.model->name.text)))
       out.push_back({&node, ""});
     break;
@@ -78,9 +80,7 @@ void Elaborator::matchPart(const Part &part, ModuleNode &node, const EnvPtr &env
       for (const std::string &weight : node.weightOrder)
         out.push_back({&node, weight});
     break;
-  case Part::Kind::DoubleStar:
-    below(node);
-    break;
+  case Part::Kind::DoubleStar: below(node); break;
   case Part::Kind::Alternatives:
     for (const auto &alternative : part.alternatives)
       if (std::vector<Match> reached; matchPath(pathOf(alternative), node, env, weights, reached) == alternative.size())

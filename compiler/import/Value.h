@@ -72,6 +72,7 @@ struct Mode {
 struct Record {
   std::string name;
   std::map<std::string, Value> fields;
+  int64_t pass = 0; ///< of another pass through the model: its number, and its fields are the model's points
 };
 using ValueList = std::vector<Value>;
 struct None {};
@@ -135,6 +136,7 @@ struct ModuleNode {
   ModuleNode *parent = nullptr;
   std::vector<std::unique_ptr<ModuleNode>> children; ///< in order of declaration
   std::map<std::string, ModuleRef> named;
+  std::map<std::string, std::unique_ptr<ModuleNode>> attached; ///< what attaches added here, by their names; its weights are their parameters
   std::map<std::string, std::string> weights; ///< local name -> parameter's name
   std::vector<std::string> weightOrder;
   std::map<std::string, PointInfo> points;

@@ -247,8 +247,6 @@ void BodyNames::selector(const Selector &selector, Visible &scope) {
 
 void BodyNames::call(const CallExpr &call, Visible &scope) {
   expr(*call.callee, scope);
-  if (call.from)
-    diags.report(Kind::E0199, call.from->range, {"from"}).help("`./trainer train --init FILE` starts from trained values");
   optional(call.from, scope);
   if (auto *get = call.callee->as<MemberExpr>(); get && get->member.text == "get" && !call.args.empty())
     if (auto *key = call.args.front().value->as<StringExpr>(); key && key->texts.size() == 1)

@@ -235,12 +235,31 @@ void attach(const AttachStmt &stmt, const Spec &spec, Paths &paths, diag::Engine
   }
 }
 
+/// What the parameters of an attach are called by.
+std::string nameOf(const AttachStmt &stmt) {
+  auto *call = stmt.method->as<CallExpr>();
+  auto *name = (call ? call->callee.get() : stmt.method.get())->as<NameExpr>();
+  return stmt.alias ? stmt.alias->text : name ? name->name : "";
+}
+
+/// Whether a method attaches something by that name.
+bool attaches(const Block &body, const std::string &name) {
+  return std::any_of(body.begin(), body.end(), [&](const StmtPtr &stmt) {
+    if (auto *attach = stmt->as<AttachStmt>())
+      return nameOf(*attach) == name;
+    if (auto *choice = stmt->as<IfStmt>())
+      return attaches(choice->thenBody, name) || attaches(choice->elseBody, name);
+    auto *on = stmt->as<OnStmt>();
+    return on && attaches(on->body, name);
+  });
+}
+
 /// `train y` in a method: weights and modules of its site are trained, nothing else.
 void trainInMethod(const TrainStmt &stmt, const MethodStmt &method, const std::string &kind, const Network &network, diag::Engine &diags) {
   for (const Parts &parts : stmt.selector.paths) {
     const SelectorPart &part = parts.front();
     if (part.kind != SelectorPart::Kind::Name || network.children.count(part.name) || network.weights.count(part.name) ||
-        (parts.size() == 1 && part.name == "model"))
+        (parts.size() == 1 && part.name == "model") || attaches(method.body, part.name))
       continue;
     auto report = diags.report(Kind::E0403, part.range, {kind, part.name});
     bool own = std::any_of(method.body.begin(), method.body.end(), [&](const StmtPtr &inner) {
@@ -251,6 +270,16 @@ void trainInMethod(const TrainStmt &stmt, const MethodStmt &method, const std::s
     if (auto better = diag::suggest(part.name, {network.weights.begin(), network.weights.end()}))
       report.help("there is `" + *better + "`").fixit(part.range, *better);
   }
+}
+
+/// A path through what an attach adds: which that is, the compiler sees.
+bool throughAttach(const Parts &parts, const Spec &spec) {
+  return std::any_of(parts.begin(), parts.end(), [&](const SelectorPart &part) {
+    return part.kind == SelectorPart::Kind::Name && std::any_of(spec.attachments.begin(), spec.attachments.end(), [&](const Stmt *stmt) {
+             auto *attach = stmt->as<AttachStmt>();
+             return attach && nameOf(*attach) == part.name;
+           });
+  });
 }
 
 void trains(const Block &body, const MethodStmt &method, const std::string &kind, const Network &network, diag::Engine &diags) {
@@ -285,7 +314,8 @@ void checkSites(const Spec &spec, diag::Engine &diags) {
   if (spec.optimize)
     for (const OptimizerGroup &group : spec.optimize->groups)
       for (const Parts &parts : group.selector.paths)
-        paths.follow(parts, true);
+        if (!throughAttach(parts, spec))
+          paths.follow(parts, true);
 }
 
 } // namespace peftc::sema

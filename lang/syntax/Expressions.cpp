@@ -148,7 +148,7 @@ ExprPtr AstBuilder::postfix(P::PostfixContext *context) {
 }
 
 ExprPtr AstBuilder::call(antlr4::ParserRuleContext *whole, ExprPtr callee, P::ArgumentsContext *context) {
-  if (auto *called = callee->as<ast::NameExpr>(); called && (called->name == "choose" || called->name == "scan"))
+  if (auto *called = callee->as<ast::NameExpr>(); called && called->name == "choose")
     diags_.report(diag::Kind::E0199, called->range, {called->name});
   auto out = std::make_unique<ast::CallExpr>(spanning(callee->range, range(whole)));
   out->callee = std::move(callee);

@@ -82,7 +82,8 @@ moduleStmt: optional='optional'? ident (',' ident)* over? ':' (constructor | kin
 over: '[' ident 'in' expr ']';
 constructor: ident ('.' ident)* arguments;
 tied: 'tied' '(' expr ('when' expr)? ')';
-rewireStmt: ident ('.' ident)* op=('<-' | '+=') expr;
+rewireStmt: ident rewiredPart* op=('<-' | '+=') expr;
+rewiredPart: '.' ident | '[' expr ']';
 bindStmt: ident '=' expr;
 valueStmt: expr;
 

@@ -25,7 +25,8 @@ unsigned allowed(Kind kind) {
   case Kind::If: case Kind::For: return kMethod | kModule | kOptimizer | kTask | kFunction;
   case Kind::Require: return kFile | kBodies;
   case Kind::AtInit: case Kind::On: return kMethod;
-  case Kind::Row: case Kind::Metric: return kTask;
+  case Kind::Row: return kMethod | kTask;
+  case Kind::Metric: return kTask;
   case Kind::ModuleDecl: return kFile | kModule;
   case Kind::State: return kOptimizer;
   case Kind::Loss: return kMethod | kTask;
@@ -396,14 +397,23 @@ StmtPtr AstBuilder::on(P::OnStmtContext *context, Place place) {
 
 StmtPtr AstBuilder::rewire(P::RewireStmtContext *context) {
   auto out = std::make_unique<ast::RewireStmt>(range(context));
-  out->target = name(context->ident(0));
-  for (size_t i = 1; i < context->ident().size(); ++i) {
+  out->target = name(context->ident());
+  for (auto *part : context->rewiredPart()) {
     Range all = out->target->range;
-    all.end = range(context->ident(i)).end;
-    auto member = std::make_unique<ast::MemberExpr>(all);
-    member->object = std::move(out->target);
-    member->member = ident(context->ident(i));
-    out->target = std::move(member);
+    all.end = range(part).end;
+    if (part->ident()) {
+      auto member = std::make_unique<ast::MemberExpr>(all);
+      member->object = std::move(out->target);
+      member->member = ident(part->ident());
+      out->target = std::move(member);
+    } else {
+      auto entry = std::make_unique<ast::IndexExpr>(all);
+      entry->object = std::move(out->target);
+      ast::Subscript &at = entry->subscripts.emplace_back();
+      at.range = range(part);
+      at.index = expr(part->expr());
+      out->target = std::move(entry);
+    }
   }
   out->add = context->op->getText() == "+=";
   out->value = expr(context->expr());

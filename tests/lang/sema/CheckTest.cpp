@@ -70,7 +70,6 @@ static void testNames() {
        "1:32: error[E0353]: `best` must be a metric with its direction, not `accuracy`\n"},
       {"run { precision = half, best = \"accuracy\" }",
        "1:19: error[E0353]: `precision` must be auto, fp32 or bf16, not `half`\n1:32: error[E0353]: `best` must be a metric with its direction, not `\"accuracy\"`\n"},
-      {"use peft.methods.{lora}\nattach lora(r = 8) from \"run1\" frozen to layers[*].**", "2:25: error[E0199]: `from` is not supported yet\n"},
       {"arch a(cfg: config): model {\n module h(n: dim) { p: linear(n, 2); input x: [n]; y = p(x) + cfg.a }\n p: h(3)\n}\ntask t on model { head: h(2); other: token_head(3) }", ""},
       {"arch a(cfg: config): model { module h(n: dim) { input x: [n]; y = zz * x }\n p: g(3) }", "1:67: error[E0356]: nothing is called `zz` here\n2:5: error[E0356]: nothing is called `g` here\n"},
       {"task t on model { head: nowhere(2) }", "1:25: error[E0356]: nothing is called `nowhere` here\n"},

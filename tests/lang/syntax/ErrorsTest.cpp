@@ -86,8 +86,7 @@ static void testReserved() {
                            "method m { carry s: [seq, k] = 3 }", "method m { score s: like(W) = abs(W) }", "method m { reset part }",
                            "method m { module side: like(layer, hidden_size = k) }", "method m { module side: bert.layer(hidden_size = k) }",
                            "method m { variant e[i in 0 .. n] = base with attach lora(r) to {gate, up} }", "interop { }",
-                           "method m { sparse param d at top(all(F), share) = zeros }", "method m on linear where has(gate) { }",
-                           "method m { let z = scan(f, x) }"})
+                           "method m { sparse param d at top(all(F), share) = zeros }", "method m on linear where has(gate) { }"})
     CHECK_EQ(std::string(text) + ": " + Parsed(text).codes(), std::string(text) + ": E0199");
   // The words stay names.
   CHECK_EQ(Parsed("module m(phase: dim): norm { score = phase + search(every).carry; after: linear(d, d); reset = x.grad.start }").codes(), "");
