@@ -1,4 +1,5 @@
-"""READMEs say what is so: files that they name exist, the root's program compiles, its method is the library's, folders have one."""
+"""READMEs say what is so: files that they name exist, the root's program compiles, its method is the library's, folders have one, and the library's table of
+methods is what their files say. `test_readmes.py --table` prints that table."""
 import os
 import pathlib
 import re
@@ -26,7 +27,29 @@ def fenced(text, language):
     return [body for word, body in re.findall(r"^```(\w*)\n(.*?)^```$", text, re.M | re.S) if word == language]
 
 
+def method_table():
+    """A row a method: where it goes, what it is by the first line of its doc comment, whether it merges, its first source."""
+    rows = ["| method | on | what it is | merges | source |", "| --- | --- | --- | --- | --- |"]
+    for path in sorted((ROOT / "stdlib/methods").glob("*.peft")):
+        text = path.read_text()
+        doc = " ".join(line.removeprefix("///").strip() for line in text.splitlines() if line.startswith("///"))
+        about, source = doc.split("source: ", 1)
+        summary = re.sub(r"\s*(Merges|Does not merge)\b.*", "", text[text.index("/// "):].splitlines()[0].removeprefix("/// "))
+        head = re.search(rf"^method {path.stem}\b(.*?)\{{\n", text, re.M | re.S).group(1)
+        kinds = re.findall(r"\bon (\w+)", re.sub(r"\(.*\)", "", head)) or re.findall(r"^  on (\w+)", text, re.M)
+        paper = re.split(r"[;(]", source)[0].strip().rstrip(",")
+        rows.append(f"| `{path.stem}` | {', '.join(kinds)} | {summary.replace('|', chr(92) + '|')} | {'no' if 'Does not merge' in about else 'yes'} | {paper} |")
+    return rows
+
+
 class Readmes(unittest.TestCase):
+    def test_methods(self):
+        text = (ROOT / "stdlib/README.md").read_text()
+        have = [line for line in text.splitlines() if line.startswith("| `") and line.count("|") > 5 or line.startswith("| method")]
+        wanted = [row for row in method_table() if not row.startswith("| ---")]
+        self.assertGreater(len(wanted), 20)
+        self.assertEqual(have, wanted, "`test_readmes.py --table` prints what is so")
+
     def test_length(self):
         self.assertLessEqual(len((ROOT / "README.md").read_text().splitlines()), 250)
 
@@ -78,4 +101,6 @@ class Readmes(unittest.TestCase):
 
 
 if __name__ == "__main__":
+    if sys.argv[1:] == ["--table"]:
+        sys.exit(print("\n".join(method_table())))
     unittest.main(verbosity=2)
