@@ -2,7 +2,8 @@
 
 Where peft does another thing than the paper, the test says so and undoes it on peft's side or in a method of its own."""
 import torch
-from peft import IA3Config, LoraConfig, PrefixTuningConfig, PromptTuningConfig, get_peft_model
+from peft import (AdaLoraConfig, IA3Config, LNTuningConfig, LoraConfig, MultitaskPromptTuningConfig, PrefixTuningConfig, PromptEncoderConfig, PromptTuningConfig,
+                  VeraConfig, get_peft_model)
 from subject import Subject, adamw_losses, checkpoint, classifier, compare, labels_of, main, padded, random_rows
 
 LABELS, STEPS, BATCH, LR = 5, 20, 8, 3e-3
@@ -61,7 +62,8 @@ def plain_forward(model, rows):
     return model(**padded(rows), labels=labels_of(rows))
 
 
-def check(folder, text, make, rename, forward=plain_forward, reshape=None):
+def check(folder, text, make, rename, forward=plain_forward, reshape=None, take=None, row=lambda row, place: row):
+    """`take(model, drawn)`: puts what our trainer has drawn, and does not train, into peft's model."""
     checkpoint_folder = checkpoint(folder / "model")
     model = make(classifier(checkpoint_folder, LABELS))
     model.eval()  # no dropout anywhere; gradients flow all the same
@@ -70,13 +72,16 @@ def check(folder, text, make, rename, forward=plain_forward, reshape=None):
     shaped = reshape or (lambda name, value: value)
     subject = Subject(folder / "subject", checkpoint_folder, text)
     init = subject.save_init({name: shaped(name, value) for name, value in parameters.items()})
-    rows = random_rows(9, LABELS)
+    some_rows = lambda *words, **options: [row(each, place) for place, each in enumerate(random_rows(*words, **options))]  # noqa: E731
+    rows = some_rows(9, LABELS)
+    if take:
+        take(model, {name.removeprefix("frozen."): value for name, value in subject.inspect(rows, init).items() if name.startswith("frozen.")})
     theirs = {name: shaped(name.removeprefix("grad."), value) for name, value in gradients(model, parameters, rows, forward).items()}
     ours = subject.inspect(rows, init)
     extra = {name for name in ours if name.startswith("grad.")} - set(theirs)
     assert not extra, f"peft has no {extra}"
     worst = compare(ours, theirs)
-    rows = random_rows(STEPS * BATCH, LABELS, seed=17)
+    rows = some_rows(STEPS * BATCH, LABELS, seed=17)
     mine, other = subject.losses(rows, init), adamw_losses(parameters, rows, lambda some: forward(model, some).loss, BATCH, LR)
     assert len(mine) == STEPS
     apart = max(abs(a - b) / abs(b) for a, b in zip(mine, other))
@@ -114,7 +119,44 @@ def test_dora(folder):
     return check(folder, spec(f"attach dora(r = 4, alpha = 6) to {ALL}", "dora"), lora(use_dora=True), lora_name("dora"))
 
 
+def test_vera(folder):
+    """peft draws A and B by torch's generator; here it gets ours."""
+    config = VeraConfig(task_type="SEQ_CLS", r=8, target_modules=LINEARS, modules_to_save=["classifier"], d_initial=0.1, save_projection=True)
+
+    def take(model, drawn):
+        model.base_model.vera_A["default"].copy_(drawn["vera.A"])
+        model.base_model.vera_B["default"].copy_(drawn["vera.B"])
+
+    def rename(name):
+        module, kind = name.split(".vera_lambda_")
+        return f"{site(module)}.vera.{ {'d': 'w', 'b': 'v'}[kind[0]] }"
+    return check(folder, spec(f"attach vera(r = 8) to {ALL}", "vera"), lambda model: get_peft_model(model, config), rename, take=take)
+
+
+def test_adalora(folder):
+    """peft's regulariser is a norm where the paper has its square: it is off on both sides."""
+    config = AdaLoraConfig(task_type="SEQ_CLS", init_r=4, target_r=4, lora_alpha=6, target_modules=LINEARS, modules_to_save=["classifier"], orth_reg_weight=1e-12, total_step=1000)
+
+    def rename(name):
+        module, kind = name.split(".lora_")
+        return f"{site(module)}.adalora.{ {'A': 'P', 'E': 'e', 'B': 'Q'}[kind[0]] }"
+    return check(folder, spec(f"attach adalora(r = 4, alpha = 6, gamma = 0) to {ALL}", "adalora"), lambda model: get_peft_model(model, config), rename,
+                 reshape=lambda name, value: value.reshape(-1) if name.endswith(".adalora.e") else value)
+
+
 # ---- factors
+
+def test_ln_tuning(folder):
+    config = LNTuningConfig(task_type="SEQ_CLS", target_modules=["LayerNorm"], modules_to_save=["classifier"])
+
+    def rename(name):
+        module, last = name.split(".LayerNorm.ln_tuning_layers.default.")
+        if "embeddings" in module:
+            return f"embeddings.norm.{last}"
+        index, local = module.split("encoder.layer.")[1].split(".", 1)
+        return f"layers.{index}.{'attention' if local.startswith('attention') else 'ffn'}.norm.{last}"
+    return check(folder, spec("attach ln_tuning to ** where kind == norm", "ln_tuning"), lambda model: get_peft_model(model, config), rename)
+
 
 def test_ia3(folder):
     """peft's `feedforward_modules` scale a layer's input; the others its output, which is compared here."""
@@ -196,5 +238,34 @@ def test_prompt(folder):
                  lambda name: "prompt_first.P")
 
 
+def past_prompt(forward):
+    """peft's classifier reads the first prompt token; here the text's first one, as the papers have it."""
+    def run(model, rows):
+        hook = model.base_model.bert.pooler.register_forward_pre_hook(lambda _, args: (args[0][:, TOKENS:],))
+        try:
+            return forward(model, rows)
+        finally:
+            hook.remove()
+    return run
+
+
+def test_p_tuning(folder):
+    """The network of linear layers; the LSTM is compared with torch's in test_methods.py."""
+    config = PromptEncoderConfig(task_type="SEQ_CLS", num_virtual_tokens=TOKENS, encoder_reparameterization_type="MLP", encoder_hidden_size=10)
+    names = {"embedding.weight": "E", **{f"mlp_head.{2 * i}.{kind}": f"{'W' if kind == 'weight' else 'b'}{i}" for i in range(3) for kind in ("weight", "bias")}}
+    return check(folder, spec(f"attach p_tuning(n = {TOKENS}, hidden = 10, recurrent = false) to model", "p_tuning"), lambda model: get_peft_model(model, config),
+                 lambda name: f"p_tuning.{names[name.split('prompt_encoder.default.')[1]]}", past_prompt(plain_forward))
+
+
+def test_mpt(folder):
+    config = MultitaskPromptTuningConfig(task_type="SEQ_CLS", num_virtual_tokens=TOKENS, num_tasks=3, num_ranks=2)
+    names = {"embedding.weight": "P", "prefix_task_cols": "U", "prefix_task_rows": "V"}
+
+    def forward(model, rows):
+        return model(**padded(rows), labels=labels_of(rows), task_ids=torch.tensor([row["task"] for row in rows]))
+    return check(folder, spec(f"attach mpt(tasks = 3, n = {TOKENS}, r = 2) to model", "mpt"), lambda model: get_peft_model(model, config),
+                 lambda name: f"mpt.{names[name.split('prompt_encoder.default.')[1]]}", past_prompt(forward), row=lambda row, place: {**row, "task": place % 3})
+
+
 if __name__ == "__main__":
-    main([test_lora, test_rslora, test_dora, test_ia3, test_prefix, test_prefix_reparameterised, test_prompt])
+    main([test_lora, test_rslora, test_dora, test_vera, test_adalora, test_ia3, test_ln_tuning, test_prefix, test_prefix_reparameterised, test_prompt, test_p_tuning, test_mpt])
