@@ -1,6 +1,5 @@
 #!/usr/bin/env python3
-"""The laws of every method of the library, of the examples and of a user's method; again under other names; and that each law
-can fail."""
+"""The laws of every method of the library, of the examples and of a user's method; and that each law can fail. Under other names: test_renaming.py."""
 import glob
 import json
 import os
@@ -12,15 +11,11 @@ import tempfile
 import unittest
 from concurrent.futures import ThreadPoolExecutor
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-import rename
-
 BIN = os.path.join(os.environ["PEFT_BUILD"], "bin")
 PEFTC, RUNNER = os.path.join(BIN, "peftc"), os.path.join(BIN, "peft-runner")
 STDLIB = "stdlib"
 WITHOUT_DEFAULTS = {"adapter_fusion", "mole", "mixlora", "attempt_prompt"}  # three are in PROGRAMS; the last starts from a file: tests/oracle/test_methods.py
 LAWS = ["at_init", "gradient", "plan", "merge", "decode", "save", "step", "resume"]
-RENAMING_SEED = int(os.environ.get("PEFT_SEED", "20"))
 
 USERS_METHOD = """
 /// A gate on the input of an affine map and a shift by a tanh of noise-free features.  Does not merge.
@@ -205,26 +200,6 @@ class Laws(unittest.TestCase):
         for path, answer in zip(paths, all_laws([(path, "--stdlib", STDLIB) for path in paths])):
             with open(path) as file:
                 self.hold(path, answer, with_library(file.read()))
-
-    def test_nothing_depends_on_a_name(self):
-        library = self.path("library")
-        examples = {}
-        for path in sorted(glob.glob("examples/*/spec.peft")):
-            with open(path) as file:
-                examples[path] = file.read()
-        examples[self.path("decoder.peft")] = DECODER
-        renaming, moved = rename.rename_library(STDLIB, library, RENAMING_SEED, examples)
-        print(f"names of seed {RENAMING_SEED}", file=sys.stderr)
-        left = {"lora", "dora", "bitfit", "prompt", "bert", "adamw", "classify", "relu", "softmax", "head"} & set(re.findall(r"\w+", "".join(code_of(os.path.join(library, new)) for new in moved.values())))
-        self.assertEqual(left, set())
-        paths = {os.path.join(library, moved[old]): old for old in moved if old.startswith("methods")}
-        for example, text in examples.items():
-            paths[self.write(example.replace("/", "_"), renaming.text(text))] = example
-        for path, answer in zip(paths, all_laws([(path, "--stdlib", library) for path in paths])):
-            before = self.plain()[0][os.path.join(STDLIB, paths[path]) if paths[path].startswith("methods") else paths[path]]
-            self.assertEqual([(line["law"], line["verdict"]) for line in answer[0]], [(line["law"], line["verdict"]) for line in before[0]],
-                             f"{paths[path]}\n{answer[2]}\n{[line for line in answer[0] if line['verdict'] == 'FAIL']}")
-            self.assertEqual(answer[1], before[1])
 
     # ---- a law that cannot fail says nothing ----
 

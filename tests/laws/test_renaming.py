@@ -1,0 +1,51 @@
+#!/usr/bin/env python3
+"""The laws once more, with every name of the library drawn anew: nothing may depend on one."""
+import glob
+import os
+import re
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import rename
+import test_laws
+from test_laws import DECODER, STDLIB, all_laws, code_of
+
+RENAMING_SEED = int(os.environ.get("PEFT_SEED", "20"))
+
+
+class Renaming(unittest.TestCase):
+    path, write, plain = test_laws.Laws.path, test_laws.Laws.write, test_laws.Laws.plain
+
+    @classmethod
+    def setUpClass(cls):
+        cls.scratch = tempfile.TemporaryDirectory()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.scratch.cleanup()
+
+    def test_nothing_depends_on_a_name(self):
+        library = self.path("library")
+        examples = {}
+        for path in sorted(glob.glob("examples/*/spec.peft")):
+            with open(path) as file:
+                examples[path] = file.read()
+        examples[self.path("decoder.peft")] = DECODER
+        renaming, moved = rename.rename_library(STDLIB, library, RENAMING_SEED, examples)
+        print(f"names of seed {RENAMING_SEED}", file=sys.stderr)
+        left = {"lora", "dora", "bitfit", "prompt", "bert", "adamw", "classify", "relu", "softmax", "head"} & set(re.findall(r"\w+", "".join(code_of(os.path.join(library, new)) for new in moved.values())))
+        self.assertEqual(left, set())
+        paths = {os.path.join(library, moved[old]): old for old in moved if old.startswith("methods")}
+        for example, text in examples.items():
+            paths[self.write(example.replace("/", "_"), renaming.text(text))] = example
+        for path, answer in zip(paths, all_laws([(path, "--stdlib", library) for path in paths])):
+            before = self.plain()[0][os.path.join(STDLIB, paths[path]) if paths[path].startswith("methods") else paths[path]]
+            self.assertEqual([(line.get("law"), line["verdict"]) for line in answer[0]], [(line.get("law"), line["verdict"]) for line in before[0]],
+                             f"{paths[path]}\n{answer[2]}\n{[line for line in answer[0] if line['verdict'] == 'FAIL']}")
+            self.assertEqual(answer[1], before[1])
+
+
+if __name__ == "__main__":
+    unittest.main()
