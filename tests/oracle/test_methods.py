@@ -5,7 +5,7 @@ value. `v` gives the site's parameters by their last names. What is drawn once (
 import math
 
 import torch
-from subject import Subject, checkpoint, classifier, compare, labels_of, main, padded, random_rows
+from subject import BIN, Subject, checkpoint, classifier, compare, labels_of, main, padded, random_rows, refused, write_rows
 from safetensors.torch import load_file
 from torch.nn.functional import gelu, layer_norm, relu, softmax
 
@@ -467,7 +467,26 @@ def test_trained_parts(folder):
     ours = soup.inspect(rows, soup.save_init(head))
     worst = max(worst, compare(ours, {name: value for name, value in source.inspect(rows, source.save_init({**mean, **head})).items() if "serial_adapter" not in name}))
     assert not any("serial_adapter" in name for name in ours if name.startswith("grad.")), "a frozen part has a gradient"
+    said = refused(BIN / "peftc", write_spec(folder, attach.replace("= 4", "= 8").format(f' from "{runs[0]}"')), "--model", checkpoint_folder, "-o", folder / "none")
+    assert "`layers.0.ffn.serial_adapter.Wd` is [3, 24]" in said and "has [6, 24]" in said, said
+    said = refused(BIN / "peftc", write_spec(folder, attach.replace("ffn", "attention where kind == sublayer").format(f' from "{runs[0]}"')), "--model", checkpoint_folder, "-o", folder / "none")
+    assert "has no parameter `layers.0.attention.serial_adapter.Wd`" in said, said
     return f"{worst:.1e}"
+
+
+def write_spec(folder, attach):
+    path = folder / "refused.peft"
+    path.write_text(f"use peft.methods.{{serial_adapter}}\nmodel base = bert\ntask classify(labels = {LABELS})\n{attach}\noptimize adamw(lr = 1e-2)\n")
+    return path
+
+
+def test_rows_of_tasks(folder):
+    """A row without its task, and one of a task that there is not; the last is said with both numbers."""
+    subject = subject_of(folder / "subject", checkpoint(folder / "model"), "attach mpt(tasks = 2, n = 3) to model", "mpt")
+    for row, words in (({}, ["R0133", "no field `task`"]), ({"task": 2}, ["R0134", "`task` is 2", "0 to 1"]), ({"task": -1}, ["R0134", "`task` is -1"])):
+        data = write_rows(folder / "rows.jsonl", [{"input_ids": [1, 2, 3], "label": 0, **row}])
+        said = refused(subject.trainer, "inspect", "--data", data, "--out", folder / "out.safetensors")
+        assert all(word in said for word in words), said
 
 
 def test_attempt(folder):
@@ -495,4 +514,4 @@ def test_attempt(folder):
 
 if __name__ == "__main__":
     main([test_linear, test_branches, test_residual_adapter, test_model, test_adapter_fusion, test_mole, test_prompt_ensemble, test_adamix_of_like_copies,
-          test_trained_parts, test_attempt])
+          test_trained_parts, test_rows_of_tasks, test_attempt])
