@@ -58,7 +58,7 @@ Value mlir::nn::cloneOn(OpBuilder &builder, Operation *op, ValueRange operands) 
 }
 
 Value mlir::nn::lastEntry(OpBuilder &builder, Value value, int64_t axis) {
-  return SliceOp::create(builder, value.getLoc(), value, builder.getI64IntegerAttr(axis), DimAttr::get(builder.getContext(), -1, 0), DimAttr(), builder.getI64IntegerAttr(1));
+  return SliceOp::create(builder, value.getLoc(), value, builder.getI64IntegerAttr(axis), DimAttr::get(builder.getContext(), -1), DimAttr(), builder.getI64IntegerAttr(1));
 }
 
 Value mlir::nn::newestOfEach(Operation *op, GrowthContext &context, ArrayRef<bool> marked) {

@@ -84,7 +84,7 @@ void readAnswers(Dataset &dataset, RawRows &raw, const ReadOptions &options) {
     if (column.field.encoder != Encoder::Answer)
       continue;
     const bool isText = options.targets && raw.hasTexts;
-    column.tokens = isText ? tokenize(raw.answers.texts, options.modelPath, options.maxLength, options.helper, dataset.truncated) : tableOf(raw.answers);
+    column.tokens = isText ? tokenize(raw.answers.texts, options.modelPath, options.maxLength, options.helper, dataset.truncated, [&](int64_t row) { return at(dataset.path, dataset.lines[static_cast<size_t>(row)]); }) : tableOf(raw.answers);
     checkIds(dataset, column.tokens, options);
     for (int64_t row = 0; row < dataset.size(); ++row) {
       if (options.targets && column.lengthOf(row) == 0)

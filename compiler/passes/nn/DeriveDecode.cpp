@@ -312,7 +312,8 @@ std::string derive(func::FuncOp whole, StringRef suffix) {
 /// What follows the last token is all that is asked of it.
 void keepLast(func::FuncOp whole) {
   Operation *end = whole.getBody().front().getTerminator();
-  if (!typeOf(end->getOperand(0)).getExample() || growingAxis(typeOf(end->getOperand(0))) != 0)
+  NNType next = typeOf(end->getOperand(0));
+  if (!next.getExample() || next.rank() == 0 || growingAxis(next, next.getDims()[0].sequence) != 0)
     return;
   OpBuilder builder(end);
   Value last = lastEntry(builder, end->getOperand(0), 0);
