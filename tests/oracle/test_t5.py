@@ -12,7 +12,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 VOCABULARY, STEPS, BATCH, NEW = 101, 20, 6, 12
 SIZES = dict(vocab_size=VOCABULARY, d_model=20, d_kv=7, d_ff=37, num_layers=3, num_decoder_layers=2, num_heads=3, relative_attention_num_buckets=10,
              relative_attention_max_distance=19, dropout_rate=0.0, decoder_start_token_id=2)
-NAMES = {"shared": "shared", "lm_head": "lm_head", "encoder.final_layer_norm": "encoder.norm", "decoder.final_layer_norm": "decoder.norm",
+NAMES = {"shared": "tokens", "lm_head": "lm_head", "encoder.final_layer_norm": "encoder.norm", "decoder.final_layer_norm": "decoder.norm",
          "encoder.block.0.layer.0.SelfAttention.relative_attention_bias": "encoder.distance_bias", "decoder.block.0.layer.0.SelfAttention.relative_attention_bias": "decoder.distance_bias"}
 PARTS = {"SelfAttention": "attention", "EncDecAttention": "cross", "DenseReluDense": "ffn"}
 FEEDS = {"wi": "up", "wi_0": "gate", "wi_1": "up", "wo": "down"}
@@ -87,7 +87,7 @@ def flat(tensors):
 def check(folder, **options):
     model = make(folder / "model", **options)
     scaled = options.get("scaled", True)
-    subject = Subject(folder / "subject", folder / "model", spec("train encoder\ntrain decoder\ntrain shared" + ("" if scaled else "\ntrain lm_head")))
+    subject = Subject(folder / "subject", folder / "model", spec("train encoder\ntrain decoder\ntrain tokens" + ("" if scaled else "\ntrain lm_head")))
     rows = rows_of(MIXED)
     out = forward(model, rows)
     out.loss.backward()
@@ -305,7 +305,7 @@ def test_texts(folder):
     for _ in range(400):
         words = [f"w{place}" for place in torch.randint(0, 12, (int(torch.randint(1, 4, (), generator=generator)),), generator=generator)]
         texts.append({"source": " ".join(words), "target": words[0]})
-    subject = Subject(folder / "subject", folder / "model", spec("train encoder\ntrain decoder\ntrain shared"))
+    subject = Subject(folder / "subject", folder / "model", spec("train encoder\ntrain decoder\ntrain tokens"))
     ids = [{"input_ids": tokenizer(row["source"])["input_ids"], "labels": tokenizer(row["target"])["input_ids"]} for row in texts[:30]]
     compare(subject.inspect(texts[:30]), subject.inspect(ids), tolerance=0)
     data = write_rows(folder / "train.jsonl", texts)

@@ -16,7 +16,8 @@ from compiles import CRASHES, PEFTC, ROOT, tiny_bert  # noqa: E402
 
 TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*"|\w+|\s+|<-|<=|\*\*|\.\.|.', re.S)
 PROGRAM = "\nmodel base = bert\ntask classify(labels = 3)\nattach %s%s to %s\ntrain head\noptimize adamw(lr = 1e-3) { schedule cosine(warmup = 0.1) }\n"
-PLACES = {"linear": "layers[*].**, pooler where kind == linear", "sublayer": "layers[*].ffn", "attention": "layers[*].attention", "model": "model"}
+PLACES = {"linear": "layers[*].**, pooler where kind == linear", "sublayer": "layers[*].ffn", "attention": "layers[*].attention", "layer": "layers[*]",
+          "norm": "layers[*].** where kind == norm", "embedding": "embeddings.** where kind == embedding", "model": "model"}
 
 
 def subjects():
@@ -25,8 +26,9 @@ def subjects():
     found = [(path.read_text().replace("reduction = 16", "reduction = 12"), None) for path in sorted(ROOT.glob("examples/*/*.peft"))]
     for path in sorted((ROOT / "stdlib/methods").glob("*.peft")):
         text = path.read_text()
-        name, kind = re.search(r"^method (\w+).* on (\w+)", text, re.M).groups()
-        found.append((text + PROGRAM % (name, "(reduction = 6)" if "reduction" in text else "", PLACES[kind]), None))
+        name, kinds = re.search(r"^method (\w+)", text, re.M)[1], re.findall(r"^(?:method .*|  )on (\w+)", text, re.M)
+        kind = "model" if "model" in kinds else kinds[0]
+        found.append((text + PROGRAM % (name, "(reduction = 6)" if re.search(r"\breduction: int", text) else "", PLACES[kind]), None))
     for path in sorted((ROOT / "stdlib").rglob("*.peft")):
         if path.parent.name != "methods" and path.name != "laws.peft":
             found += [(lora, path.relative_to(ROOT / "stdlib"))] * (6 if path.parent.name in ("stdlib", "arch") else 1)
