@@ -90,7 +90,7 @@ PROGRAMS = {
     "weights that adapt": ("hiwi", "task classify(labels = 3)\nattach hiwi(k = 4, weight = true) to layers[*].ffn.{up, down}\ntrain head"),
     "experts of a decoder": ("mixlora", "model base = llama\ntask classify(labels = 3)\nattach mixlora(silu, n = 3, r = 2) to layers[*].ffn\ntrain head"),
     "generators of each site": ("hyperformer, moelora", "task classify(labels = 3)\nattach hyperformer(tasks = 3, own = true) to layers[*].ffn\nattach moelora(tasks = 3) to layers[*].attention.{q, v}\ntrain head"),
-    "norms of a decoder": ("ln_tuning, ssf", "model base = llama\ntask causal_lm\nattach ln_tuning to layers[*].** where kind == norm\nattach ssf to layers[*].attention.{q, v}"),
+    "norms of a decoder": ("ln_tuning, lora", "model base = llama\ntask causal_lm\nattach ln_tuning to layers[*].** where kind == norm\nattach lora(r = 2) to layers[*].attention.{q, v}"),
     "a prompt of three layers": ("p_tuning", "task classify(labels = 3)\nattach p_tuning(n = 3, hidden = 8, recurrent = false) to model\ntrain head"),
     "two passes": ("adamix, lora", "task classify(labels = 3)\nattach adamix(copies = 2, reduction = 8) to model\nattach lora(r = 2) to layers[*].attention.{q, v}\ntrain head"),
     "a decoder's own attention": ("tiny_attn", "model base = llama\ntask causal_lm\nattach tiny_attn(masked = true) to layers[*].ffn"),
