@@ -2,41 +2,14 @@
 import re
 
 import torch
-from subject import ROOT, Subject, checkpoint, classifier, compare, labels_of, main, padded, random_rows
-
-LABELS = 5
+import transcription
+from subject import ROOT, Subject, checkpoint, classifier, compare, main, padded, random_rows
+from transcription import LABELS, Values, after, before, program, prompted
 
 
 def check(folder, text, transcribe, parameters):
     """`parameters`: shapes by our names. `transcribe(model, values)` hooks the equations into transformers' classifier."""
-    checkpoint_folder = checkpoint(folder / "model")
-    model = classifier(checkpoint_folder, LABELS)
-    model.eval()
-    generator = torch.Generator().manual_seed(5)
-    values = {name: (torch.randn(shape, generator=generator) * 0.3).requires_grad_() for name, shape in parameters.items()}
-    values.update({"head.classifier.W": model.classifier.weight, "head.classifier.b": model.classifier.bias})
-    transcribe(model, values)
-    rows = random_rows(9, LABELS)
-    worst = 0
-    subject = Subject(folder / "subject", checkpoint_folder, text)
-    init = subject.save_init(values)
-    ours = subject.inspect(rows, init)
-    # One by one: means over a text must not see padding.
-    for value in values.values():
-        value.grad = None
-    outputs = [model(**padded([row]), labels=labels_of([row])) for row in rows]
-    loss = torch.stack([out.loss for out in outputs]).mean()
-    loss.backward()
-    theirs = {"loss": loss.detach(), "logits": torch.cat([out.logits for out in outputs]).detach(),
-              **{"grad." + name: value.grad for name, value in values.items()}}
-    worst = compare(ours, theirs)
-    extra = {name for name in ours if name.startswith("grad.")} - set(theirs)
-    assert not extra, f"gradients of {extra} are not in the transcription"
-    return f"{worst:.1e}"
-
-
-def program(attach, uses="", train="train head"):
-    return f"{uses}\nmodel base = bert\ntask classify(labels = {LABELS})\n{attach}\n{train}\noptimize adamw(lr = 1e-3)\nrun {{ base_dropout = 0 }}\n"
+    return f"{transcription.check(folder, text, parameters, lambda model, values, row: transcribe(model, values), random_rows(9, LABELS)):.1e}"
 
 
 def layers(model):
@@ -50,13 +23,9 @@ class Input:
         module.register_forward_pre_hook(lambda _, args: setattr(self, "value", args[0]))
 
 
-def after(module, change):
-    module.register_forward_hook(lambda _, args, y: change(args[0], y))
-
-
 def bottleneck(values, name, x):
-    v = lambda part: values[f"{name}.{part}"]  # noqa: E731
-    return torch.relu(x @ v("Wd").T + v("bd")) @ v("Wu").T + v("bu")
+    site, _, method = name.rpartition(".")
+    return transcription.bottleneck(Values(values, site, method), x)
 
 
 def bottleneck_shapes(name, d, k):
@@ -104,22 +73,7 @@ def test_bitfit(folder):
 def test_prompt(folder):
     """Lester et al. 2021: n embeddings before the text's; the classifier reads the text's first token, which is now at place n."""
     n = 3
-
-    def transcribe(model, values):
-        after(model.bert.embeddings.word_embeddings, lambda x, y: torch.cat([values["prompt.P"].expand(y.shape[0], -1, -1), y], 1))
-        # The prompt takes places 0 … n-1: ids, types and mask are as long as before, so they are made anew here.
-        embeddings = model.bert.embeddings
-
-        def embed(input_ids=None, token_type_ids=None, position_ids=None, inputs_embeds=None, past_key_values_length=0):
-            words = embeddings.word_embeddings(input_ids)
-            length = words.shape[1]
-            whole = words + embeddings.token_type_embeddings(torch.zeros(1, length, dtype=torch.long)) + embeddings.position_embeddings(torch.arange(length)[None])
-            return embeddings.LayerNorm(whole)
-        embeddings.forward = embed
-        encoder = model.bert.encoder.forward
-        model.bert.encoder.forward = lambda hidden, attention_mask=None, **rest: encoder(hidden, attention_mask=None, **rest)
-        pooler = model.bert.pooler.forward
-        model.bert.pooler.forward = lambda hidden: pooler(hidden[:, n:])
+    transcribe = prompted(lambda values, e: before(values["prompt.P"], e), n)
     return check(folder, program(f"attach prompt(n = {n}) to model", "use peft.methods.{prompt}"), transcribe, {"prompt.P": (n, 24)})
 
 

@@ -5,64 +5,13 @@ value. `v` gives the site's parameters by their last names. What is drawn once (
 import math
 
 import torch
-from subject import BIN, Subject, checkpoint, classifier, compare, labels_of, main, padded, random_rows, refused, write_rows
-from safetensors.torch import load_file
+from subject import main
 from torch.nn.functional import gelu, layer_norm, relu, softmax
+from transcription import BOTTLENECK, D, FF, HEADS, LAYERS, Values, after, before, bottleneck, check_method, prompted
 
-LABELS, D, FF, HEADS, LAYERS = 5, 24, 36, 3, 2
 TASKS = 3
 LINEARS = {"attention.q": lambda layer: layer.attention.self.query, "attention.o": lambda layer: layer.attention.output.dense,
            "ffn.up": lambda layer: layer.intermediate.dense, "ffn.down": lambda layer: layer.output.dense}
-
-
-class Values:
-    """A site's parameters: `v.A`, by the last part of their names; those that sites share too."""
-
-    def __init__(self, values, site, method):
-        self.values, self.places = values, ([site + "."] if site else []) + [""]
-        self.method = method
-
-    def __getattr__(self, name):
-        for place in self.places:
-            if f"{place}{self.method}.{name}" in self.values:
-                return self.values[f"{place}{self.method}.{name}"]
-        raise AttributeError(f"{self.method}.{name} at {self.places}")
-
-
-def check(folder, attach, shapes, hook, method, own="", extra=None, row=lambda row, place: row):
-    """`shapes` by whole names; `hook(model, values, rows)` puts the equations into transformers' classifier; `extra(values)` is what the method adds to the loss."""
-    checkpoint_folder = checkpoint(folder / "model")
-    model = classifier(checkpoint_folder, LABELS)
-    model.eval()
-    text = (f"use peft.methods.{{{method}}}\n{own}model base = bert\ntask classify(labels = {LABELS})\nattach {attach}\ntrain head\noptimize adamw(lr = 1e-3)\n"
-            "run { base_dropout = 0 }\n")
-    subject = Subject(folder / "subject", checkpoint_folder, text)
-    rows = [row(each, place) for place, each in enumerate(random_rows(7, LABELS, lengths=(4, 17)))]
-    generator = torch.Generator().manual_seed(5)
-    values = {name: (torch.randn(shape, generator=generator) * 0.3).requires_grad_() for name, shape in shapes.items()}
-    values.update({"head.classifier.W": model.classifier.weight, "head.classifier.b": model.classifier.bias})
-    ours = subject.inspect(rows, subject.save_init(values))
-    drawn = {name.removeprefix("frozen."): value for name, value in ours.items() if name.startswith("frozen.")}
-    current = {}
-    hook(model, {**values, **drawn}, current)
-    losses, logits = [], []
-    for each in rows:
-        current.update(each)
-        out = model(**padded([each]), labels=labels_of([each]))
-        losses.append(out.loss)
-        logits.append(out.logits)
-    loss = torch.stack(losses).mean() + (extra(values) if extra else 0)
-    loss.backward()
-    theirs = {"loss": loss.detach(), "logits": torch.cat(logits).detach(), **{"grad." + name: value.grad for name, value in values.items()}}
-    missing = [name for name, value in theirs.items() if value is None]
-    assert not missing, f"the transcription does not use {missing}"
-    beside = {name for name in ours if name.startswith("grad.")} - set(theirs)
-    assert not beside, f"gradients of {beside} are not in the transcription"
-    return compare(ours, theirs)
-
-
-def after(module, change):
-    module.register_forward_hook(lambda _, args, y: change(args[0], y))
 
 
 # ---- on linear layers: name -> (arguments, shapes at a site of `i` and `o` features, shapes of what sites share, y from v, x, y, the layer)
@@ -123,7 +72,7 @@ def test_linear(folder):
             for site in LINEARS:
                 sizes = {"ffn.up": (D, FF), "ffn.down": (FF, D)}.get(site, (D, D))
                 shapes.update({f"layers.{i}.{site}.{method}.{name}": shape for name, shape in of_site(*sizes).items()})
-        worst[method] = check(folder / method, f"{method}({arguments}) to layers[*].{{{', '.join(LINEARS)}}}", shapes, hook, method,
+        worst[method] = check_method(folder / method, f"{method}({arguments}) to layers[*].{{{', '.join(LINEARS)}}}", shapes, hook, method,
                               extra=orthogonality if method == "adalora" else None, row=tasked if method == "moelora" else lambda row, place: row)
     return f"{len(worst)} methods, {max(worst.values()):.1e}"
 
@@ -133,10 +82,6 @@ def test_linear(folder):
 def attend_tiny(v, y):
     q, k, w = y @ v.Wq.T, y @ v.Wk.T, y @ v.Wv.T
     return softmax(q @ k.transpose(1, 2) / math.sqrt(q.shape[-1]), -1) @ w @ v.Wo.T
-
-
-def bottleneck(v, x, act=relu):
-    return act(x @ v.Wd.T + v.bd) @ v.Wu.T + v.bu
 
 
 def phm(A, s, t):
@@ -152,7 +97,6 @@ def tanh_gelu(x):
     return gelu(x, approximate="tanh")
 
 
-BOTTLENECK = {"Wd": (6, D), "bd": (6,), "Wu": (D, 6), "bu": (D,)}
 BRANCH = {
     "pfeiffer_adapter": ("reduction = 4", BOTTLENECK, {}, lambda v, u, y, norm: y + bottleneck(v, norm(u + y))),
     "tiny_attn": ("e = 3", {"Wq": (3, D), "Wk": (3, D), "Wv": (3, D), "Wo": (D, 3)}, {}, lambda v, u, y, norm: y + attend_tiny(v, y)),
@@ -180,7 +124,7 @@ def test_branches(folder):
         for i in range(LAYERS):
             for branch in ("attention", "ffn"):
                 shapes.update({f"layers.{i}.{branch}.{method}.{name}": shape for name, shape in of_site.items()})
-        worst[method] = check(folder / method, f"{method}({arguments}) to layers[*].{{attention, ffn}} where kind == sublayer", shapes, hook, method,
+        worst[method] = check_method(folder / method, f"{method}({arguments}) to layers[*].{{attention, ffn}} where kind == sublayer", shapes, hook, method,
                               row=tasked if method == "hyperformer" else lambda row, place: row)
     return f"{len(worst)} methods, {max(worst.values()):.1e}"
 
@@ -192,32 +136,10 @@ def test_residual_adapter(folder):
             v = Values(values, f"layers.{i}", "residual_adapter")
             after(layer.output.LayerNorm, lambda x, y, v=v: y + bottleneck(v, layer_norm(y, (D,), v.g, v.c, 1e-5)))
     shapes = {f"layers.{i}.residual_adapter.{name}": shape for i in range(LAYERS) for name, shape in {**BOTTLENECK, "g": (D,), "c": (D,)}.items()}
-    return f"{check(folder, 'residual_adapter(reduction = 4) to layers[*]', shapes, hook, 'residual_adapter'):.1e}"
+    return f"{check_method(folder, 'residual_adapter(reduction = 4) to layers[*]', shapes, hook, 'residual_adapter'):.1e}"
 
 
 # ---- on the model: what the text's embeddings become, and where the classifier reads
-
-def prompted(change, place):
-    """Embeddings of words go through `change(v, e)` before places are added; the classifier reads the token that is then at `place`."""
-    def hook(model, v):
-        embeddings = model.bert.embeddings
-
-        def embed(input_ids=None, **rest):
-            words = change(v, embeddings.word_embeddings(input_ids))
-            length = words.shape[1]
-            whole = words + embeddings.token_type_embeddings(torch.zeros(1, length, dtype=torch.long)) + embeddings.position_embeddings(torch.arange(length)[None])
-            return embeddings.LayerNorm(whole)
-        embeddings.forward = embed
-        encoder = model.bert.encoder.forward
-        model.bert.encoder.forward = lambda hidden, attention_mask=None, **rest: encoder(hidden, attention_mask=None, **rest)
-        pooler = model.bert.pooler.forward
-        model.bert.pooler.forward = lambda hidden: pooler(hidden[:, place:])
-    return hook
-
-
-def before(prompt, e):
-    return torch.cat([prompt[None], e], 1)
-
 
 def idpg(v, e):
     return before((v.Wu @ relu(v.Wd @ e[0].mean(0) + v.bd) + v.bu).view(2, D), e)
@@ -354,164 +276,9 @@ def test_model(folder):
             v.row = row
             equation(model, v)
         row = {"mpt": tasked, "pasta": special}.get(method, lambda row, place: row)
-        worst[method] = check(folder / method, f"{method}({arguments}) to model", {whole(method, name): shape for name, shape in parameters.items()}, hook, method, row=row)
+        worst[method] = check_method(folder / method, f"{method}({arguments}) to model", {whole(method, name): shape for name, shape in parameters.items()}, hook, method, row=row)
     return f"{len(worst)} methods, {max(worst.values()):.1e}"
 
 
-# ---- parts of methods, passes, and what runs have trained
-
-def test_adapter_fusion(folder):
-    """Two adapters of unlike width behind each ffn, fused by attention."""
-    parts = {"serial_adapter": 6, "serial_adapter_2": 3}
-
-    def hook(model, values, row):
-        for i, layer in enumerate(model.bert.encoder.layer):
-            v = Values(values, f"layers.{i}.ffn", "adapter_fusion")
-            adapters = [Values(values, f"layers.{i}.ffn", f"adapter_fusion.{part}") for part in parts]
-
-            def fuse(x, y, v=v, adapters=adapters):
-                z = torch.stack([bottleneck(part, y) for part in adapters], 2)
-                share = softmax(torch.einsum("bse,bsne->bsn", y @ v.Q.T, z @ v.K.T), -1)
-                return y + torch.einsum("bsn,bsne->bse", share, z @ v.V.T)
-            after(layer.output.dense, fuse)
-    shapes = {}
-    for i in range(LAYERS):
-        shapes.update({f"layers.{i}.ffn.adapter_fusion.{name}": (D, D) for name in "QKV"})
-        for part, k in parts.items():
-            shapes.update({f"layers.{i}.ffn.adapter_fusion.{part}.{name}": shape for name, shape in {"Wd": (k, D), "bd": (k,), "Wu": (D, k), "bu": (D,)}.items()})
-    return f"{check(folder, 'adapter_fusion([serial_adapter(4), serial_adapter(8)]) to layers[*].ffn', shapes, hook, 'adapter_fusion, serial_adapter'):.1e}"
-
-
-def test_mole(folder):
-    """Two updates of queries behind one gate; the balance of the gates is in the loss, of each text."""
-    parts, terms = {"lora": 2, "lora_2": 3}, []
-
-    def hook(model, values, row):
-        for i, layer in enumerate(model.bert.encoder.layer):
-            v = Values(values, f"layers.{i}.attention.q", "mole")
-            updates = [Values(values, f"layers.{i}.attention.q", f"mole.{part}") for part in parts]
-
-            def mix(x, y, v=v, updates=updates):
-                given = torch.stack([x @ part.A.T @ part.B.T for part in updates], 2)
-                unit = given * torch.rsqrt((given ** 2).mean(-1, keepdim=True) + 1e-5)
-                gate = softmax(unit.flatten(2) @ v.e.T / v.T, -1)
-                terms.append(-0.01 * torch.log(gate[0].mean(0)).sum() / 7)
-                return y + torch.einsum("bsn,bsno->bso", gate, given)
-            after(layer.attention.self.query, mix)
-    shapes = {}
-    for i in range(LAYERS):
-        shapes.update({f"layers.{i}.attention.q.mole.e": (2, 2 * D), f"layers.{i}.attention.q.mole.T": ()})
-        for part, r in parts.items():
-            shapes.update({f"layers.{i}.attention.q.mole.{part}.A": (r, D), f"layers.{i}.attention.q.mole.{part}.B": (D, r)})
-    return f"{check(folder, 'mole([lora(2), lora(3)]) to layers[*].attention.q', shapes, hook, 'mole, lora', extra=lambda values: sum(terms)):.1e}"
-
-
-def subject_of(folder, checkpoint_folder, attach, uses):
-    text = f"use peft.methods.{{{uses}}}\nmodel base = bert\ntask classify(labels = {LABELS})\n{attach}\ntrain head\noptimize adamw(lr = 1e-2)\nrun {{ base_dropout = 0, batch = 4, epochs = 1 }}\n"
-    return Subject(folder, checkpoint_folder, text)
-
-
-def test_prompt_ensemble(folder):
-    """Of one network with several prompts: the mean of the log-probabilities, and of the losses."""
-    checkpoint_folder = checkpoint(folder / "model")
-    ensemble = subject_of(folder / "ensemble", checkpoint_folder, "attach prompt_ensemble(k = 2, n = 3) to model", "prompt_ensemble")
-    single = subject_of(folder / "single", checkpoint_folder, "attach prompt(n = 3) to model", "prompt")
-    P, head = torch.randn(2, 3, D) * 0.3, {"head.classifier.W": torch.randn(LABELS, D) * 0.3, "head.classifier.b": torch.randn(LABELS) * 0.1}
-    rows = random_rows(7, LABELS)
-    ours = ensemble.inspect(rows, ensemble.save_init({"prompt_ensemble.P": P, **head}))
-    each = [single.inspect(rows, single.save_init({"prompt.P": P[place], **head})) for place in range(2)]
-    theirs = {"loss": sum(one["loss"] for one in each) / 2, "logits": sum(torch.log_softmax(one["logits"], -1) for one in each) / 2,
-              "grad.prompt_ensemble.P": torch.stack([one["grad.prompt.P"] for one in each]) / 2,
-              "grad.head.classifier.W": sum(one["grad.head.classifier.W"] for one in each) / 2}
-    return f"{compare(ours, theirs):.1e}"
-
-
-def test_adamix_of_like_copies(folder):
-    """Copies that are alike are one adapter: two passes agree, and a pass moves one copy of each half."""
-    checkpoint_folder = checkpoint(folder / "model")
-    mixed = subject_of(folder / "mixed", checkpoint_folder, "attach adamix(copies = 3, reduction = 4, act = relu) to model", "adamix")
-    single = subject_of(folder / "single", checkpoint_folder, "attach serial_adapter(reduction = 4) to layers[*].ffn", "serial_adapter")
-    values = {f"layers.{i}.ffn.{{}}.{name}": torch.randn(shape) * 0.3 for i in range(LAYERS) for name, shape in BOTTLENECK.items()}
-    rows = random_rows(7, LABELS)
-    head = {"head.classifier.W": torch.randn(LABELS, D) * 0.3, "head.classifier.b": torch.randn(LABELS) * 0.1}
-    theirs = single.inspect(rows, single.save_init({**{name.format("serial_adapter"): value for name, value in values.items()}, **head}))
-    ours = mixed.inspect(rows, mixed.save_init({**{name.format("adamix.adamix"): value.expand(3, *value.shape) for name, value in values.items()}, **head}))
-    for name in values:
-        gradient = ours[f"grad.{name.format('adamix.adamix')}"]
-        moved = [copy for copy in gradient if copy.abs().max() > 1e-6 * gradient.abs().max()]
-        assert len(moved) == 1, f"{name}: {len(moved)} copies have a gradient"
-    summed = {f"grad.{name.format('serial_adapter')}": ours[f"grad.{name.format('adamix.adamix')}"].sum(0) for name in values}
-    return f"{compare({**ours, **summed}, {name: theirs[name] for name in (*summed, 'logits', 'loss')}):.1e}"
-
-
-def test_trained_parts(folder):
-    """`from`: what a run has trained is where a method starts; the mean of several; and frozen ones have no gradient."""
-    checkpoint_folder = checkpoint(folder / "model")
-    attach, rows = "attach serial_adapter(reduction = 4){} to layers[*].ffn", random_rows(12, LABELS)
-    source = subject_of(folder / "source", checkpoint_folder, attach.format(""), "serial_adapter")
-    runs, trained = [], []
-    for seed in (1, 2):
-        source.losses(rows, None, "--set", f"run.seed={seed}")
-        runs.append(folder / f"run{seed}")
-        (folder / "source/run").rename(runs[-1])
-        trained.append({name: value for name, value in load_file(runs[-1] / "adapter.safetensors").items()})
-    head = {name: value for name, value in trained[0].items() if name.startswith("head.")}
-    again = subject_of(folder / "again", checkpoint_folder, attach.format(f' from "{runs[0]}"'), "serial_adapter")
-    still = subject_of(folder / "still", checkpoint_folder, attach.format(f' from "{runs[0]}" frozen'), "serial_adapter")
-    started, stays = again.inspect(rows), still.inspect(rows)  # the same random head
-    worst = compare(started, {name: value for name, value in stays.items() if not name.startswith("frozen.")})
-    assert started["grad.layers.0.ffn.serial_adapter.Wd"].abs().max() > 0, "what a run has trained is trained on"
-    worst = max(worst, compare(still.inspect(rows, still.save_init(head)), {name: value for name, value in source.inspect(rows, source.save_init(trained[0])).items() if "serial_adapter" not in name}))
-    soup = subject_of(folder / "soup", checkpoint_folder, attach.format(f' from ["{runs[0]}", "{runs[1]}"] frozen'), "serial_adapter")
-    mean = {name: (value + trained[1][name]) / 2 for name, value in trained[0].items() if name not in head}
-    ours = soup.inspect(rows, soup.save_init(head))
-    worst = max(worst, compare(ours, {name: value for name, value in source.inspect(rows, source.save_init({**mean, **head})).items() if "serial_adapter" not in name}))
-    assert not any("serial_adapter" in name for name in ours if name.startswith("grad.")), "a frozen part has a gradient"
-    said = refused(BIN / "peftc", write_spec(folder, attach.replace("= 4", "= 8").format(f' from "{runs[0]}"')), "--model", checkpoint_folder, "-o", folder / "none")
-    assert "`layers.0.ffn.serial_adapter.Wd` is [3, 24]" in said and "has [6, 24]" in said, said
-    said = refused(BIN / "peftc", write_spec(folder, attach.replace("ffn", "attention where kind == sublayer").format(f' from "{runs[0]}"')), "--model", checkpoint_folder, "-o", folder / "none")
-    assert "has no parameter `layers.0.attention.serial_adapter.Wd`" in said, said
-    return f"{worst:.1e}"
-
-
-def write_spec(folder, attach):
-    path = folder / "refused.peft"
-    path.write_text(f"use peft.methods.{{serial_adapter}}\nmodel base = bert\ntask classify(labels = {LABELS})\n{attach}\noptimize adamw(lr = 1e-2)\n")
-    return path
-
-
-def test_rows_of_tasks(folder):
-    """A row without its task, and one of a task that there is not; the last is said with both numbers."""
-    subject = subject_of(folder / "subject", checkpoint(folder / "model"), "attach mpt(tasks = 2, n = 3) to model", "mpt")
-    for row, words in (({}, ["R0133", "no field `task`"]), ({"task": 2}, ["R0134", "`task` is 2", "0 to 1"]), ({"task": -1}, ["R0134", "`task` is -1"])):
-        data = write_rows(folder / "rows.jsonl", [{"input_ids": [1, 2, 3], "label": 0, **row}])
-        said = refused(subject.trainer, "inspect", "--data", data, "--out", folder / "out.safetensors")
-        assert all(word in said for word in words), said
-
-
-def test_attempt(folder):
-    """Two trained prompts, mixed for each text, beside a new one."""
-    checkpoint_folder = checkpoint(folder / "model")
-    source = subject_of(folder / "source", checkpoint_folder, "attach prompt(n = 3) to model", "prompt")
-    runs, prompts = [], []
-    for seed in (1, 2):
-        source.losses(random_rows(8, LABELS), None, "--set", f"run.seed={seed}")
-        runs.append(folder / f"run{seed}")
-        (folder / "source/run").rename(runs[-1])
-        prompts.append(load_file(runs[-1] / "adapter.safetensors")["prompt.P"])
-    S = torch.stack(prompts)
-
-    def mixed(v, e):
-        h = layer_norm(v.Wu @ torch.nn.functional.silu(v.Wd @ e[0].max(0).values), (D,))
-        share = softmax(S.max(1).values @ h / (math.e * D), -1)
-        return before(v.P + torch.einsum("j,jne->ne", share, S), e)
-
-    def hook(model, values, row):
-        prompted(mixed, 3)(model, Values(values, "", "attempt_prompt"))
-    shapes = {"attempt_prompt.P": (3, D), "attempt_prompt.Wd": (4, D), "attempt_prompt.Wu": (D, 4)}
-    return f"""{check(folder / "subject", f'attempt_prompt(["{runs[0]}", "{runs[1]}"], n = 3, k = 4) to model', shapes, hook, "attempt_prompt"):.1e}"""
-
-
 if __name__ == "__main__":
-    main([test_linear, test_branches, test_residual_adapter, test_model, test_adapter_fusion, test_mole, test_prompt_ensemble, test_adamix_of_like_copies,
-          test_trained_parts, test_rows_of_tasks, test_attempt])
+    main([test_linear, test_branches, test_residual_adapter, test_model])
