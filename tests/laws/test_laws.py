@@ -113,7 +113,9 @@ def all_laws(jobs):
         return list(pool.map(lambda job: laws(*job), jobs))
 
 
-class Laws(unittest.TestCase):
+class LawsTest(unittest.TestCase):
+    """A folder, and the laws of the library as it is."""
+
     @classmethod
     def setUpClass(cls):
         cls.scratch = tempfile.TemporaryDirectory()
@@ -130,6 +132,16 @@ class Laws(unittest.TestCase):
             file.write(text)
         return self.path(name)
 
+    def plain(self):
+        """Answers and kept folders by path, under the names as they are; made once."""
+        if not hasattr(type(self), "made"):
+            paths = sorted(glob.glob(f"{STDLIB}/methods/*.peft")) + sorted(glob.glob("examples/*/*.peft")) + [self.write("mine.peft", USERS_METHOD), self.write("decoder.peft", DECODER)]
+            kept = {path: self.path(f"kept_{place}") for place, path in enumerate(paths)}
+            type(self).made = dict(zip(paths, all_laws([(path, "--stdlib", STDLIB, "--keep", kept[path]) for path in paths]))), kept
+        return type(self).made
+
+
+class Laws(LawsTest):
     def hold(self, path, answer, source):
         """Every law was asked of every method; `none` only where the text says so."""
         lines, code, errors = answer
@@ -151,14 +163,6 @@ class Laws(unittest.TestCase):
             else:
                 self.assertEqual(line["verdict"], "pass", f"{path}: {line}")
         return len(methods) + len(skipped)
-
-    def plain(self):
-        """Answers and kept folders by path, under the names as they are; made once."""
-        if not hasattr(type(self), "made"):
-            paths = sorted(glob.glob(f"{STDLIB}/methods/*.peft")) + sorted(glob.glob("examples/*/*.peft")) + [self.write("mine.peft", USERS_METHOD), self.write("decoder.peft", DECODER)]
-            kept = {path: self.path(f"kept_{place}") for place, path in enumerate(paths)}
-            type(self).made = dict(zip(paths, all_laws([(path, "--stdlib", STDLIB, "--keep", kept[path]) for path in paths]))), kept
-        return type(self).made
 
     def test_library_examples_and_a_users_methods(self):
         answers, kept = self.plain()

@@ -4,28 +4,16 @@ import glob
 import os
 import re
 import sys
-import tempfile
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import rename
-import test_laws
-from test_laws import DECODER, STDLIB, all_laws, code_of
+from test_laws import DECODER, STDLIB, LawsTest, all_laws, code_of
 
 RENAMING_SEED = int(os.environ.get("PEFT_SEED", "20"))
 
 
-class Renaming(unittest.TestCase):
-    path, write, plain = test_laws.Laws.path, test_laws.Laws.write, test_laws.Laws.plain
-
-    @classmethod
-    def setUpClass(cls):
-        cls.scratch = tempfile.TemporaryDirectory()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.scratch.cleanup()
-
+class Renaming(LawsTest):
     def test_nothing_depends_on_a_name(self):
         library = self.path("library")
         examples = {}
