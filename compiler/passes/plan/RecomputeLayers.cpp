@@ -10,6 +10,7 @@
 // Numerics  exact: the same ops on the same numbers, with the same random bits
 //
 // What is of the whole run (weights and what is made of them) is kept: it does not grow with the batch. So is what another layer reads in forward.
+#include "compiler/passes/plan/Forward.h"
 #include "compiler/passes/plan/Passes.h"
 #include "dialects/nn/Nn.h"
 #include "dialects/plan/Plan.h"
@@ -28,8 +29,7 @@ struct Layer {
 
 class Recomputation {
 public:
-  Recomputation(ProgramOp program, ArrayRef<Layer> layers) : block(program.getBody().front()), copies(layers.size()) {
-    findForward(program);
+  Recomputation(ProgramOp program, ArrayRef<Layer> layers) : block(program.getBody().front()), forward(forwardOf(program)), copies(layers.size()) {
     for (auto [at, op] : llvm::enumerate(block))
       places[&op] = at;
     for (auto [index, layer] : llvm::enumerate(layers))
@@ -44,18 +44,6 @@ public:
   }
 
 private:
-  /// Everything that the loss is made of.
-  void findForward(ProgramOp program) {
-    auto end = cast<plan::ReturnOp>(block.getTerminator());
-    SmallVector<Value> open;
-    for (auto [name, value] : llvm::zip(program.getResultNames().getAsValueRange<StringAttr>(), end.getOperands()))
-      if (!name.starts_with("grad."))
-        open.push_back(value);
-    while (!open.empty())
-      if (Operation *op = open.pop_back_val().getDefiningOp(); op && forward.insert(op).second)
-        open.append(op->getOperands().begin(), op->getOperands().end());
-  }
-
   void findLayer(size_t index, const Layer &layer) {
     const size_t begin = layer.in.getDefiningOp() ? places.lookup(layer.in.getDefiningOp()) + 1 : 0;
     for (Operation &op : block)
@@ -88,7 +76,7 @@ private:
   }
 
   Block &block;
-  llvm::DenseSet<Operation *> forward;
+  const llvm::DenseSet<Operation *> forward;
   llvm::DenseMap<Operation *, size_t> places, owners; ///< where in the program; the layer that is computed again
   llvm::DenseSet<Value> kept;
   SmallVector<IRMapping> copies; ///< of each layer

@@ -1,6 +1,7 @@
 // TrainingMemory: see the header.
 #include "compiler/passes/plan/TrainingMemory.h"
 #include "compiler/passes/plan/BandRows.h"
+#include "compiler/passes/plan/Forward.h"
 #include "compiler/passes/plan/Passes.h"
 #include "dialects/nn/Nn.h"
 #include "dialects/plan/Plan.h"
@@ -57,20 +58,6 @@ int64_t preparedBytes(ProgramOp program, ModuleOp module) {
         bytes += element * elementsOf(parameter);
   }
   return bytes;
-}
-
-/// What the loss and the counts of targets are made of.
-llvm::DenseSet<Operation *> forwardOf(ProgramOp program) {
-  llvm::DenseSet<Operation *> forward;
-  SmallVector<Value> open;
-  auto end = cast<plan::ReturnOp>(program.getBody().front().getTerminator());
-  for (auto [name, value] : llvm::zip(program.getResultNames().getAsValueRange<StringAttr>(), end.getOperands()))
-    if (!name.starts_with("grad."))
-      open.push_back(value);
-  while (!open.empty())
-    if (Operation *op = open.pop_back_val().getDefiningOp(); op && forward.insert(op).second)
-      open.append(op->getOperands().begin(), op->getOperands().end());
-  return forward;
 }
 
 /// What lies in memory for all rows, is made forward, and is read by something that the loss is not made of.

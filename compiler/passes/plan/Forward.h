@@ -1,0 +1,11 @@
+// Forward: which ops of a step are its forward pass.
+#pragma once
+#include "dialects/plan/Plan.h"
+#include "llvm/ADT/DenseSet.h"
+
+namespace mlir::plan {
+
+/// What the program's results but the gradients are made of.
+llvm::DenseSet<Operation *> forwardOf(ProgramOp program);
+
+} // namespace mlir::plan
