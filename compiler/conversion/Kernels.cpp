@@ -2,6 +2,7 @@
 #include "compiler/conversion/Kernels.h"
 #include "compiler/conversion/Entry.h"
 #include "compiler/conversion/Kernel.h"
+#include "runtime/bundle/Format.h"
 #include "llvm/ADT/StringSet.h"
 
 using namespace mlir;
@@ -68,18 +69,17 @@ nlohmann::json callOf(plan::KernelOp op) {
   plan::Space space = spaceOf(op);
   ScratchSize scratch = scratchOf(op, kWidestLanes);
   nn::Dim rows = space.kind == plan::Space::tiles ? nn::Dim{space.heads / headsPerTask(op), 0} : space.rowCount; // tasks of an example, or of the run
-  auto named = [](int64_t sequence) { return sequence == 0 ? std::string("seq") : "seq" + std::to_string(sequence); };
   nlohmann::json call = {{"symbol", op.getSymbol()->str()},
                          {"space", op.getSpace().str()},
                          {"example", space.example},
-                         {"tasks", {{"c", rows.constant}, {"k", rows.scale}, {"s", named(rows.sequence)}}},
+                         {"tasks", {{"c", rows.constant}, {"k", rows.scale}, {"s", peftrt::nameOfSequence(rows.sequence)}}},
                          {"columns", space.columns * space.parts},
                          {"sites", op.getSites().vec()},
                          {"scratch", {{"c", scratch.c}, {"k", scratch.k}}}};
   if (scratch.sequence != 0)
-    call["scratch"]["s"] = named(scratch.sequence);
+    call["scratch"]["s"] = peftrt::nameOfSequence(scratch.sequence);
   if (space.kind == plan::Space::tiles && (space.rowCount.sequence != 0 || space.keyCount.sequence != 0))
-    call["over"] = {named(space.rowCount.sequence), named(space.keyCount.sequence)};
+    call["over"] = {peftrt::nameOfSequence(space.rowCount.sequence), peftrt::nameOfSequence(space.keyCount.sequence)};
   return call;
 }
 

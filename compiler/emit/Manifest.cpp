@@ -119,7 +119,7 @@ json rowsOf(const EmitInfo &info) {
   for (const EmitInfo::Row &row : info.rows) {
     rows.push_back({{"name", row.name}, {"encoder", row.encoder}, {"args", row.args}, {"dtype", row.dtype}});
     if (row.perSeq)
-      rows.back()["per"] = row.sequence == 0 ? "seq" : "seq" + std::to_string(row.sequence);
+      rows.back()["per"] = peftrt::nameOfSequence(row.sequence);
   }
   return rows;
 }

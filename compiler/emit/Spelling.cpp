@@ -2,6 +2,7 @@
 #include "compiler/emit/Spelling.h"
 #include "dialects/nn/Nn.h"
 #include "dialects/plan/Plan.h"
+#include "runtime/bundle/Format.h"
 #include <cmath>
 
 using nlohmann::json;
@@ -23,7 +24,7 @@ template <typename T> json spellTensor(T type, ArrayRef<json> dims) {
 json spellDim(int64_t constant, int64_t scale, int64_t sequence) {
   if (scale == 0)
     return constant;
-  return json{{"c", constant}, {"k", scale}, {"s", sequence == 0 ? "seq" : "seq" + std::to_string(sequence)}};
+  return json{{"c", constant}, {"k", scale}, {"s", peftrt::nameOfSequence(sequence)}};
 }
 
 std::optional<json> spell(Attribute attribute) {

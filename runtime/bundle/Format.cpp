@@ -21,8 +21,6 @@ const char *nameOf(ValueType type) {
   }
 }
 
-std::string nameOfSequence(int64_t sequence) { return sequence == 0 ? "seq" : "seq" + std::to_string(sequence); }
-
 ValueType typeOf(const std::string &name) {
   for (const ValueType type : {ValueType::f32, ValueType::bf16, ValueType::i64, ValueType::i1})
     if (name == nameOf(type))
@@ -185,6 +183,8 @@ Dim dimOf(const json &value) {
   const Dim dim{value.value("c", int64_t{0}), value.value("k", int64_t{0}), sequenceOf(value.value("s", "seq"))};
   return dim.ragged() ? dim : Dim{dim.c, 0};
 }
+
+std::string nameOfSequence(int64_t sequence) { return sequence == 0 ? "seq" : "seq" + std::to_string(sequence); }
 
 int64_t sequenceOf(const json &name) {
   constexpr int64_t kMost = 8; // nothing has as many, and sizes grow with their square

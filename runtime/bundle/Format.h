@@ -98,7 +98,8 @@ nlohmann::json toJson(const std::vector<Program> &programs);
 nlohmann::json toJson(const std::vector<PlanProgram> &programs);
 /// A dim as attributes hold it (`start`, `lo`, `rows`): an integer or {c, k, s}.
 Dim dimOf(const nlohmann::json &value);
-/// A sequence by its name: `seq`, `seq1`, …
+/// The name of one of an example's sequences: `seq`, `seq1`, …; and the other way about.
+std::string nameOfSequence(int64_t sequence);
 int64_t sequenceOf(const nlohmann::json &name);
 nlohmann::json toJson(const Dim &dim);
 
