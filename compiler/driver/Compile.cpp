@@ -112,10 +112,10 @@ void keepBundle(const peftrt::Bundle &bundle, const std::string &entry) {
   }
 }
 
-/// "" or the text of an internal error. How much memory the plan may take is a user's matter (E0503).
+/// "" or the text of an internal error. Where training does not fit (E0503) the plan's phase is not run.
 std::string runPhase(const Phase &phase, mlir::ModuleOp module, MemoryChoice &memory, const PhaseOptions &options) {
   if (phase.stop == Stop::Plan)
-    if (std::string wrong = memory.choose(module); !wrong.empty())
+    if (std::string wrong = memory.choose(module); !wrong.empty() || !memory.fits())
       return wrong;
   return runPhase(phase, module, options);
 }

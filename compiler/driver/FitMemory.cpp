@@ -95,6 +95,7 @@ int64_t MemoryChoice::bytesWith(int64_t layers, ModuleOp module, int64_t example
 }
 
 void MemoryChoice::reportTooLarge(int64_t bytes, int64_t layers, ModuleOp module) {
+  reported = true;
   auto report = diags.report(diag::Kind::E0503, where, {plan::spellBytes(bytes), plan::spellBytes(budget)});
   report.help("that is for " + std::to_string(batch.examples) + " texts of " + std::to_string(batch.length) + " tokens, " +
               (layers ? "with every layer computed again" : "with what backward reads of forward kept"));

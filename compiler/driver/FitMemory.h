@@ -23,6 +23,8 @@ public:
   void markLayers(mlir::ModuleOp module) const;
   /// "" or an internal error.
   std::string choose(mlir::ModuleOp module);
+  /// Whether what `choose` has chosen does; where not, it has been reported.
+  bool fits() const { return !reported; }
 
 private:
   /// Bytes of training on `examples` texts with `layers` computed again; 0 after an internal error.
@@ -36,6 +38,7 @@ private:
   Range where;           ///< of the budget
   diag::Engine &diags;
   std::string error;
+  bool reported = false;
 };
 
 } // namespace peftc

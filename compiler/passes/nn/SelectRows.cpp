@@ -19,7 +19,7 @@ NNType typeOf(Value value) { return cast<NNType>(value.getType()); }
 /// The axis of whose entries a slice takes the last one, where a text decides how many there are.
 std::optional<int64_t> lastOf(SliceOp slice) {
   NNType type = slice.getX().getType();
-  const int64_t axis = slice.getAxis() < 0 ? slice.getAxis() + type.rank() : slice.getAxis();
+  const auto axis = static_cast<int64_t>(slice.getAxis());
   const Dim own = type.getDims()[axis], start = slice.getStart().dim();
   const bool fromEnd = start == Dim{-1, 0} || start == Dim{own.constant - 1, own.scale};
   if (own.isStatic() || !fromEnd || slice.getStep() != 1 || typeOf(slice.getResult()).getDims()[axis] != Dim{1, 0})
