@@ -9,6 +9,8 @@ enum class Layout {
   asItLies, ///< its columns are adjacent and fill whole panels
   floats,   ///< panels of f32
   pairs,    ///< panels of pairs of bf16, which A's adjacent bf16 columns are multiplied with
+  tiles,      ///< blocks of tiles of bf16, which A's adjacent bf16 columns are multiplied with; a depth of whole blocks (32); one stride of B is 1
+  splitTiles, ///< blocks of tiles of f32 in three parts (TiledF32.h); A, B and C are f32, and of A and of B one stride is 1
   pairsAsItLies ///< bf16, columns adjacent and whole panels; A's rows are adjacent too, and C is f32: both are paired as they are read
 };
 
@@ -16,7 +18,7 @@ enum class Layout {
 /// k * bDepth + j * bColumn behind `b`, (i, j) of C i * cRow + j * cColumn behind `c`.
 struct Call {
   const void *a, *b;
-  void *packed; ///< B's panels
+  void *packed; ///< B's panels, from the beginning of a cache line
   void *c;
   int64_t aRow, aDepth, bDepth, bColumn, cRow, cColumn, rows, depth, columns;
   bool adds; ///< C += A B
@@ -34,6 +36,7 @@ struct Code {
   void (*multiply)(const Call &, const Part &);
   int64_t panel; ///< columns of a full panel
   bool dots;     ///< whether there are pairs
+  bool tiles;    ///< whether there are tiles
 };
 
 const Code &codeV3();     ///< AVX2, FMA

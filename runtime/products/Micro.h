@@ -97,12 +97,18 @@ template <int L, int R, int V> inline void sumPairs(const Factors<Bf16, Pair> &i
   }
 }
 
+constexpr int64_t kAhead = 16; ///< rows of B that are asked for before they are read
+
 /// Pairs of A's rows, and B's rows as they lie; aDepth: from one pair of A to the next.
 template <int L, int R, int V> inline void sumPairs(const Factors<Pair, Bf16> &in, Floats<L> (&sums)[R][V]) {
   static_assert(L == 16 && V % 2 == 0);
   for (int64_t row = 0; row < in.depth; row += 2) {
     const Bf16 *b = in.b + row * in.bDepth, *later = row + 1 < in.depth ? b + in.bDepth : nullptr;
     const Pair *a = in.a + row / 2 * in.aDepth;
+    if constexpr (V == 2) { // a line of memory a row
+      __builtin_prefetch(b + kAhead * in.bDepth);
+      __builtin_prefetch(b + (kAhead + 1) * in.bDepth);
+    }
     PairedRows parts[V / 2];
 #pragma GCC unroll 2
     for (int v = 0; v < V / 2; ++v)
@@ -175,7 +181,9 @@ template <typename A, typename B> void multiplyAs(const Call &call, const Part &
 }
 
 #if PEFT_DOTS
-constexpr int64_t kTurnedRows = 48; ///< of C; the pairs of their A lie on the stack
+constexpr int64_t kTurnedRows = 48;   ///< of C; the pairs of their A lie on the stack
+constexpr int64_t kTurnedDepth = 128; ///< few rows, so that B comes from memory nearly in the order in which it lies there
+constexpr int kTurnedVectors = 2;     ///< a line of memory of each row of B
 
 /// `rows` columns of A, [depth, rows], as pairs of its rows: [depth / 2, kTurnedRows].
 void pairColumns(const Bf16 *from, int64_t pitch, int64_t depth, int64_t rows, Pair *to) {
@@ -191,15 +199,16 @@ void pairColumns(const Bf16 *from, int64_t pitch, int64_t depth, int64_t rows, P
 
 /// Aᵀ and B lie alike, row by row of what is summed (a weight's gradient: tokens): a block of both is paired where it lies.
 void multiplyTurned(const Call &call, const Part &part) {
-  Pair pairs[kDepth / 2 * kTurnedRows];
-  for (int64_t start = 0; start < call.depth; start += kDepth)
+  constexpr int64_t kColumns = kTurnedVectors * kLanes;
+  Pair pairs[kTurnedDepth / 2 * kTurnedRows];
+  for (int64_t start = 0; start < call.depth; start += kTurnedDepth)
     for (int64_t row = part.firstRow; row < part.lastRow; row += kTurnedRows) {
-      const int64_t depth = least(kDepth, call.depth - start), rows = least(kTurnedRows, part.lastRow - row);
+      const int64_t depth = least(kTurnedDepth, call.depth - start), rows = least(kTurnedRows, part.lastRow - row);
       pairColumns(static_cast<const Bf16 *>(call.a) + start * call.aDepth + row, call.aDepth, depth, rows, pairs);
-      for (int64_t column = part.firstPanel * kPanel; column < least(part.lastPanel * kPanel, call.columns); column += kPanel) {
-        Target target{call.c, call.cRow, call.cColumn, kPanel, call.cIsBf16, call.adds || start > 0};
+      for (int64_t column = part.firstPanel * kPanel; column < least(part.lastPanel * kPanel, call.columns); column += kColumns) {
+        Target target{call.c, call.cRow, call.cColumn, kColumns, call.cIsBf16, call.adds || start > 0};
         advance(target, row * call.cRow + column * call.cColumn);
-        blocks<kLanes, 24 / kVectors, kVectors>(Factors<Pair, Bf16>{pairs, static_cast<const Bf16 *>(call.b) + start * call.bDepth + column, 1, kTurnedRows, call.bDepth, depth}, rows, target);
+        blocks<kLanes, 8, kTurnedVectors>(Factors<Pair, Bf16>{pairs, static_cast<const Bf16 *>(call.b) + start * call.bDepth + column, 1, kTurnedRows, call.bDepth, depth}, rows, target);
       }
     }
 }
@@ -210,14 +219,29 @@ void multiplyTurned(const Call &call, const Part &part) {
 
 #if PEFT_TILES
 #include "runtime/products/Tiles.h"
+// Both are made of tiles:
+#include "runtime/products/TiledBf16.h"
+#include "runtime/products/TiledF32.h"
 #endif
 
 namespace peftrt::products {
 namespace {
 
+void packPanels(const Call &call, int64_t firstPanel, int64_t lastPanel) {
+#if PEFT_TILES
+  if (call.layout == Layout::splitTiles)
+    return packBlocks<float, kParts>(call, firstPanel, lastPanel);
+  if (call.layout == Layout::tiles)
+    return call.bIsBf16 ? packBlocks<Bf16, 1>(call, firstPanel, lastPanel) : packBlocks<float, 1>(call, firstPanel, lastPanel);
+#endif
+  pack(call, firstPanel, lastPanel);
+}
+
 void multiply(const Call &call, const Part &part) {
 #if PEFT_TILES
-  if (call.layout == Layout::pairs && fitsTiles(call))
+  if (call.layout == Layout::splitTiles)
+    return multiplySplit(call, part);
+  if (call.layout == Layout::tiles)
     return multiplyTiles(call, part);
 #endif
 #if PEFT_DOTS
@@ -231,10 +255,16 @@ void multiply(const Call &call, const Part &part) {
   call.layout == Layout::asItLies ? multiplyAs<Bf16, Bf16>(call, part) : multiplyAs<Bf16, float>(call, part);
 }
 
+#if PEFT_TILES
+constexpr bool kTiles = true;
+#else
+constexpr bool kTiles = false;
+#endif
+
 } // namespace
 
 const Code &PEFT_PRODUCTS_NAME() {
-  static constexpr Code code{pack, multiply, kPanel, PEFT_DOTS != 0};
+  static constexpr Code code{packPanels, multiply, kPanel, PEFT_DOTS != 0, kTiles};
   return code;
 }
 

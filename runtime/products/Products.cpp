@@ -15,6 +15,8 @@ using namespace products;
 
 constexpr int64_t kLine = 64;          ///< bytes of a cache line
 constexpr int64_t kThin = 64;          ///< a side below this makes a product thin
+constexpr int64_t kSide = 32;          ///< columns and depth of a block of tiles
+constexpr int64_t kBf16Bytes = 2, kSplitBytes = 6; ///< of a number in it: one part, or three
 constexpr int64_t kThreadWork = 1 << 18; ///< multiply-adds that are worth a thread
 constexpr int64_t kConstantShare = 4;  ///< of the machine's memory, at most one part in so many is panels of constants
 
@@ -68,7 +70,7 @@ Products::~Products() = default;
 std::string Products::servedBy(bool bf16) const {
   if (!code_ || library_)
     return "LibTorch's library";
-  return code_ == &codeV3() ? "own code, AVX2" : bf16 && code_ == &codeV4Amx() ? "own code, AMX" : bf16 && code_->dots ? "own code, AVX512_BF16" : "own code, AVX-512";
+  return code_ == &codeV3() ? "own code, AVX2" : code_ == &codeV4Amx() ? (bf16 ? "own code, AMX" : "own code, AMX (f32 in three parts of bf16)") : bf16 && code_->dots ? "own code, AVX512_BF16" : "own code, AVX-512";
 }
 
 bool Products::isForLibrary(const Call &call) const {
@@ -77,7 +79,19 @@ bool Products::isForLibrary(const Call &call) const {
   return library_ && !isThin(call);
 }
 
+/// Split numbers have half as many bytes again, which few rows would wait for.
+std::optional<Layout> Products::tiledLayoutFor(const Call &call) const {
+  if (!code_->tiles || (call.bColumn != 1 && call.bDepth != 1))
+    return std::nullopt;
+  if (call.aIsBf16)
+    return call.aDepth == 1 && call.depth % kSide == 0 ? std::optional(Layout::tiles) : std::nullopt;
+  const bool isFloats = !call.bIsBf16 && !call.cIsBf16, lies = call.aRow == 1 || call.aDepth == 1, isLarge = call.rows >= kThin && call.columns >= kSide && call.depth >= kSide;
+  return isFloats && lies && isLarge ? std::optional(Layout::splitTiles) : std::nullopt;
+}
+
 Layout Products::layoutFor(const Call &call) const {
+  if (const std::optional<Layout> tiled = tiledLayoutFor(call))
+    return *tiled;
   if (code_->dots && call.aIsBf16 && call.aDepth == 1)
     return Layout::pairs;
   const bool lies = call.bColumn == 1 && call.columns % code_->panel == 0 && call.aIsBf16 == call.bIsBf16;
@@ -87,6 +101,8 @@ Layout Products::layoutFor(const Call &call) const {
 }
 
 int64_t Products::panelBytes(const Call &call) const {
+  if (call.layout == Layout::tiles || call.layout == Layout::splitTiles)
+    return (call.layout == Layout::tiles ? kBf16Bytes : kSplitBytes) * parts(call.depth, kSide) * kSide * parts(call.columns, kSide) * kSide;
   return (call.depth + 1) * parts(call.columns, code_->panel) * code_->panel * (call.layout == Layout::pairs ? 2 : 4);
 }
 
@@ -139,7 +155,7 @@ bool Products::prepare(Call &call, const at::Tensor *constant, size_t place) {
     constant = nullptr;
   }
   call.layout = layoutFor(call);
-  if ((call.layout == Layout::floats || call.layout == Layout::pairs) && call.rows > 0 && call.columns > 0)
+  if (call.layout != Layout::asItLies && call.layout != Layout::pairsAsItLies && call.rows > 0 && call.columns > 0)
     pack(call, constant, place);
   return true;
 }

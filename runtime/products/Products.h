@@ -7,6 +7,7 @@
 #include <ATen/core/Tensor.h>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -67,6 +68,7 @@ private:
   bool isForLibrary(const products::Call &call) const;
   void multiplyByLibrary(at::Tensor c, const Operands &in, const at::Tensor &sum);
   at::Tensor rounded(const Operands &in);
+  std::optional<products::Layout> tiledLayoutFor(const products::Call &call) const;
   products::Layout layoutFor(const products::Call &call) const;
   bool isBetterTurned(const products::Call &call) const;
   int64_t panelBytes(const products::Call &call) const;

@@ -1,19 +1,25 @@
-// Tiles: products of bf16 by AMX, included by Micro.h where PEFT_TILES is 1.
+// Tiles: what products by AMX are made of, included by Micro.h where PEFT_TILES is 1: tiles of bf16 in blocks, sums of four tiles, and how they come from memory.
 //
-// In     A's adjacent columns, B in panels of pairs: 16 places of a panel's 16 columns are a tile as they lie
-// Blocks  32 rows by 32 columns of C are summed in four tiles; each load of a tile serves two products of tiles. A half panel of B stays in the first-level
-//         cache for all rows of a chunk.
-// Numerics  an element's sum is one chain over pairs of depth, whatever part is asked for. Tiles flush denormals to zero.
+// A tile is sixteen lines of sixteen pairs: rows of A with pairs of depth, or pairs of depth with columns of B. A block is 32 rows (or columns) by 32 of depth: two
+// tiles of each of its parts. Of bf16 there is one part. An f32 is the sum of three (TiledF32.h): each is what the parts before it leave, rounded to bf16.
 //
-// Which products are done so depends on depth and columns alone, never on rows: a part of them has the same bits.
+// Registers  C's tiles are 0 and 1, under them 2 and 3; A's 4 and 5; B's 6 and 7. Each load of a tile serves two products of tiles.
+// Memory   blocks along depth follow one another, so that tiles are loaded from adjacent lines. A block that is needed next is asked for while one is multiplied: what
+//          tiles load from the second-level cache is not hidden behind their products, a load from the first is.
 namespace peftrt::products {
 namespace {
 
-constexpr int64_t kTile = 16, kTileDepth = 32; ///< rows, or columns of C; depth of a tile of A
+constexpr int64_t kTile = 16, kSide = 32; ///< lines of a tile; rows, columns or depth of a block
 
-bool fitsTiles(const Call &call) { return call.depth % kTileDepth == 0 && call.columns >= kTile; }
+struct alignas(64) Tile {
+  Words<16> lines[kTile];
+};
+template <int Parts> struct Block {
+  Tile parts[Parts][2]; ///< the first sixteen rows or columns, and the others
+};
+inline int64_t blocksOf(int64_t length) { return (length + kSide - 1) / kSide; }
 
-/// What `_tile_loadconfig` reads: the shapes of C's tiles 0 … 3, A's 4 and 5, B's 6 and 7.
+/// What `_tile_loadconfig` reads.
 struct alignas(64) TileShapes {
   uint8_t palette = 1, startRow = 0, reserved[14] = {};
   uint16_t bytes[16] = {};
@@ -34,16 +40,9 @@ private:
   }
 };
 
-struct TileFactors {
-  const Bf16 *a;
-  const Pair *b;
-  int64_t aRow, bDepth, depth; ///< aRow: elements; bDepth: pairs from one place to the next
-};
+// Bottom: C's block has more than 16 rows; Right: more than 16 columns.
 
-/// A block of C as sums; Bottom: more than 16 rows, Right: more than 16 columns.
-template <bool Bottom, bool Right> void sumTiles(const TileFactors &in, float (&sums)[2 * kTile][2 * kTile]) {
-  const int64_t aPitch = in.aRow * static_cast<int64_t>(sizeof(Bf16)), bPitch = in.bDepth * static_cast<int64_t>(sizeof(Pair));
-  constexpr int64_t kPitch = sizeof sums[0];
+template <bool Bottom, bool Right> inline void zeroTiles() {
   _tile_zero(0);
   if constexpr (Right)
     _tile_zero(1);
@@ -51,23 +50,35 @@ template <bool Bottom, bool Right> void sumTiles(const TileFactors &in, float (&
     _tile_zero(2);
   if constexpr (Bottom && Right)
     _tile_zero(3);
-  for (int64_t place = 0; place < in.depth; place += kTileDepth) {
-    const Bf16 *a = in.a + place;
-    const Pair *b = in.b + place / 2 * in.bDepth;
-    _tile_loadd(6, b, bPitch);
-    _tile_loadd(4, a, aPitch);
-    _tile_dpbf16ps(0, 4, 6);
-    if constexpr (Right) {
-      _tile_loadd(7, b + kTile, bPitch);
-      _tile_dpbf16ps(1, 4, 7);
-    }
-    if constexpr (Bottom) {
-      _tile_loadd(5, a + kTile * in.aRow, aPitch);
-      _tile_dpbf16ps(2, 5, 6);
-    }
-    if constexpr (Bottom && Right)
-      _tile_dpbf16ps(3, 5, 7);
-  }
+}
+
+template <bool Bottom, bool Right> inline void addTiles() {
+  _tile_dpbf16ps(0, 4, 6);
+  if constexpr (Right)
+    _tile_dpbf16ps(1, 4, 7);
+  if constexpr (Bottom)
+    _tile_dpbf16ps(2, 5, 6);
+  if constexpr (Bottom && Right)
+    _tile_dpbf16ps(3, 5, 7);
+}
+
+template <bool Right> inline void loadB(const Tile (&tiles)[2]) {
+  _tile_loadd(6, &tiles[0], sizeof(Words<16>));
+  if constexpr (Right)
+    _tile_loadd(7, &tiles[1], sizeof(Words<16>));
+}
+
+/// Lines of memory that will be read.
+template <int Bytes> inline void fetch(const void *from) {
+#pragma GCC unroll 32
+  for (int line = 0; line < Bytes; line += 64)
+    __builtin_prefetch(static_cast<const char *>(from) + line);
+}
+
+using TileSums = float[2 * kTile][2 * kTile];
+
+template <bool Bottom, bool Right> inline void storeTiles(TileSums &sums) {
+  constexpr int64_t kPitch = sizeof sums[0];
   _tile_stored(0, sums[0], kPitch);
   if constexpr (Right)
     _tile_stored(1, &sums[0][kTile], kPitch);
@@ -77,7 +88,7 @@ template <bool Bottom, bool Right> void sumTiles(const TileFactors &in, float (&
     _tile_stored(3, &sums[kTile][kTile], kPitch);
 }
 
-template <int V, typename C> void finishRows(const float (&sums)[2 * kTile][2 * kTile], int64_t rows, const Target &target) {
+template <int V, typename C> void finishRows(const TileSums &sums, int64_t rows, const Target &target) {
   for (int64_t row = 0; row < rows; ++row) {
     Floats<kLanes> line[V];
     for (int v = 0; v < V; ++v)
@@ -86,44 +97,106 @@ template <int V, typename C> void finishRows(const float (&sums)[2 * kTile][2 * 
   }
 }
 
-template <bool Right> void tileBlock(const TileFactors &in, int64_t rows, const Target &target) {
-  alignas(64) float sums[2 * kTile][2 * kTile];
-  rows > kTile ? sumTiles<true, Right>(in, sums) : sumTiles<false, Right>(in, sums);
-  constexpr int kAcross = Right ? 2 : 1;
-  target.isBf16 ? finishRows<kAcross, Bf16>(sums, rows, target) : finishRows<kAcross, float>(sums, rows, target);
-}
-
-/// A panel's columns from `half` on, for the rows of a chunk.
-void tileColumns(TileFactors in, int64_t half, int64_t width, int64_t rows, Target target, TileShapes &shapes, int64_t &shaped) {
-  in.b += half;
-  target.width -= half;
-  advance(target, half * target.column);
-  for (int64_t row = 0; row < rows; row += 2 * kTile, in.a += 2 * kTile * in.aRow, advance(target, 2 * kTile * target.row)) {
-    const int64_t here = least(2 * kTile, rows - row);
-    if (shaped != here)
-      shapes.configure(shaped = here);
-    width - half > kTile ? tileBlock<true>(in, here, target) : tileBlock<false>(in, here, target);
-  }
-}
-
-void multiplyTiles(const Call &call, const Part &part) {
-  TileShapes shapes;
-  int64_t shaped = 0;
-  for (int64_t chunk = part.firstRow; chunk < part.lastRow; chunk += kChunk)
-    for (int64_t column = part.firstPanel * kPanel; column < least(part.lastPanel * kPanel, call.columns); column += kPanel) {
-      const int64_t width = widthAt(column, call.columns), rows = least(kChunk, part.lastRow - chunk);
-      const Bf16 *a = static_cast<const Bf16 *>(call.a) + chunk * call.aRow;
-      const Pair *b = static_cast<const Pair *>(call.packed) + column * (call.depth / 2);
-      Target target{call.c, call.cRow, call.cColumn, call.columns - column, call.cIsBf16, call.adds};
-      advance(target, chunk * call.cRow + column * call.cColumn);
-      if (width < kTile) { // narrower than a tile
-        panel(Factors<Bf16, Pair>{a, b, call.aRow, call.aDepth, width, call.depth}, rows, width, target);
-        continue;
-      }
-      for (int64_t half = 0; half < width; half += 2 * kTile)
-        tileColumns({a, b, call.aRow, width, call.depth}, half, width, rows, target, shapes, shaped);
+/// Of two lines that lie `width` apart: the words whose place has that bit clear, and those that have it set.
+struct alignas(64) TurnOrder {
+  uint32_t clear[kTile] = {}, set[kTile] = {};
+  constexpr explicit TurnOrder(uint32_t width) {
+    for (uint32_t place = 0; place < kTile; ++place) {
+      clear[place] = place & width ? kTile + (place ^ width) : place;
+      set[place] = place & width ? kTile + place : place | width;
     }
-  _tile_release();
+  }
+};
+
+template <int Width> inline void turnBit(Words<16> *lines) {
+  static constexpr TurnOrder kOrder(Width);
+  const __m512i clear = _mm512_load_si512(kOrder.clear), set = _mm512_load_si512(kOrder.set);
+#pragma GCC unroll 16
+  for (int line = 0; line < kTile; ++line)
+    if (!(line & Width)) {
+      const __m512i first = (__m512i)lines[line], second = (__m512i)lines[line | Width];
+      lines[line] = (Words<16>)_mm512_permutex2var_epi32(first, clear, second);
+      lines[line | Width] = (Words<16>)_mm512_permutex2var_epi32(first, set, second);
+    }
+}
+
+/// Lines become columns, word by word.
+inline void turn(Tile &tile) {
+  Words<16> lines[kTile];
+  __builtin_memcpy(lines, &tile, sizeof tile);
+  turnBit<1>(lines), turnBit<2>(lines), turnBit<4>(lines), turnBit<8>(lines);
+  __builtin_memcpy(&tile, lines, sizeof tile);
+}
+
+/// Rows of A, or columns of B, by depth: `row` and `depth` are from one to the next, in elements; one of them is 1.
+template <typename Source> struct Strip {
+  const Source *from;
+  int64_t row, depth, rows, places;
+};
+
+/// Strips to blocks. LinesAreRows: A's tiles; else B's.
+template <typename Source, int Parts, bool LinesAreRows> class BlockMaker {
+public:
+  /// All blocks along depth of the strip's first 32 rows; zeros where there is none, but no tiles of a second half that has no rows.
+  static void make(Strip<Source> in, Block<Parts> *to) {
+    for (; in.places > 0; in.places -= kSide, in.from += kSide * in.depth, ++to)
+      for (int half = 0; half < 2 && half * kTile < in.rows; ++half)
+        makeHalf({in.from + half * kTile * in.row, in.row, in.depth, in.rows - half * kTile, in.places}, *to, half);
+  }
+
+private:
+  static void makeHalf(const Strip<Source> &in, Block<Parts> &to, int half) {
+    const bool alongDepth = in.depth == 1;
+    alongDepth ? readAlongDepth(in, to, half) : readAlongRows(in, to, half);
+    if (alongDepth != LinesAreRows)
+      for (int part = 0; part < Parts; ++part)
+        turn(to.parts[part][half]);
+  }
+
+  static void readAlongDepth(const Strip<Source> &in, Block<Parts> &to, int half) {
+    alignas(64) static constexpr uint32_t kEven[16] = {0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30};
+    const __m512i even = _mm512_load_si512(kEven), odd = _mm512_add_epi32(even, _mm512_set1_epi32(1));
+    const __mmask16 first = maskOf(in.places), last = maskOf(in.places - kTile);
+    for (int64_t row = 0; row < kTile; ++row) {
+      const Source *from = in.from + row * in.row;
+      const bool isThere = row < in.rows;
+      const __m512 x = floatsAt(isThere ? first : 0, from), y = floatsAt(isThere ? last : 0, from + kTile);
+      put(_mm512_permutex2var_ps(x, even, y), _mm512_permutex2var_ps(x, odd, y), to, half, row);
+    }
+  }
+  static void readAlongRows(const Strip<Source> &in, Block<Parts> &to, int half) {
+    const __mmask16 mask = maskOf(in.rows);
+    for (int64_t pair = 0; pair < kTile; ++pair) {
+      const Source *from = in.from + 2 * pair * in.depth;
+      put(floatsAt(2 * pair < in.places ? mask : 0, from), floatsAt(2 * pair + 1 < in.places ? mask : 0, from + in.depth), to, half, pair);
+    }
+  }
+
+  /// The parts of sixteen pairs, (even[i], odd[i]).
+  static void put(__m512 even, __m512 odd, Block<Parts> &to, int half, int64_t line) {
+    for (int part = 0; part < Parts; ++part) {
+      const Words<16> pairs = pairsOf(even, odd);
+      to.parts[part][half].lines[line] = pairs;
+      even = _mm512_sub_ps(even, (__m512)(pairs << 16));
+      odd = _mm512_sub_ps(odd, (__m512)(pairs & 0xffff0000u));
+    }
+  }
+  static Words<16> pairsOf(__m512 even, __m512 odd) {
+    alignas(64) static constexpr Bf16 kInTurn[32] = {0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+    return (Words<16>)_mm512_permutexvar_epi16(_mm512_load_si512(kInTurn), (__m512i)_mm512_cvtne2ps_pbh(odd, even));
+  }
+  static __m512 floatsAt(__mmask16 mask, const float *from) { return _mm512_maskz_loadu_ps(mask, from); }
+  static __m512 floatsAt(__mmask16 mask, const Bf16 *from) {
+    return (__m512)(__builtin_convertvector((Registers<16>::Halves)_mm256_maskz_loadu_epi16(mask, from), Words<16>) << 16);
+  }
+  static __mmask16 maskOf(int64_t count) { return static_cast<__mmask16>(count >= kTile ? 0xffff : count <= 0 ? 0 : (1 << count) - 1); }
+};
+
+/// B's blocks of panels first … last - 1: those along depth of 32 columns, then those of the next.
+template <typename Source, int Parts> void packBlocks(const Call &call, int64_t firstPanel, int64_t lastPanel) {
+  for (int64_t column = firstPanel * kPanel; column < least(lastPanel * kPanel, call.columns); column += kSide)
+    BlockMaker<Source, Parts, false>::make({static_cast<const Source *>(call.b) + column * call.bColumn, call.bColumn, call.bDepth, call.columns - column, call.depth},
+                                           static_cast<Block<Parts> *>(call.packed) + column / kSide * blocksOf(call.depth));
 }
 
 } // namespace

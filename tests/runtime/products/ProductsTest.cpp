@@ -56,17 +56,21 @@ Call callOf(const at::Tensor &a, const at::Tensor &b, const at::Tensor &c, bool 
   return {a.data_ptr(), b.data_ptr(), nullptr, c.data_ptr(), a.stride(0), a.stride(1), b.stride(0), b.stride(1), c.stride(0), c.stride(1), a.size(0), a.size(1), b.size(1), adds, isBf16(a), isBf16(b), isBf16(c), Layout::floats};
 }
 
+/// The first cache line from there on.
+void *lineAt(void *from) { return reinterpret_cast<void *>((reinterpret_cast<uintptr_t>(from) + 63) / 64 * 64); }
+
 /// In one part, then in single rows and panels: the same bits.
 double check(const Code &code, const Case &one, Layout layout) {
   const at::Tensor a = numbers(one.rows, one.depth, one.aTurned, one.aType), b = numbers(one.depth, one.columns, one.bTurned, one.bType);
   const int64_t panels = (one.columns + code.panel - 1) / code.panel;
   const at::Tensor before = numbers(one.rows + 3, one.columns + 3, one.cTurned, one.cType), whole = before.clone(), pieces = before.clone();
-  std::vector<float> packed((one.depth + 1) * (one.columns + code.panel), std::numeric_limits<float>::quiet_NaN()); // what is not written must not be read
+  const int64_t places = (one.depth + 31) / 32 * 32, wide = one.columns + code.panel;
+  std::vector<float> packed((places + 1) * wide * 3 / 2 + 16, std::numeric_limits<float>::quiet_NaN()); // what is not written must not be read
   const auto result = [&](const at::Tensor &all) { return all.narrow(0, 0, one.rows).narrow(1, 0, one.columns); };
   Call call = callOf(a, b, result(whole), one.adds);
   call.layout = layout;
-  call.packed = packed.data();
-  if (layout == Layout::floats || layout == Layout::pairs)
+  call.packed = lineAt(packed.data());
+  if (layout != Layout::asItLies && layout != Layout::pairsAsItLies)
     code.pack(call, 0, panels);
   code.multiply(call, {0, one.rows, 0, panels});
   call.c = pieces.data_ptr();
@@ -96,6 +100,8 @@ void checkCode(const Named &named) {
             layouts.push_back(Layout::asItLies);
           if (code.dots && bf16 && one.aTurned && !one.bTurned && columns % code.panel == 0 && one.bType == type && one.cType == at::kFloat)
             layouts.push_back(Layout::pairsAsItLies);
+          if (code.tiles && (!bf16 || (!one.aTurned && depth % 32 == 0)))
+            layouts.push_back(bf16 ? Layout::tiles : Layout::splitTiles);
           for (const Layout layout : layouts) {
             const double error = check(code, one, layout), bound = one.cType == at::kBFloat16 ? 1.0 / 250 : 2e-6;
             if (!(error <= bound))

@@ -1,0 +1,57 @@
+// TiledBf16: products of bf16 by AMX, included by Micro.h where PEFT_TILES is 1.
+//
+// In     A's adjacent columns, as they lie; B in blocks of one part. The depth is a multiple of 32: a tile of A must not reach into what lies behind a row.
+// Order  chunks of A's rows, 32 columns of B, 32 rows: B's blocks stay in a cache for all rows of a chunk
+// Numerics  an element's sum is one chain over pairs of depth, whatever part is asked for. Tiles flush denormals to zero.
+namespace peftrt::products {
+namespace {
+
+/// 32 rows of A by 32 columns of B.
+struct TiledFactors {
+  const Bf16 *a;
+  int64_t aRow;
+  const Block<1> *b;
+  int64_t steps; ///< blocks along depth
+};
+
+template <bool Bottom, bool Right> void sumTiles(TiledFactors in, TileSums &sums) {
+  const int64_t pitch = in.aRow * static_cast<int64_t>(sizeof(Bf16));
+  zeroTiles<Bottom, Right>();
+  for (int64_t step = 0; step < in.steps; ++step, in.a += kSide, ++in.b) {
+    loadB<Right>(in.b->parts[0]);
+    _tile_loadd(4, in.a, pitch);
+    if constexpr (Bottom)
+      _tile_loadd(5, in.a + kTile * in.aRow, pitch);
+    fetch<sizeof(Block<1>)>(in.b + 1);
+    addTiles<Bottom, Right>();
+  }
+  storeTiles<Bottom, Right>(sums);
+}
+
+template <bool Right> void tiledBlock(const TiledFactors &in, int64_t rows, const Target &target) {
+  alignas(64) TileSums sums;
+  rows > kTile ? sumTiles<true, Right>(in, sums) : sumTiles<false, Right>(in, sums);
+  constexpr int kAcross = Right ? 2 : 1;
+  target.isBf16 ? finishRows<kAcross, Bf16>(sums, rows, target) : finishRows<kAcross, float>(sums, rows, target);
+}
+
+void multiplyTiles(const Call &call, const Part &part) {
+  TileShapes shapes;
+  int64_t shaped = 0;
+  for (int64_t chunk = part.firstRow; chunk < part.lastRow; chunk += kChunk)
+    for (int64_t column = part.firstPanel * kPanel; column < least(part.lastPanel * kPanel, call.columns); column += kSide)
+      for (int64_t row = chunk; row < least(chunk + kChunk, part.lastRow); row += kSide) {
+        const int64_t rows = least(kSide, part.lastRow - row), steps = blocksOf(call.depth); // a chunk is whole blocks of rows
+        if (shaped != rows)
+          shapes.configure(shaped = rows);
+        const TiledFactors in{static_cast<const Bf16 *>(call.a) + row * call.aRow, call.aRow, static_cast<const Block<1> *>(call.packed) + column / kSide * steps, steps};
+        Target target{call.c, call.cRow, call.cColumn, call.columns - column, call.cIsBf16, call.adds};
+        advance(target, row * call.cRow + column * call.cColumn);
+        target.width > kTile ? tiledBlock<true>(in, rows, target) : tiledBlock<false>(in, rows, target);
+      }
+  _tile_release();
+}
+static_assert(kChunk % kSide == 0);
+
+} // namespace
+} // namespace peftrt::products
