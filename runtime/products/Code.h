@@ -9,8 +9,8 @@ enum class Layout {
   asItLies, ///< its columns are adjacent and fill whole panels
   floats,   ///< panels of f32
   pairs,    ///< panels of pairs of bf16, which A's adjacent bf16 columns are multiplied with
-  tiles,      ///< blocks of tiles of bf16, which A's adjacent bf16 columns are multiplied with; a depth of whole blocks (32); one stride of B is 1
-  splitTiles, ///< blocks of tiles of f32 in three parts (TiledF32.h); A, B and C are f32, and of A and of B one stride is 1
+  tiles,      ///< blocks of tiles of bf16; one stride of B is 1. A is bf16: its columns are adjacent and the depth is whole blocks (32), or its rows are and C is f32
+  splitTiles, ///< blocks of tiles of f32 in three parts (TiledBlocks.h); A, B and C are f32, and of A and of B one stride is 1
   pairsAsItLies ///< bf16, columns adjacent and whole panels; A's rows are adjacent too, and C is f32: both are paired as they are read
 };
 

@@ -220,8 +220,8 @@ void multiplyTurned(const Call &call, const Part &part) {
 #if PEFT_TILES
 #include "runtime/products/Tiles.h"
 // Both are made of tiles:
-#include "runtime/products/TiledBf16.h"
-#include "runtime/products/TiledF32.h"
+#include "runtime/products/TiledBlocks.h"
+#include "runtime/products/TiledRows.h"
 #endif
 
 namespace peftrt::products {
@@ -240,9 +240,9 @@ void packPanels(const Call &call, int64_t firstPanel, int64_t lastPanel) {
 void multiply(const Call &call, const Part &part) {
 #if PEFT_TILES
   if (call.layout == Layout::splitTiles)
-    return multiplySplit(call, part);
+    return multiplyBlocks<float, kParts>(call, part);
   if (call.layout == Layout::tiles)
-    return multiplyTiles(call, part);
+    return call.aDepth == 1 ? multiplyTiles(call, part) : multiplyBlocks<Bf16, 1>(call, part);
 #endif
 #if PEFT_DOTS
   if (call.layout == Layout::pairs)

@@ -79,14 +79,15 @@ bool Products::isForLibrary(const Call &call) const {
   return library_ && !isThin(call);
 }
 
-/// Split numbers have half as many bytes again, which few rows would wait for.
 std::optional<Layout> Products::tiledLayoutFor(const Call &call) const {
   if (!code_->tiles || (call.bColumn != 1 && call.bDepth != 1))
     return std::nullopt;
-  if (call.aIsBf16)
-    return call.aDepth == 1 && call.depth % kSide == 0 ? std::optional(Layout::tiles) : std::nullopt;
-  const bool isFloats = !call.bIsBf16 && !call.cIsBf16, lies = call.aRow == 1 || call.aDepth == 1, isLarge = call.rows >= kThin && call.columns >= kSide && call.depth >= kSide;
-  return isFloats && lies && isLarge ? std::optional(Layout::splitTiles) : std::nullopt;
+  if (call.aIsBf16 && call.aDepth == 1)
+    return call.depth % kSide == 0 ? std::optional(Layout::tiles) : std::nullopt;
+  const bool isLarge = call.rows >= kThin && call.columns >= kSide && call.depth >= kSide; // few rows would wait for B's bytes, which are made or half as many again
+  if (call.cIsBf16 || call.aIsBf16 != call.bIsBf16 || !isLarge || (call.aRow != 1 && call.aDepth != 1))
+    return std::nullopt;
+  return call.aIsBf16 ? Layout::tiles : Layout::splitTiles;
 }
 
 Layout Products::layoutFor(const Call &call) const {

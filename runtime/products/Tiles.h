@@ -1,7 +1,7 @@
 // Tiles: what products by AMX are made of, included by Micro.h where PEFT_TILES is 1: tiles of bf16 in blocks, sums of four tiles, and how they come from memory.
 //
 // A tile is sixteen lines of sixteen pairs: rows of A with pairs of depth, or pairs of depth with columns of B. A block is 32 rows (or columns) by 32 of depth: two
-// tiles of each of its parts. Of bf16 there is one part. An f32 is the sum of three (TiledF32.h): each is what the parts before it leave, rounded to bf16.
+// tiles of each of its parts. Of bf16 there is one part. An f32 is the sum of three (TiledBlocks.h): each is what the parts before it leave, rounded to bf16.
 //
 // Registers  C's tiles are 0 and 1, under them 2 and 3; A's 4 and 5; B's 6 and 7. Each load of a tile serves two products of tiles.
 // Memory   blocks along depth follow one another, so that tiles are loaded from adjacent lines. A block that is needed next is asked for while one is multiplied: what
@@ -168,6 +168,8 @@ private:
     const __mmask16 mask = maskOf(in.rows);
     for (int64_t pair = 0; pair < kTile; ++pair) {
       const Source *from = in.from + 2 * pair * in.depth;
+      __builtin_prefetch(from + kSide * in.depth); // the next block's: no page holds many of them, so the CPU doesn't guess
+      __builtin_prefetch(from + (kSide + 1) * in.depth);
       put(floatsAt(2 * pair < in.places ? mask : 0, from), floatsAt(2 * pair + 1 < in.places ? mask : 0, from + in.depth), to, half, pair);
     }
   }

@@ -13,7 +13,7 @@ using namespace mlir;
 using namespace mlir::plan;
 
 namespace {
-constexpr int64_t kFloat = 4, kHalf = 2;
+constexpr int64_t kFloat = 4, kHalf = 2, kSplit = 6; ///< kSplit: as products by AMX read an f32
 
 int64_t elementsOf(nn::ParameterOp parameter) { return cast<nn::NNType>(parameter.getType()).elements(); }
 
@@ -46,7 +46,7 @@ int64_t preparedBytes(ProgramOp program, ModuleOp module) {
   llvm::StringMap<nn::ParameterOp> parameters;
   for (auto parameter : module.getOps<nn::ParameterOp>())
     parameters[parameter.getSymName()] = parameter;
-  const int64_t element = module->hasAttr(kBf16) ? kHalf : kFloat;
+  const int64_t element = module->hasAttr(kBf16) ? kHalf : kSplit;
   llvm::DenseSet<std::pair<Operation *, StringRef>> orders; // a product and its gradient read a matrix in two orders
   int64_t bytes = 0;
   for (auto step : program.getBody().front().getOps<StepOp>()) {

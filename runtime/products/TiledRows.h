@@ -1,4 +1,4 @@
-// TiledBf16: products of bf16 by AMX, included by Micro.h where PEFT_TILES is 1.
+// TiledRows: products by AMX of bf16 whose columns are adjacent, included by Micro.h where PEFT_TILES is 1.
 //
 // In     A's adjacent columns, as they lie; B in blocks of one part. The depth is a multiple of 32: a tile of A must not reach into what lies behind a row.
 // Order  chunks of A's rows, 32 columns of B, 32 rows: B's blocks stay in a cache for all rows of a chunk
