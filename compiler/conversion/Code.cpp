@@ -166,9 +166,30 @@ void Code::when(Value condition, const std::function<void()> &body) {
   body();
 }
 
+void Code::choose(Value condition, const std::function<void()> &body, const std::function<void()> &otherwise) {
+  auto made = scf::IfOp::create(b, loc, condition, /*withElseRegion=*/true);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(made.thenBlock());
+  body();
+  b.setInsertionPointToStart(made.elseBlock());
+  otherwise();
+}
+
+Value Code::isNull(Value pointer) { return LLVM::ICmpOp::create(b, loc, LLVM::ICmpPredicate::eq, pointer, LLVM::ZeroOp::create(b, loc, pointer.getType())); }
+
+void Code::callFunction(Value function, ArrayRef<Value> arguments) {
+  SmallVector<Type> types;
+  SmallVector<Value> operands = {function};
+  for (Value argument : arguments) {
+    types.push_back(argument.getType());
+    operands.push_back(argument);
+  }
+  LLVM::CallOp::create(b, loc, LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(b.getContext()), types), operands);
+}
+
 LLVM::LLVMStructType Code::callType() {
   Type p = pointer(), n = i64(), w = b.getI32Type();
-  return LLVM::LLVMStructType::getLiteral(b.getContext(), {p, p, p, p, p, n, n, w, w, w, w, p});
+  return LLVM::LLVMStructType::getLiteral(b.getContext(), {p, p, p, p, p, n, n, w, w, w, w, p, p});
 }
 
 Value Code::fieldAddress(Value call, CallField field) {

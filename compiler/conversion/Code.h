@@ -12,7 +12,7 @@
 namespace peftc::conversion {
 
 /// Fields of the struct that a kernel is called with (runtime/cpu/Kernels.h has the same in C).
-enum class CallField : int32_t { data, offsets, squares, sites, scratch, examples, elements, key0, key1, step, pass, lengths };
+enum class CallField : int32_t { data, offsets, squares, sites, scratch, examples, elements, key0, key1, step, pass, lengths, pairs };
 
 /// What code is made for.
 struct Machine {
@@ -75,6 +75,9 @@ public:
                                 const std::function<llvm::SmallVector<Value>(Value, mlir::ValueRange)> &body);
   void loop(Value begin, Value end, int64_t step, const std::function<void(Value)> &body);
   void when(Value condition, const std::function<void()> &body);
+  void choose(Value condition, const std::function<void()> &body, const std::function<void()> &otherwise);
+  Value isNull(Value pointer);
+  void callFunction(Value function, llvm::ArrayRef<Value> arguments); ///< which returns nothing
 
   /// The struct that a kernel is called with.
   mlir::LLVM::LLVMStructType callType();

@@ -63,7 +63,8 @@ private:
 
 } // namespace
 
-void emitPairProduct(Code &outer, const Matrix &c, const Pairs &a, const Pairs &b, const ProductShape &shape, bool accumulate) {
+namespace {
+void emitLoops(Code &outer, const Matrix &c, const Pairs &a, const Pairs &b, const ProductShape &shape, bool accumulate) {
   Code code(outer.b, outer.loc, {kPairLanes, true});
   Block block(code, c, a, b, shape, accumulate);
   auto rowsOf = [&](Value column, int64_t vectors, Value mask) {
@@ -82,6 +83,32 @@ void emitPairProduct(Code &outer, const Matrix &c, const Pairs &a, const Pairs &
     code.loop(code.integer(0), code.integer(whole), kBoth, [&](Value column) { rowsOf(column, kVectors, {}); });
   if (rest)
     rowsOf(code.integer(whole), vectors, rest % kPairLanes ? code.firstLanes(rest % kPairLanes) : Value());
+}
+
+constexpr int64_t kCIsBf16 = 1, kAdds = 2; ///< as runtime/products/Code.h has them
+} // namespace
+
+void PairFunctions::orElse(Code &code, int64_t index, ArrayRef<Value> arguments, const std::function<void()> &otherwise) const {
+  code.choose(code.isNull(table), otherwise, [&] { code.callFunction(code.load(code.at(table, code.pointer(), code.integer(index)), code.pointer()), arguments); });
+}
+
+void emitPairProduct(Code &code, const Matrix &c, const Pairs &a, const Pairs &b, const ProductShape &shape, bool accumulate, const PairFunctions &functions) {
+  auto loops = [&] { emitLoops(code, c, a, b, shape, accumulate); };
+  if (shape.knownColumns && *shape.knownColumns % kPairLanes != 0)
+    return loops();
+  Value how = code.integer((c.isHalf ? kCIsBf16 : 0) | (accumulate ? kAdds : 0)), along = a.columnStride ? a.columnStride : code.integer(1);
+  functions.orElse(code, kMultiplyPairs, {c.pointer, a.pointer, b.pointer, c.rowStride, a.rowStride, along, b.rowStride, shape.rows, shape.depth, shape.columns, how}, loops);
+}
+
+void emitTurnedPairs(Code &code, const Pairs &from, Value rows, int64_t words, const Pairs &to, const PairFunctions &functions) {
+  functions.orElse(code, kTurnPairs, {from.pointer, from.rowStride, to.pointer, to.rowStride, rows, code.integer(words)}, [&] {
+    Type word = code.b.getI32Type();
+    code.loop(code.integer(0), rows, 1, [&](Value row) {
+      Value line = code.at(from.pointer, word, code.mul(row, from.rowStride));
+      for (int64_t index = 0; index < words; ++index)
+        code.store(code.load(code.at(line, word, code.integer(index)), word), code.at(to.pointer, word, code.add(row, code.mul(to.rowStride, index))));
+    });
+  });
 }
 
 void emitPairedRows(Code &outer, const Matrix &from, Value rows, Value columns, std::optional<int64_t> knownColumns, const Pairs &to) {

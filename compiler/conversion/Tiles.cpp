@@ -133,6 +133,8 @@ public:
       if (auto random = dyn_cast<nn::RandomOp>(op))
         randomKeys[random.getResult()] = randomKeyOf(code, kernel.call, random);
     scratch = code.field(kernel.call, CallField::scratch);
+    if (code.pairs)
+      functions.table = code.field(kernel.call, CallField::pairs);
     code.loop(kernel.begin, kernel.end, 1, [&](Value task) { emitTask(task); });
   }
 
@@ -286,7 +288,7 @@ private:
     Matrix a = linear(left, firstRow);
     if (byPairs(op)) {
       Pairs rowsOfA{a.pointer, code.integer(headsOf(readFrom(left)) * sizeOf(left) / 2), {}}, columns{code.at(transposed[op], firstKey), pitch, {}};
-      return emitPairProduct(code, {code.at(places[op.getResult()], firstKey), pitch, {}, false}, rowsOfA, columns, {rows, code.integer(sizeOf(left) / 2), paddedKeys, std::nullopt}, false);
+      return emitPairProduct(code, {code.at(places[op.getResult()], firstKey), pitch, {}, false}, rowsOfA, columns, {rows, code.integer(sizeOf(left) / 2), paddedKeys, std::nullopt}, false, functions);
     }
     emitProduct(code, {code.at(places[op.getResult()], firstKey), pitch, {}, false}, a, {code.at(transposed[op], firstKey), pitch, {}, false}, {rows, code.integer(sizeOf(left)), paddedKeys, std::nullopt}, false);
   }
@@ -312,12 +314,12 @@ private:
       Value two = code.integer(2), firstPair = arith::DivUIOp::create(code.b, code.loc, firstKey, two);
       Pairs other = pairedOther[op];
       other.pointer = code.at(other.pointer, code.mul(firstPair, other.rowStride));
-      return emitPairProduct(code, resultOf(op, firstRow), {tile, arith::DivUIOp::create(code.b, code.loc, pitch, two), {}}, other, {rows, halved(keys), columns, size}, false);
+      return emitPairProduct(code, resultOf(op, firstRow), {tile, arith::DivUIOp::create(code.b, code.loc, pitch, two), {}}, other, {rows, halved(keys), columns, size}, false, functions);
     }
     emitPairedRows(code, {tile, pitch, {}, true}, rows, paddedKeys, std::nullopt, pairedTile[op]);
     emitPairedRows(code, linear(otherIn(op), firstRow), rows, {}, size, pairedOther[op]);
     Pairs turned{pairedTile[op].pointer, code.integer(1), pitch};
-    emitPairProduct(code, fromKey(sumOf(op)), turned, pairedOther[op], {keys, halved(rows), columns, size}, true);
+    emitPairProduct(code, fromKey(sumOf(op)), turned, pairedOther[op], {keys, halved(rows), columns, size}, true, functions);
   }
 
   bool byPairs(nn::ContractOp op) { return code.pairs && takesPairs(op); }
@@ -343,14 +345,8 @@ private:
     Matrix right = linear(otherIn(op), code.integer(0));
     Value to = transposed[op];
     int64_t size = sizeOf(op.getX());
-    if (byPairs(op)) {
-      Type word = code.b.getI32Type();
-      return code.loop(code.integer(0), keyCount, 1, [&](Value key) {
-        Value line = code.at(right.pointer, code.half(), code.mul(key, right.rowStride));
-        for (int64_t pair = 0; pair < size / 2; ++pair)
-          code.store(code.load(code.at(line, word, code.integer(pair)), word), code.at(to, word, code.add(key, code.mul(pitch, pair))));
-      });
-    }
+    if (byPairs(op))
+      return emitTurnedPairs(code, {right.pointer, code.integer(headsOf(readFrom(otherIn(op))) * size / 2), {}}, keyCount, size / 2, {to, pitch, {}}, functions);
     Type element = right.isHalf ? code.half() : code.f32();
     code.loop(code.integer(0), keyCount, 1, [&](Value key) {
       Value line = code.at(right.pointer, element, code.mul(key, right.rowStride)), column = code.at(to, key);
@@ -435,6 +431,7 @@ private:
   llvm::DenseMap<Operation *, Value> transposed;
   llvm::MapVector<Operation *, Value> sums;
   llvm::DenseMap<Operation *, Pairs> pairedOther, pairedTile;
+  PairFunctions functions;
   Value scratch, rowBuffers;
   Value firstHead, place; ///< of the heads that a task does together, and which of them it is at
   Value example, head, rowCount, keyCount, pitch; ///< of the task

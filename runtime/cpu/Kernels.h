@@ -24,9 +24,10 @@ struct KernelCall {
   uint32_t key[2];        ///< of the random numbers: the seed
   uint32_t step, pass;
   const int64_t *lengths; ///< tokens of each example, sequence after sequence
+  const void *pairs;      ///< products::PairFunctions (runtime/products/Code.h) that the kernel is to use, or null
 };
 static_assert(offsetof(KernelCall, sites) == 24 && offsetof(KernelCall, examples) == 40 && offsetof(KernelCall, key) == 56 && offsetof(KernelCall, pass) == 68 &&
-                  offsetof(KernelCall, lengths) == 72,
+                  offsetof(KernelCall, lengths) == 72 && offsetof(KernelCall, pairs) == 80,
               "code in trainers that are already compiled has this layout");
 
 /// Does the part [begin, end) of its work; what is counted is the kernel's.

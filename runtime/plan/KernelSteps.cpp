@@ -94,7 +94,7 @@ void KernelRunner::runPart(const KernelStep &step, void *const *data, int64_t fi
   const auto begin = (reinterpret_cast<uintptr_t>(scratch_.data()) + kScratchAlignment - 1) / kScratchAlignment * kScratchAlignment;
   void *const scratch = reinterpret_cast<char *>(begin) + scratchOfThread_ * at::get_thread_num();
   const KernelCall call{data, offsets_.data(), squares_.data(), step.sites.data(), scratch, examples_, elements_, {static_cast<uint32_t>(random_.seed), static_cast<uint32_t>(random_.seed >> 32)},
-                        static_cast<uint32_t>(random_.step), static_cast<uint32_t>(random_.pass), lengths_.data()};
+                        static_cast<uint32_t>(random_.step), static_cast<uint32_t>(random_.pass), lengths_.data(), pairs_};
   step.function(&call, first, last);
 }
 

@@ -25,6 +25,8 @@ KernelStep kernelStepOf(const Op &op, const KernelLibrary &library);
 /// What the kernel steps of one run share.
 class KernelRunner {
 public:
+  /// `pairs`: products that kernels are to use instead of their own loops, or null.
+  explicit KernelRunner(const products::PairFunctions *pairs) : pairs_(pairs) {}
   /// Before the steps of a run.
   void begin(const BatchSize &size, const RandomState &random);
   int64_t tasksOf(const KernelStep &step) const;
@@ -41,6 +43,7 @@ public:
 private:
   std::vector<int64_t> headShares(const KernelStep &step) const;
 
+  const products::PairFunctions *pairs_;
   std::vector<int64_t> offsets_, squares_, lengths_;
   std::vector<int64_t> tokens_, longest_; ///< by sequence
   int64_t examples_ = 0, elements_ = 0, scratchOfThread_ = 0;

@@ -9,7 +9,8 @@ enum class Layout {
   asItLies, ///< its columns are adjacent and fill whole panels
   floats,   ///< panels of f32
   pairs,    ///< panels of pairs of bf16, which A's adjacent bf16 columns are multiplied with
-  tiles,      ///< blocks of tiles of bf16; one stride of B is 1. A is bf16: its columns are adjacent and the depth is whole blocks (32), or its rows are and C is f32
+  tiles,      ///< blocks of tiles of bf16; one stride of B is 1. A is bf16: its columns are adjacent and the depth is whole blocks (32) or
+              ///< even and less, or its rows are and C is f32
   splitTiles, ///< blocks of tiles of f32 in three parts (TiledBlocks.h); A, B and C are f32, and of A and of B one stride is 1
   pairsAsItLies ///< bf16, columns adjacent and whole panels; A's rows are adjacent too, and C is f32: both are paired as they are read
 };
@@ -31,12 +32,25 @@ struct Part {
   int64_t firstRow, lastRow, firstPanel, lastPanel; ///< last: one beyond
 };
 
+/// Bits of `how`.
+constexpr int64_t kCIsBf16 = 1, kAdds = 2;
+
+/// Products of words of two bf16, which generated kernels may ask for instead of their own loops (runtime/cpu/Kernels.h: KernelCall::pairs).
+struct PairFunctions {
+  /// C [rows, columns] = A [rows, pairs] B [pairs, columns], or C += A B; C is f32 or bf16. Word (i, p) of A lies i * aRow + p * aPair behind `a`, one of which is 1;
+  /// (p, j) of B p * bPair + j behind `b`; number (i, j) of C i * cRow + j behind `c`. `columns`: a multiple of 16.
+  void (*multiply)(void *c, const uint32_t *a, const uint32_t *b, int64_t cRow, int64_t aRow, int64_t aPair, int64_t bPair, int64_t rows, int64_t pairs, int64_t columns, int64_t how);
+  /// `to` [words, rows] of `from` [rows, words]; fromRow, toRow: words from a row to the next.
+  void (*turn)(const uint32_t *from, int64_t fromRow, uint32_t *to, int64_t toRow, int64_t rows, int64_t words);
+};
+
 struct Code {
   void (*pack)(const Call &, int64_t firstPanel, int64_t lastPanel);
   void (*multiply)(const Call &, const Part &);
   int64_t panel; ///< columns of a full panel
   bool dots;     ///< whether there are pairs
   bool tiles;    ///< whether there are tiles
+  const PairFunctions *pairs; ///< where there are
 };
 
 const Code &codeV3();     ///< AVX2, FMA

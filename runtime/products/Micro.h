@@ -219,8 +219,9 @@ void multiplyTurned(const Call &call, const Part &part) {
 
 #if PEFT_TILES
 #include "runtime/products/Tiles.h"
-// Both are made of tiles:
+// All are made of tiles:
 #include "runtime/products/TiledBlocks.h"
+#include "runtime/products/TiledPairs.h"
 #include "runtime/products/TiledRows.h"
 #endif
 
@@ -257,14 +258,17 @@ void multiply(const Call &call, const Part &part) {
 
 #if PEFT_TILES
 constexpr bool kTiles = true;
+constexpr PairFunctions kPairFunctions{multiplyPairs, turnPairs};
+constexpr const PairFunctions *kPairs = &kPairFunctions;
 #else
 constexpr bool kTiles = false;
+constexpr const PairFunctions *kPairs = nullptr;
 #endif
 
 } // namespace
 
 const Code &PEFT_PRODUCTS_NAME() {
-  static constexpr Code code{packPanels, multiply, kPanel, PEFT_DOTS != 0, kTiles};
+  static constexpr Code code{packPanels, multiply, kPanel, PEFT_DOTS != 0, kTiles, kPairs};
   return code;
 }
 

@@ -83,7 +83,7 @@ std::optional<Layout> Products::tiledLayoutFor(const Call &call) const {
   if (!code_->tiles || (call.bColumn != 1 && call.bDepth != 1))
     return std::nullopt;
   if (call.aIsBf16 && call.aDepth == 1)
-    return call.depth % kSide == 0 ? std::optional(Layout::tiles) : std::nullopt;
+    return call.depth % kSide == 0 || (call.depth < kSide && call.depth % 2 == 0) ? std::optional(Layout::tiles) : std::nullopt;
   const bool isLarge = call.rows >= kThin && call.columns >= kSide && call.depth >= kSide; // few rows would wait for B's bytes, which are made or half as many again
   if (call.cIsBf16 || call.aIsBf16 != call.bIsBf16 || !isLarge || (call.aRow != 1 && call.aDepth != 1))
     return std::nullopt;

@@ -40,6 +40,9 @@ public:
   /// C [rows, columns] = A B, or A B + `sum`, which may be C itself. All f32 or bf16.
   void multiply(at::Tensor c, const Operands &in, const at::Tensor &sum = {});
 
+  /// What generated kernels may ask for, or null.
+  const products::PairFunctions *pairFunctions() const { return code_ && !library_ ? code_->pairs : nullptr; }
+
   /// What serves large products, for people: of f32, or of bf16.
   std::string servedBy(bool bf16) const;
   int64_t scratchBytes() const; ///< panels made anew each time

@@ -1,6 +1,7 @@
 // TiledRows: products by AMX of bf16 whose columns are adjacent, included by Micro.h where PEFT_TILES is 1.
 //
-// In     A's adjacent columns, as they lie; B in blocks of one part. The depth is a multiple of 32: a tile of A must not reach into what lies behind a row.
+// In     A's adjacent columns, as they lie; B in blocks of one part. The depth is a multiple of 32, or even and less: a tile of A must not
+//        reach into what lies behind a row.
 // Order  chunks of A's rows, 32 columns of B, 32 rows: B's blocks stay in a cache for all rows of a chunk
 // Numerics  an element's sum is one chain over pairs of depth, whatever part is asked for. Tiles flush denormals to zero.
 namespace peftrt::products {
@@ -43,7 +44,7 @@ void multiplyTiles(const Call &call, const Part &part) {
       for (int64_t row = chunk; row < least(chunk + kChunk, part.lastRow); row += kSide) {
         const int64_t rows = least(kSide, part.lastRow - row), steps = blocksOf(call.depth); // a chunk is whole blocks of rows
         if (shaped != rows)
-          shapes.configure(shaped = rows);
+          shapes.configure(shaped = rows, least(kSide, call.depth));
         const TiledFactors in{static_cast<const Bf16 *>(call.a) + row * call.aRow, call.aRow, static_cast<const Block<1> *>(call.packed) + column / kSide * steps, steps};
         Target target{call.c, call.cRow, call.cColumn, call.columns - column, call.cIsBf16, call.adds};
         advance(target, row * call.cRow + column * call.cColumn);

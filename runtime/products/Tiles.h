@@ -25,18 +25,19 @@ struct alignas(64) TileShapes {
   uint16_t bytes[16] = {};
   uint8_t rows[16] = {};
 
-  void configure(int64_t rowsOfC) {
+  /// `depth`: of a tile of A, even.
+  void configure(int64_t rowsOfC, int64_t depth = kSide) {
     const int64_t top = least(rowsOfC, kTile), bottom = rowsOfC - top;
     for (int tile = 0; tile < 6; ++tile)
-      shape(tile, tile == 2 || tile == 3 || tile == 5 ? bottom : top);
-    shape(6, kTile), shape(7, kTile);
+      shape(tile, tile == 2 || tile == 3 || tile == 5 ? bottom : top, tile < 4 ? kTile : depth / 2);
+    shape(6, depth / 2, kTile), shape(7, depth / 2, kTile);
     _tile_loadconfig(this);
   }
 
 private:
-  void shape(int tile, int64_t height) {
+  void shape(int tile, int64_t height, int64_t words) {
     rows[tile] = static_cast<uint8_t>(height);
-    bytes[tile] = height ? 64 : 0;
+    bytes[tile] = static_cast<uint16_t>(height ? 4 * words : 0);
   }
 };
 

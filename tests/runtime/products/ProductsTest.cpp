@@ -1,5 +1,5 @@
 // Products: every instruction set that this CPU has against double precision, at shapes on both sides of every block's and panel's edge; all ways in which operands
-// may lie; parts of a result against the whole; what the class chooses, and that panels of constants are made once.
+// may lie; parts of a result against the whole; pairs of kernels; what the class chooses, and that panels of constants are made once.
 #include "runtime/products/Products.h"
 #include "tests/runtime/Expect.h"
 #include <ATen/ATen.h>
@@ -87,7 +87,7 @@ void checkCode(const Named &named) {
   const Code &code = *named.code;
   double worst[2] = {0, 0};
   for (const int64_t rows : {1, 5, 8, 13, 31, 50, 200})
-    for (const int64_t depth : {1, 7, 64, 96, 511, 1030})
+    for (const int64_t depth : {1, 7, 8, 64, 96, 511, 1030})
       for (const int64_t columns : {1, 8, 9, 17, 33, 64, 65, 128, 200})
         for (const bool bf16 : {false, true}) {
           const uint64_t draw = static_cast<uint64_t>(rows * 7919 + depth * 31 + columns + bf16);
@@ -100,7 +100,7 @@ void checkCode(const Named &named) {
             layouts.push_back(Layout::asItLies);
           if (code.dots && bf16 && one.aTurned && !one.bTurned && columns % code.panel == 0 && one.bType == type && one.cType == at::kFloat)
             layouts.push_back(Layout::pairsAsItLies);
-          if (code.tiles && (!bf16 || (one.aTurned ? rows > 1 && one.cType == at::kFloat : depth % 32 == 0)))
+          if (code.tiles && (!bf16 || (one.aTurned ? rows > 1 && one.cType == at::kFloat : depth % 32 == 0 || (depth < 32 && depth % 2 == 0))))
             layouts.push_back(bf16 ? Layout::tiles : Layout::splitTiles);
           for (const Layout layout : layouts) {
             const double error = check(code, one, layout), bound = one.cType == at::kBFloat16 ? 1.0 / 250 : 2e-6;
@@ -125,6 +125,35 @@ void checkRounding(const Code &code) {
   code.pack(call, 0, (numbers.numel() + code.panel - 1) / code.panel);
   code.multiply(call, {0, 1, 0, (numbers.numel() + code.panel - 1) / code.panel});
   EXPECT(at::allclose(c[0].to(at::kFloat), numbers.to(at::kBFloat16).to(at::kFloat), 0, 0, true));
+}
+
+uint32_t *wordsOf(const at::Tensor &tensor) { return static_cast<uint32_t *>(tensor.data_ptr()); }
+
+/// Pairs of a kernel's scratch: A by rows and turned, sizes on both sides of a tile's edges, and nothing beyond them touched.
+void checkPairs(const products::PairFunctions &functions) {
+  double worst[2] = {0, 0};
+  for (const int64_t rows : {1, 15, 16, 17, 32, 50})
+    for (const int64_t pairs : {1, 4, 16, 17, 40})
+      for (const int64_t columns : {16, 32, 48, 96})
+        for (const int64_t how : {0, 1, 2, 3}) {
+          const bool turned = (rows + pairs + columns / 16 + how) % 2 != 0, isBf16 = (how & products::kCIsBf16) != 0, adds = (how & products::kAdds) != 0;
+          const at::Tensor a = at::randn({rows, 2 * pairs}).to(at::kBFloat16), b = at::randn({2 * pairs, columns}).to(at::kBFloat16);
+          const at::Tensor before = at::randn({rows + 1, columns + 5}).to(isBf16 ? at::kBFloat16 : at::kFloat), c = before.clone();
+          const at::Tensor aPairs = a.view(at::kInt).contiguous(), bPairs = b.view({pairs, 2, columns}).transpose(1, 2).contiguous().view(at::kInt).squeeze(-1); // words
+          at::Tensor lies = aPairs;
+          if (turned) {
+            lies = at::full({pairs, rows}, 0x7fc07fc0, at::kInt);
+            functions.turn(wordsOf(aPairs), pairs, wordsOf(lies), rows, rows, pairs);
+            EXPECT(at::equal(lies, aPairs.t()));
+          }
+          functions.multiply(c.data_ptr(), wordsOf(lies), wordsOf(bPairs), columns + 5, turned ? 1 : pairs, turned ? rows : 1, columns, rows, pairs, columns, how);
+          const auto result = [&](const at::Tensor &all) { return all.narrow(0, 0, rows).narrow(1, 0, columns); };
+          const double error = errorOf(result(c), a, b, adds ? result(before) : at::Tensor());
+          EXPECT(error <= (isBf16 ? 1.0 / 250 : 2e-6));
+          EXPECT(at::equal(c.narrow(0, rows, 1), before.narrow(0, rows, 1)) && at::equal(c.narrow(1, columns, 5), before.narrow(1, columns, 5)));
+          worst[isBf16] = std::max(worst[isBf16], error);
+        }
+  std::printf("pairs: f32 %.1e, bf16 %.1e of the largest entry\n", worst[0], worst[1]);
 }
 
 void checkChoice() {
@@ -182,6 +211,8 @@ int main() {
   for (const Named &named : codes()) {
     checkCode(named);
     checkRounding(*named.code);
+    if (named.code->pairs)
+      checkPairs(*named.code->pairs);
   }
   if (!codes().empty())
     checkChoice();
