@@ -24,7 +24,7 @@ PROGRAMS = [
     ("attach lora(alpha = 1 / 0) to layers[*].attention.q", "E0350", "4:21", ["`1 / 0` is not a finite number"]),
     ("attach lora(dropout = 1 - 2) to layers[*].attention.q", "E0353", "4:23", ["`dropout` must be in [0, 1), not -1"]),
     ("attach lora(r = 99999999999999999999) to layers[*].attention.q", "E0111", "4:17", ["99999999999999999999"]),
-    ("attach serial_adapter(reduction = 7) to layers[*].ffn", "E0351", "4:8", ["`k` is 3.428571429", "::: <stdlib>/methods/serial_adapter.peft"]),
+    ("attach serial_adapter(reduction = 7) to layers[*].ffn", "E0355", "4:8", ["a reduction of 7 does not divide 24 features", "::: <stdlib>/methods/serial_adapter.peft"]),
     ("attach prefix(n = -5) to layers[*].attention", "E0353", "4:19", ["`n` must be at least 1, not -5"]),
     ("attach prompt(n = 1000000000000000) to model", "E0353", "4:8", ["2^40", "::: <stdlib>/methods/prompt.peft"]),
     ("attach lora to layers[::0].ffn.up", "E0350", "4:25", ["step is at least 1, this is 0"]),
