@@ -15,7 +15,7 @@ struct Stmt {
     Let, Param, Input, Weight, Bind, Rewire, Sample, Train, If, For, Attach, Dim, Require, AtInit, Module, Checkpoint, Example,
     Row, Metric, State, Loss, On,
     // declarations and statements of a file
-    Use, SpecInput, Model, TaskUse, Optimize, Run, Budget, Fn, Method, Arch, ModuleDecl, Optimizer, Schedule, Task, KindDecl,
+    Use, SpecInput, Model, TaskUse, Optimize, Run, Budget, Search, Fn, Method, Arch, ModuleDecl, Optimizer, Schedule, Task, KindDecl,
     // reserved words that are not built yet: parsed loosely, answered with E0199
     Reserved
   };
@@ -110,9 +110,10 @@ struct ForStmt : Stmt {
   ExprPtr over;
   Block body;
 };
-/// `attach m(args) to selector [as name]`.
+/// `attach [maybe] m(args) to selector [as name]`.
 struct AttachStmt : Stmt {
   PEFT_STMT(Attach)
+  std::optional<Range> maybe; ///< the word: whether it is attached is left open
   ExprPtr method; ///< a Call or a Name
   Selector selector;
   std::optional<Ident> alias;
@@ -245,6 +246,17 @@ struct BudgetStmt : Stmt {
   ExprPtr limit;
 };
 
+/// `search { minimize loss; minimize params; strategy tpe(trials = 40) }`.
+struct SearchStmt : Stmt {
+  PEFT_STMT(Search)
+  struct Objective {
+    bool maximize = false;
+    Ident name;
+  };
+  std::vector<Objective> objectives;
+  ExprPtr strategy; ///< a Call or a Name; may be null
+};
+
 /// What `fn`, `method`, `arch`, `module`, `optimizer`, `schedule` and `task` have in common.
 struct Declaration : Stmt {
   Declaration(Kind kind, Range range) : Stmt(kind, range) {}
@@ -307,7 +319,7 @@ struct KindDeclStmt : Declaration {
   std::vector<Ident> dims;
   std::vector<KindPoint> points;
 };
-/// A reserved word that is not built yet (`phase`, `search`, `carry`, `on grad`, `after step`, …).
+/// A reserved word that is not built yet (`phase`, `carry`, `on grad`, `after step`, …).
 struct ReservedStmt : Stmt {
   PEFT_STMT(Reserved)
   std::string word;

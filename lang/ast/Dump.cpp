@@ -143,6 +143,10 @@ void Dumper::aggregate(const Expr &value) {
     open("block");
     block("statements", with->statements);
     expr(with->value.get());
+  } else if (auto *choose = value.as<ChooseExpr>()) {
+    open("choose");
+    for (const ExprPtr &alternative : choose->alternatives)
+      expr(alternative.get());
   } else {
     open("selector value");
     selector(*value.as<SelectorValueExpr>()->selector);
@@ -152,7 +156,7 @@ void Dumper::aggregate(const Expr &value) {
 
 void Dumper::path(const std::vector<SelectorPart> &parts) {
   open("path");
-  static const char *kinds[] = {"name ", "*", "**", "alternatives", "checkpoint "};
+  static const char *kinds[] = {"name ", "*", "**", "alternatives", "checkpoint ", "subset "};
   for (const SelectorPart &one : parts) {
     open(kinds[static_cast<size_t>(one.kind)] + one.name + (one.indexed ? " []" : ""));
     for (const auto &alternative : one.alternatives)
@@ -264,7 +268,7 @@ bool Dumper::body(const Stmt &stmt) {
   } else if (auto *loop = stmt.as<ForStmt>()) {
     open("for " + loop->variable.text), expr(loop->over.get()), block("body", loop->body);
   } else if (auto *attach = stmt.as<AttachStmt>()) {
-    open("attach" + (attach->alias ? " as " + attach->alias->text : "")), expr(attach->method.get()), selector(attach->selector);
+    open(std::string(attach->maybe ? "attach maybe" : "attach") + (attach->alias ? " as " + attach->alias->text : "")), expr(attach->method.get()), selector(attach->selector);
   } else if (auto *module = stmt.as<ModuleStmt>()) {
     open((module->optional ? "optional module" : "module") + names(module->names) + " :" + names(module->kinds) + (module->doc.empty() ? "" : " " + quote(module->doc)));
     if (module->variable)
@@ -301,6 +305,11 @@ bool Dumper::spec(const Stmt &stmt) {
       open("group"), fields(group.fields), selector(group.selector), close();
   } else if (auto *run = stmt.as<RunStmt>()) {
     open("run"), fields(run->fields);
+  } else if (auto *search = stmt.as<SearchStmt>()) {
+    open("search");
+    for (const SearchStmt::Objective &objective : search->objectives)
+      line((objective.maximize ? "maximize " : "minimize ") + objective.name.text);
+    part("strategy", search->strategy);
   } else if (auto *budget = stmt.as<BudgetStmt>()) {
     open("budget " + budget->quantity.text), expr(budget->limit.get());
   } else {

@@ -28,7 +28,7 @@ struct Ident {
 
 struct Expr {
   enum class Kind {
-    Number, String, Bool, None, Name, List, Member, Call, Index, Unary, Binary, If, Lambda, Comprehension, Block, SelectorValue
+    Number, String, Bool, None, Name, List, Member, Call, Index, Unary, Binary, If, Lambda, Comprehension, Block, SelectorValue, Choose
   };
   const Kind kind;
   Range range;
@@ -146,14 +146,19 @@ struct SelectorValueExpr : Expr {
   PEFT_EXPR(SelectorValue)
   std::unique_ptr<Selector> selector;
 };
+/// `choose(4, 8, 16)`: one of them, left open. None is left in a checked program.
+struct ChooseExpr : Expr {
+  PEFT_EXPR(Choose)
+  std::vector<ExprPtr> alternatives;
+};
 #undef PEFT_EXPR
 
 // ---- selectors -----------------------------------------------------------------------------------------------------
 
 /// One component of a path, between dots.
 struct SelectorPart {
-  enum class Kind { Name, Star, DoubleStar, Alternatives, Checkpoint } kind = Kind::Name;
-  std::string name;                                 ///< Name; the pattern for Checkpoint (`"q_proj"`)
+  enum class Kind { Name, Star, DoubleStar, Alternatives, Checkpoint, Subset } kind = Kind::Name;
+  std::string name;                                 ///< Name; the pattern for Checkpoint (`"q_proj"`); of Subset what is chosen from, `start` up to `stop`
   std::vector<std::vector<SelectorPart>> alternatives; ///< Alternatives: `{a, b.c}`
   bool indexed = false;                             ///< has `[…]` after it
   ExprPtr index;                                    ///< `[3]`; null for slices and `[*]`

@@ -10,6 +10,7 @@
 #include "lang/sema/Names.h"
 #include "lang/sema/Points.h"
 #include "lang/sema/Shapes.h"
+#include "lang/sema/Space.h"
 #include "lang/syntax/Parse.h"
 #include <algorithm>
 #include <filesystem>
@@ -266,17 +267,40 @@ private:
 } // namespace
 
 std::unique_ptr<Spec> check(SourceMap &sources, const std::string &mainPath, const std::vector<StdlibFile> &stdlib,
-                            const std::vector<InputOverride> &overrides, diag::Engine &diags, const FileLoader &load) {
+                            const std::vector<InputOverride> &overrides, diag::Engine &diags, const FileLoader &load,
+                            const std::vector<MadeChoice> &choices) {
   Resolver resolver(sources, stdlib, diags, load);
   auto spec = resolver.run(mainPath, overrides);
   if (!resolver.readable)
     return spec;
+  const size_t before = diags.all().size();
+  Space space = sema::spaceOf(*spec, diags);
+  if (diags.all().size() > before || (diags.hasErrors() && !space.choices.empty()))
+    return spec; // what would be chosen from is not known
+  if (!sema::checkChoices(space, choices, diags))
+    return spec;
+  if (!choices.empty()) {
+    const std::string chosen = sema::withChoices(space, sources.file(spec->files[spec->mainFile].source).text(), choices);
+    sources = SourceMap(); // none of its texts is spoken of
+    spec = check(sources, mainPath, stdlib, overrides, diags, [&](const std::string &path) { return path == mainPath ? std::optional(chosen) : load(path); });
+    spec->space = std::move(space);
+    return spec;
+  }
   sema::checkNames(*spec, diags);
   sema::checkPoints(*spec, diags);
   if (!diags.hasErrors())
     sema::checkShapes(*spec, diags);
   if (!diags.hasErrors())
     sema::checkConstants(*spec, diags);
+  return spec;
+}
+
+std::unique_ptr<Spec> readSpace(SourceMap &sources, const std::string &mainPath, const std::vector<StdlibFile> &stdlib,
+                                const std::vector<InputOverride> &overrides, diag::Engine &diags, const FileLoader &load) {
+  Resolver resolver(sources, stdlib, diags, load);
+  auto spec = resolver.run(mainPath, overrides);
+  if (resolver.readable)
+    spec->space = sema::spaceOf(*spec, diags);
   return spec;
 }
 

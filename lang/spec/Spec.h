@@ -5,6 +5,7 @@
 // Declarations live in one table per class, so `linear` may be a fn, a module, a kind and a schedule.
 #pragma once
 #include "lang/ast/Ast.h"
+#include "lang/spec/Space.h"
 #include <map>
 #include <memory>
 #include <set>
@@ -50,6 +51,8 @@ struct Spec {
   const ast::OptimizeStmt *optimize = nullptr;
   std::vector<const ast::RunStmt *> runs;
   std::vector<const ast::BudgetStmt *> budgets;
+
+  Space space;                                     ///< of the program as it is written; its choices are made in all else
 
   const Scope &scopeOf(Range range) const { return scopes.at(range.file); }
 };

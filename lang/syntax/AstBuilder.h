@@ -28,6 +28,7 @@ private:
   const Piece &piece_;
   const std::map<size_t, std::string> docs_;
   diag::Engine &diags_;
+  std::string closedTo_ = "a value that no statement of a program holds"; ///< where what is read stands, if no `choose` may stand there
   bool strayed_ = false; ///< the last statement of the file belongs into some body
 
   // AstBuilder.cpp: what everything needs
@@ -41,6 +42,7 @@ private:
   // Statements.cpp
   void add(ast::Block &out, P::StmtContext *context, Place place);
   ast::Block block(P::BlockContext *context, Place place) { return statements(context->stmts(), place); }
+  static std::string closedTo(P::StmtContext *context, Place place);
   void checkPlace(const ast::Stmt &stmt, antlr4::ParserRuleContext *context, Place place);
   ast::StmtPtr specStatement(P::StmtContext *context, Place place);
   ast::StmtPtr valueStatement(P::StmtContext *context);
@@ -61,6 +63,10 @@ private:
   std::vector<ast::Field> fields(P::FieldBlockContext *context);
   ast::Field field(P::FieldContext *context);
   std::optional<ast::CheckpointName> checkpointName(P::CheckpointNameContext *context);
+
+  // Spaces.cpp
+  ast::ExprPtr choose(antlr4::ParserRuleContext *whole, Range word, P::ArgumentsContext *context);
+  ast::StmtPtr search(P::SearchStmtContext *context);
 
   // Declarations.cpp
   ast::StmtPtr declaration(P::StmtContext *context);

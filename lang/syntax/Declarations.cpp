@@ -158,6 +158,15 @@ std::vector<ast::SelectorPart> AstBuilder::path(P::PathContext *context) {
     } else if (one->STRING()) {
       part.kind = ast::SelectorPart::Kind::Checkpoint;
       part.name = plainString(one->STRING()->getSymbol());
+    } else if (auto *subset = one->subset()) {
+      part.kind = ast::SelectorPart::Kind::Subset;
+      part.name = subset->of->getText();
+      part.start = orExpr(subset->from_);
+      part.stop = orExpr(subset->to_);
+      if (!closedTo_.empty())
+        diags_.report(diag::Kind::E0108, range(subset), {"`choose`", closedTo_}).help("an `attach` may leave its sites open");
+      if (subset->word->getText() != "subset")
+        diags_.report(diag::Kind::E0101, range(subset->word), {"`" + subset->word->getText() + "`"}).here("expected `subset`: `choose subset(layers, 0..12)`");
     } else if (one->ident()) {
       part.name = one->ident()->getText();
     } else {

@@ -149,7 +149,7 @@ ExprPtr AstBuilder::postfix(P::PostfixContext *context) {
 
 ExprPtr AstBuilder::call(antlr4::ParserRuleContext *whole, ExprPtr callee, P::ArgumentsContext *context) {
   if (auto *called = callee->as<ast::NameExpr>(); called && called->name == "choose")
-    diags_.report(diag::Kind::E0199, called->range, {called->name});
+    return choose(whole, called->range, context);
   auto out = std::make_unique<ast::CallExpr>(spanning(callee->range, range(whole)));
   out->callee = std::move(callee);
   out->args = arguments(context);
@@ -268,7 +268,9 @@ ExprPtr AstBuilder::blockValue(P::BlockContext *context) {
     broken |= statement->exception != nullptr;
   if (!all.empty() && !all.back()->exception && all.back()->stmt())
     value = all.back()->stmt()->valueStmt();
+  const std::string outer = closedTo_;
   out->statements = statements(context->stmts(), Place::Function);
+  closedTo_ = outer;
   if (value)
     out->value = expr(value->expr());
   else {

@@ -16,7 +16,7 @@ block: LBRACE stmts RBRACE;
 statement: stmt SEP;
 
 stmt
-  : useStmt | inputStmt | modelStmt | taskDecl | taskUse | attachStmt | trainStmt | optimizeStmt | runStmt | budgetStmt
+  : useStmt | inputStmt | modelStmt | taskDecl | taskUse | attachStmt | trainStmt | optimizeStmt | runStmt | budgetStmt | searchStmt
   | fnDecl | methodDecl | archDecl | moduleDecl | optimizerDecl | scheduleDecl | kindDecl
   | paramStmt | weightStmt | letStmt | sampleStmt | ifStmt | forStmt | dimStmt | requireStmt | atInitStmt
   | checkpointStmt | exampleStmt | rowStmt | metricStmt | stateStmt | lossStmt | onStmt
@@ -29,7 +29,7 @@ useName: ident;
 inputStmt: 'input' ident (':' type)? ('=' expr)?;
 modelStmt: 'model' ident '=' expr;
 taskUse: 'task' postfix;
-attachStmt: 'attach' maybe='maybe'? postfix 'to' (choose='choose' ident looseItem* | selector) ('as' ident)?;
+attachStmt: 'attach' maybe='maybe'? postfix 'to' selector ('as' ident)?;
 trainStmt: word=('train' | 'freeze') selector;
 optimizeStmt: 'optimize' postfix (LBRACE optimizeItems RBRACE)?;
 optimizeItems: (SEP | optimizeItem)*;
@@ -38,6 +38,9 @@ schedulePart: 'schedule' postfix;
 groupPart: 'group' field (',' field)* 'for' selector;
 runStmt: 'run' fieldBlock;
 budgetStmt: 'budget' ident '<=' additive;
+searchStmt: 'search' LBRACE searchItems RBRACE;
+searchItems: (SEP | searchItem)*;
+searchItem: ident postfix SEP;
 fieldBlock: LBRACE SEP* (field ((',' | SEP) SEP* field)* ','?)? SEP* RBRACE;
 field: ident '=' expr;
 
@@ -89,8 +92,8 @@ valueStmt: expr;
 
 // Words that are reserved for what is not built yet: anything up to the end of the statement.
 reservedStmt
-  : word=('phase' | 'carry' | 'score' | 'reset' | 'rewind' | 'variant' | 'sparse' | 'after' | 'search' | 'interop') ident looseItem*
-  | word=('search' | 'interop' | 'phase') LBRACE looseBlock RBRACE
+  : word=('phase' | 'carry' | 'score' | 'reset' | 'rewind' | 'variant' | 'sparse' | 'after' | 'interop') ident looseItem*
+  | word=('interop' | 'phase') LBRACE looseBlock RBRACE
   | word='every' (ident | NUMBER) looseItem*
   | 'on' word=('grad' | 'start' | 'finish') LBRACE looseBlock RBRACE
   | word='module' ident ':' ident ('(' | '.') looseItem*
@@ -103,7 +106,8 @@ looseBlock: (SEP | looseItem)*;
 selector: path (',' path)* ('where' expr)? ('except' except (',' except)*)?;
 except: path;
 path: part ('.' part)*;
-part: (ident | star='*' | doubleStar='**' | STRING | LBRACE SEP* path (',' SEP* path)* ','? SEP* RBRACE) partIndex?;
+part: (subset | ident | star='*' | doubleStar='**' | STRING | LBRACE SEP* path (',' SEP* path)* ','? SEP* RBRACE) partIndex?;
+subset: 'choose' word=ident '(' of=ident ',' from_=orExpr '..' to_=orExpr ')';
 partIndex
   : '[' '*' ']'                                                                    # everyIndex
   | '[' from_=orExpr? '..' to_=orExpr? ']'                                        # rangeIndex

@@ -74,7 +74,18 @@ void AstBuilder::checkPlace(const ast::Stmt &stmt, antlr4::ParserRuleContext *co
     report.help("`let " + word + " = …` names a value");
 }
 
+/// Where a `choose` in a statement would stand; "" where it may.
+std::string AstBuilder::closedTo(P::StmtContext *context, Place place) {
+  if (place != Place::File)
+    return nameOf(place);
+  if (context->attachStmt() || context->letStmt() || context->inputStmt() || context->optimizeStmt() || context->runStmt())
+    return "";
+  const std::string word = context->getStart()->getText();
+  return context->modelStmt() || context->taskUse() || context->trainStmt() || context->budgetStmt() || context->searchStmt() ? "`" + word + "`" : "a declaration";
+}
+
 void AstBuilder::add(ast::Block &out, P::StmtContext *context, Place place) {
+  closedTo_ = closedTo(context, place); // what a statement holds says it again for itself
   if (auto *value = context->valueStmt()) {
     auto *list = dynamic_cast<P::StmtsContext *>(context->parent->parent);
     bool last = list && list->statement().back() == context->parent;
@@ -140,6 +151,8 @@ StmtPtr AstBuilder::specStatement(P::StmtContext *context, Place place) {
     out->fields = fields(run->fieldBlock());
     return out;
   }
+  if (auto *search = context->searchStmt())
+    return this->search(search);
   if (auto *budget = context->budgetStmt()) {
     auto out = std::make_unique<ast::BudgetStmt>(range(budget));
     out->quantity = ident(budget->ident());
@@ -278,18 +291,13 @@ StmtPtr AstBuilder::input(P::InputStmtContext *context, Place place) {
 }
 
 StmtPtr AstBuilder::attach(P::AttachStmtContext *context) {
-  if (context->maybe)
-    reserved(context->maybe);
   auto out = std::make_unique<ast::AttachStmt>(range(context));
   out->method = postfix(context->postfix());
-  if (context->choose) {
-    reserved(context->choose);
-    out->selector.range = out->method->range;
-    return out;
-  }
+  if (context->maybe)
+    out->maybe = range(context->maybe);
   out->selector = selector(context->selector());
-  if (!context->ident().empty())
-    out->alias = ident(context->ident().back());
+  if (context->ident())
+    out->alias = ident(context->ident());
   return out;
 }
 
@@ -309,7 +317,9 @@ StmtPtr AstBuilder::optimize(P::OptimizeStmtContext *context) {
       ast::OptimizerGroup group;
       for (auto *one : part->field())
         group.fields.push_back(field(one));
+      closedTo_ = "`group`";
       group.selector = selector(part->selector());
+      closedTo_.clear();
       group.range = range(part);
       out->groups.push_back(std::move(group));
     }

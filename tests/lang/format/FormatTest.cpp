@@ -75,6 +75,8 @@ static void testMessy() {
 static void testBroken() {
   CHECK_EQ(formatted("let   x = = 3\n"), "let   x = = 3\n"); // a text with errors is left alone
   CHECK_EQ(formatted(""), "");
+  CHECK_EQ(formatted("attach maybe lora( r=choose( 4,8 ) ) to choose subset( layers,0..12 ).q\nsearch {\nminimize   loss ;strategy tpe(trials=4)\n}\n"),
+           "attach maybe lora(r = choose(4, 8)) to choose subset(layers, 0..12).q\nsearch {\n  minimize loss;  strategy tpe(trials = 4)\n}\n");
   CHECK_EQ(formatted("phase   warm( steps = 3 ) {\ntrain W\n}\n"), "phase warm(steps = 3) {\n  train W\n}\n");
 }
 

@@ -79,8 +79,7 @@ static void testKinds() {
 }
 
 static void testReserved() {
-  for (const char *text : {"phase warm(steps = 3) { train W }", "phase rewind { W <- W0 }", "search { minimize loss; strategy x }",
-                           "attach maybe lora() to x", "attach lora() to choose subset(layers).attention", "let a = choose(4, 8)",
+  for (const char *text : {"phase warm(steps = 3) { train W }", "phase rewind { W <- W0 }",
                            "method m { on grad { grad(W) <- 0 } }", "method m { on start { g <- 0 } }", "method m { after step { g <- sign(g) * 3 } }",
                            "method m { every n steps from a to b { reset part } }", "method m { every 100 steps { g <- 0 } }",
                            "method m { carry s: [seq, k] = 3 }", "method m { score s: like(W) = abs(W) }", "method m { reset part }",
@@ -90,6 +89,36 @@ static void testReserved() {
     CHECK_EQ(std::string(text) + ": " + Parsed(text).codes(), std::string(text) + ": E0199");
   // The words stay names.
   CHECK_EQ(Parsed("module m(phase: dim): norm { score = phase + search(every).carry; after: linear(d, d); reset = x.grad.start }").codes(), "");
+}
+
+static void testSpaces() {
+  for (const char *text : {"let a = choose(4, 8)", "input a: int = choose(4, 8)", "run { epochs = choose(1, 2) }", "optimize adamw(lr = choose(1e-3, 2e-3)) {\n  group lr = choose(1, 2) for head\n}",
+                           "attach maybe lora(r = 2 * choose(4, 8)) to layers[choose(0, 1)..].x", "attach lora to choose subset(layers, 0..12).attention.{q, v}", "attach choose(lora(4), lora(8)) to x",
+                           "search { minimize loss; maximize accuracy\n strategy tpe(trials = 40) }", "search { }"})
+    CHECK_EQ(std::string(text) + ": " + Parsed(text).codes(), std::string(text) + ": ");
+  const std::vector<std::pair<const char *, const char *>> wrong = {
+      {"let a = choose(4)", "1:9: error[E0211]: `choose` takes two values or more\n"},
+      {"let a = choose(a = 4, b = 8)", "1:9: error[E0211]: `choose` takes values without names\n"},
+      {"let a = choose(4, choose(8, 16))", "1:19: error[E0108]: `choose` cannot stand in another `choose`\n"},
+      {"let a = \"{choose(4, 8)}\"", "1:11: error[E0108]: `choose` cannot stand in a value that no statement of a program holds\n"},
+      {"method m on linear { let a = choose(4, 8) }", "1:30: error[E0108]: `choose` cannot stand in a method\n"},
+      {"method m(r: int = choose(4, 8)) on linear { }", "1:19: error[E0108]: `choose` cannot stand in a declaration\n"},
+      {"task classify(labels = choose(2, 3))", "1:24: error[E0108]: `choose` cannot stand in `task`\n"},
+      {"train choose subset(layers, 0..2)", "1:7: error[E0108]: `choose` cannot stand in `train`\n"},
+      {"optimize adamw(lr = 1) {\n  group lr = 2 for choose subset(layers, 0..2)\n}", "2:20: error[E0108]: `choose` cannot stand in `group`\n"},
+      {"attach lora to choose any(layers, 0..2)", "1:23: error[E0101]: unexpected `any`\n"},
+      {"search { reduce loss }", "1:10: error[E0101]: unexpected `reduce`\n"},
+      {"search { minimize 3 }", "1:19: error[E0101]: unexpected value\n"},
+      {"search { strategy tpe; strategy random }", "1:24: error[E0206]: `strategy` is said twice\n"},
+      {"method m on linear { search { minimize loss } }", "1:22: error[E0108]: `search` cannot stand in a method\n"}};
+  for (const auto &[text, said] : wrong)
+    CHECK_EQ(Parsed(text, "").brief(), std::string(":") + said);
+  CHECK_EQ(peftc::ast::dump(Parsed("attach maybe lora(r = choose(4, 8)) to choose subset(layers, 0..12).q\nsearch { minimize loss; maximize accuracy; strategy tpe(trials = 4) }").file),
+           "file\n  attach maybe\n    call\n      name lora\n      argument r\n        choose\n          number 4\n          number 8\n    selector\n      path\n        subset layers\n"
+           "          start\n            number 0\n          stop\n            number 12\n        name q\n  search\n    minimize loss\n    maximize accuracy\n    strategy\n      call\n        name tpe\n"
+           "        argument trials\n          number 4\n");
+  // The words stay names.
+  CHECK_EQ(Parsed("let subset = maybe + search + minimize\nlet strategy = subset.choose").codes(), "");
 }
 
 /// Every page's failing text fails with its code, its fixed text has no slip.
@@ -118,5 +147,6 @@ void testErrors() {
   testSeveralSlipsSeveralMessages();
   testKinds();
   testReserved();
+  testSpaces();
   testExplainPages();
 }
