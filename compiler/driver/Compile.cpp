@@ -176,7 +176,7 @@ Outcome compile(const Request &request, SourceMap &sources, diag::Engine &diags)
   };
 
   FileLoader load = loaderOf(request);
-  auto spec = check(sources, request.specPath, request.stdlib, request.overrides, diags, load); // lang: parse, check
+  auto spec = check(sources, request.specPath, request.stdlib, request.overrides, diags, load, request.choices); // lang: parse, check
   if (request.stopAfter == Stop::Check && !diags.hasErrors())
     sema::checkSites(*spec, diags); // as far as the arch's text decides; with a checkpoint, the sites phase
   if (!request.budgets)

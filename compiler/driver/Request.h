@@ -16,6 +16,7 @@ struct Request {
   std::string specPath;
   std::string modelPath;                ///< folder of the checkpoint; needed after `check`
   std::vector<InputOverride> overrides; ///< --set
+  std::vector<MadeChoice> choices;      ///< --choose
   std::vector<StdlibFile> stdlib;
   Stop stopAfter = Stop::Bundle;
   const target::GpuTarget *gpu = nullptr; ///< of Kernels, and needed for Ptx; null: the CPUs

@@ -39,8 +39,8 @@ def main():
             code = page.stem
             if code < "E0200":
                 continue  # tests/lang reads those
-            for what, text in re.findall(r"```peft (fail|ok)\n(.*?)```", page.read_text(), re.S):
-                status, codes, output = compile_text(text + PREAMBLE, model, folder)
+            for what, options, text in re.findall(r"```peft (fail|ok)([^\n]*)\n(.*?)```", page.read_text(), re.S):
+                status, codes, output = compile_text(text + PREAMBLE, model, folder, *options.split())
                 if what == "fail":
                     covered.add(code)
                     expect(f"{code} fail", (status, codes), (1, [code]), output)
@@ -75,6 +75,9 @@ def main():
             return change
 
         broken("E0205", lambda copy: None, plain, "--set", "rank=3")
+        searched = subprocess.run([PEFTC, "search", pathlib.Path(folder) / "spec.peft", "--model", model, "--data", __file__, "--valid", __file__, "-o", f"{folder}/best.peft"], capture_output=True, text=True)
+        covered.add("E0507")  # the program leaves nothing open
+        expect("E0507", (searched.returncode, "error[E0507]" in searched.stderr), (1, True), searched.stderr)
         broken("E0601", config(hidden_size=None))
         broken("E0602", tensors(lambda data: data.pop("encoder.layer.1.output.dense.bias")))
         broken("E0603", tensors(lambda data: data.update({"pooler.dense.bias": data["pooler.dense.bias"][:5].clone()})))

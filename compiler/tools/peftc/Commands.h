@@ -12,10 +12,12 @@ struct Surroundings {
   std::string folder; ///< where this executable lies
   std::string runner; ///< from PEFT_RUNNER, or ""
   std::string cacheFolder; ///< of compiled kernels, or ""
+  std::string python;      ///< that runs Optuna
 };
 
 int compileCommand(const std::vector<std::string> &words, const Surroundings &surroundings); ///< CompileCommand.cpp
 int checkCommand(const std::vector<std::string> &words, const Surroundings &surroundings);   ///< CheckCommand.cpp
+int searchCommand(const std::vector<std::string> &words, const Surroundings &surroundings);  ///< SearchCommand.cpp
 int lawsCommand(const CommandLine &line, const Surroundings &surroundings);                  ///< LawsCommand.cpp: check --laws
 int fmtCommand(const std::vector<std::string> &words);                                       ///< TextCommands.cpp
 int explainCommand(const std::vector<std::string> &words);                                   ///< TextCommands.cpp
@@ -38,6 +40,8 @@ OptionSpec diagFormatOption();
 int replaceText(const CommandLine &line, const std::string &path, const std::string &text);
 /// `--set name=value`s; a mistake in one of them.
 std::optional<UsageError> overridesFrom(const CommandLine &line, std::vector<InputOverride> &overrides);
+/// `--choose name=value`s; a mistake in one of them.
+std::optional<UsageError> choicesFrom(const CommandLine &line, std::vector<MadeChoice> &choices);
 /// --runner, PEFT_RUNNER, or the runner beside peftc.
 std::string runnerPath(const CommandLine &line, const Surroundings &surroundings);
 /// The embedded library, or the .peft files below `--stdlib DIR`. False, with a message, where that cannot be read.

@@ -1,5 +1,6 @@
 // CompileCommand: peftc SPEC --model DIR -o OUT
 #include "compiler/driver/Compile.h"
+#include "compiler/search/Report.h"
 #include "compiler/tools/peftc/Commands.h"
 #include "runtime/bundle/Writer.h"
 #include <cerrno>
@@ -15,10 +16,10 @@ using nlohmann::json;
 namespace peftc::tool {
 namespace {
 
-const std::map<std::string, Stop> kStops = {{"ast", Stop::Parse}, {"spec", Stop::Check}, {"peft", Stop::Import}, {"sites", Stop::Sites}, {"nn", Stop::Nn}, {"plan", Stop::Plan}, {"kernels", Stop::Kernels}, {"ptx", Stop::Ptx}};
+const std::map<std::string, Stop> kStops = {{"ast", Stop::Parse}, {"space", Stop::Check}, {"chosen", Stop::Check}, {"spec", Stop::Check}, {"peft", Stop::Import}, {"sites", Stop::Sites}, {"nn", Stop::Nn}, {"plan", Stop::Plan}, {"kernels", Stop::Kernels}, {"ptx", Stop::Ptx}};
 
 std::vector<OptionSpec> options() {
-  return {{"--model", "-m"}, {"--output", "-o"}, {"--set", ""}, {"--emit", "", true, {"ast", "spec", "peft", "sites", "nn", "plan", "kernels", "ptx"}},
+  return {{"--model", "-m"}, {"--output", "-o"}, {"--set", ""}, {"--choose", ""}, {"--emit", "", true, {"ast", "space", "chosen", "spec", "peft", "sites", "nn", "plan", "kernels", "ptx"}},
           {"--target", ""}, {"--bundle", ""}, diagFormatOption(), {"--explain", "", true, {"kernels", "merge", "memory", "params"}}, {"--timing", "", false},
           {"--stdlib", ""}, {"--runner", ""}};
 }
@@ -46,6 +47,25 @@ std::optional<UsageError> complain(const CommandLine &line) {
   if (stop == Stop::Ptx && !line.has("--target"))
     return UsageError{"for which GPU? `--target` is missing", "it is one of " + gpuNames()};
   return std::nullopt;
+}
+
+/// What the program leaves open, as JSON.
+int printSpace(const CommandLine &line, const Request &request) {
+  SourceMap sources;
+  diag::Engine diags(sources);
+  auto spec = readSpace(sources, request.specPath, request.stdlib, request.overrides, diags, loaderOf(request));
+  const int code = show(diags, line.get("--diag-format", "text"));
+  if (code == 0)
+    std::printf("%s\n", search::spaceJson(spec->space).dump(2).c_str());
+  return code;
+}
+
+/// The program's text as it was compiled: with its choices made.
+std::string programText(const SourceMap &sources, const std::string &path) {
+  for (size_t file = 0; file < sources.size(); ++file)
+    if (sources.file(static_cast<int32_t>(file)).name() == path)
+      return sources.file(static_cast<int32_t>(file)).text();
+  return "";
 }
 
 /// False, with a message, where `--target` names none, or asks for what cannot be made.
@@ -169,6 +189,8 @@ int compileCommand(const std::vector<std::string> &words, const Surroundings &su
     wrong = complain(line);
   if (!wrong)
     wrong = overridesFrom(line, request.overrides);
+  if (!wrong)
+    wrong = choicesFrom(line, request.choices);
   if (wrong)
     return usage(*wrong);
   request.specPath = line.operands()[0];
@@ -183,6 +205,8 @@ int compileCommand(const std::vector<std::string> &words, const Surroundings &su
   if (!libraryFrom(line, request.stdlib))
     return 1;
 
+  if (line.get("--emit") == "space")
+    return printSpace(line, request);
   SourceMap sources;
   diag::Engine diags(sources);
   Outcome outcome = compile(request, sources, diags);
@@ -191,7 +215,7 @@ int compileCommand(const std::vector<std::string> &words, const Surroundings &su
     std::fputs(outcome.timing.c_str(), stderr);
   if (int broken = failureOf(line, outcome); broken != 0 || code != 0)
     return broken != 0 ? broken : code;
-  std::fputs(outcome.text.c_str(), stdout);
+  std::fputs(line.get("--emit") == "chosen" ? programText(sources, request.specPath).c_str() : outcome.text.c_str(), stdout);
   if (!outcome.bundle)
     return 0;
   explain(outcome, line);

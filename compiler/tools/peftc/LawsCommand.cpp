@@ -193,6 +193,8 @@ int lawsCommand(const CommandLine &line, const Surroundings &surroundings) {
   Request request;
   if (auto wrong = overridesFrom(line, request.overrides))
     return usage(*wrong);
+  if (auto wrong = choicesFrom(line, request.choices))
+    return usage(*wrong);
   if (!libraryFrom(line, request.stdlib))
     return 1;
   int worst = 0;

@@ -82,15 +82,21 @@ int show(const diag::Engine &diags, const std::string &format) {
 
 OptionSpec diagFormatOption() { return {"--diag-format", "", true, {"text", "short", "json"}}; }
 
-std::optional<UsageError> overridesFrom(const CommandLine &line, std::vector<InputOverride> &overrides) {
-  for (const std::string &word : line.all("--set")) {
+namespace {
+/// The name=values of an option.
+template <typename Pair> std::optional<UsageError> pairsFrom(const CommandLine &line, const std::string &option, const std::string &example, std::vector<Pair> &pairs) {
+  for (const std::string &word : line.all(option)) {
     size_t equals = word.find('=');
     if (equals == std::string::npos || equals == 0 || equals + 1 == word.size())
-      return UsageError{"`--set` takes name=value, not `" + word + "`", "for example --set r=16"};
-    overrides.push_back({word.substr(0, equals), word.substr(equals + 1)});
+      return UsageError{"`" + option + "` takes name=value, not `" + word + "`", "for example " + option + " " + example};
+    pairs.push_back({word.substr(0, equals), word.substr(equals + 1)});
   }
   return std::nullopt;
 }
+} // namespace
+
+std::optional<UsageError> overridesFrom(const CommandLine &line, std::vector<InputOverride> &overrides) { return pairsFrom(line, "--set", "r=16", overrides); }
+std::optional<UsageError> choicesFrom(const CommandLine &line, std::vector<MadeChoice> &choices) { return pairsFrom(line, "--choose", "r=16", choices); }
 
 std::string runnerPath(const CommandLine &line, const Surroundings &surroundings) {
   if (line.has("--runner"))

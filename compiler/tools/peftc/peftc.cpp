@@ -9,6 +9,10 @@
 #include <filesystem>
 #include <map>
 
+#ifndef PEFT_DEFAULT_PYTHON
+#define PEFT_DEFAULT_PYTHON "python3"
+#endif
+
 using namespace peftc::tool;
 
 namespace {
@@ -17,6 +21,8 @@ constexpr const char *kHelp = R"(peftc: a compiler for parameter-efficient fine-
 
   peftc SPEC.peft --model DIR -o TRAINER      compile for a checkpoint; reads config.json and tensor headers only
   peftc check SPEC.peft... [--model DIR]      find mistakes; with a model, those of sites and budgets too
+  peftc search SPEC.peft --model DIR --data ROWS --valid ROWS -o BEST.peft
+                                              try out what a program leaves open (`choose`, `attach maybe`); BEST.peft has the choices made
   peftc fmt [--check | -w] FILE...            lay out texts
   peftc explain E0401                         what a code means
   peftc methods [NAME] [--json]               the standard library's methods: sites, arguments, sources; with NAME, its text
@@ -25,8 +31,9 @@ compile
   -m, --model DIR        folder of a Hugging Face checkpoint
   -o, --output FILE      the trainer
   --set NAME=VALUE       a value for an `input` of the program (again for more)
+  --choose NAME=VALUE    a choice among what the program leaves open (again for more)
   --bundle DIR           write what the trainer holds as files
-  --emit=PHASE           print what a phase makes and stop: ast, spec, peft, sites, nn, plan, kernels, ptx
+  --emit=PHASE           print what a phase makes and stop: ast, space (what is left open), chosen (the text with its choices made), spec, peft, sites, nn, plan, kernels, ptx
   --target GPU           with --emit=kernels or ptx: sm_80, sm_89, sm_90a, sm_100 or sm_120
   --explain WHAT         kernels, merge, memory or params
   --diag-format=FORMAT   text, short or json
@@ -37,7 +44,17 @@ check
   --fix                  apply the suggested edits
   --laws                 check what holds for every method: FILE's methods one by one, or FILE's program as it is, on a small
                          random checkpoint (or --model's); --method NAME, --seed N, --json, --keep DIR (checkpoint and bundle, to look at)
-  --model, --set, --stdlib, --diag-format, --runner
+  --model, --set, --choose, --stdlib, --diag-format, --runner
+search
+  -m, --model DIR        folder of the checkpoint
+  --data FILE            rows to train on
+  --valid FILE           rows to compare on; without it every tenth row of a .jsonl file is held out
+  -o, --output FILE      the program with the best choices
+  --trials N             how many are to have ended, over all runs of the study (else the program's `strategy`, else 20)
+  --seed N               of the strategy (training has the program's own: run.seed)
+  --study DIR            where all that is found out is kept, and found again by the next run (default: BEST.study)
+  --json                 a line of JSON a trial, then the report
+  --set, --stdlib, --diag-format, --runner
 fmt
   --check                name the files that would change; exit code 1 if there are any
   -w, --write            change them; without either, the text goes to standard output
@@ -59,7 +76,8 @@ Surroundings surroundings() {
     cache = variable("XDG_CACHE_HOME") + "/peftc";
   if (cache.empty() && !home.empty())
     cache = home + "/.cache/peftc";
-  return {self.parent_path().string(), runner ? runner : "", cache.empty() ? "" : cache + "/kernels"};
+  const std::string python = variable("PEFT_PYTHON");
+  return {self.parent_path().string(), runner ? runner : "", cache.empty() ? "" : cache + "/kernels", python.empty() ? PEFT_DEFAULT_PYTHON : python};
 }
 
 /// A first word that is neither an option nor a file nor looks like one.
@@ -87,10 +105,12 @@ int run(const std::vector<std::string> &words) {
       {"fmt", fmtCommand}, {"explain", explainCommand}, {"methods", methodsCommand}};
   if (words[0] == "check")
     return checkCommand({words.begin() + 1, words.end()}, surroundings());
+  if (words[0] == "search")
+    return searchCommand({words.begin() + 1, words.end()}, surroundings());
   if (auto command = commands.find(words[0]); command != commands.end())
     return command->second({words.begin() + 1, words.end()});
   if (meantAsCommand(words[0])) {
-    auto meant = peftc::diag::suggest(words[0], {"check", "fmt", "explain", "methods"});
+    auto meant = peftc::diag::suggest(words[0], {"check", "search", "fmt", "explain", "methods"});
     return usage({"there is no command `" + words[0] + "`", meant ? "did you mean `" + *meant + "`?" : "--help lists all commands"});
   }
   return compileCommand(words, surroundings());

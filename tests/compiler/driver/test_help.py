@@ -12,9 +12,9 @@ import compiled  # noqa: E402
 
 # A value for each option that takes one; what an option needs beside it.
 VALUES = {"--model": "model", "--output": "out", "--set": "a=1", "--bundle": "bundle", "--emit": "ast", "--target": "sm_90a", "--explain": "params", "--diag-format": "short", "--stdlib": "stdlib",
-          "--runner": "runner", "--method": "lora", "--seed": "1", "--keep": "kept"}
-BESIDE = {"--method": ["--laws"], "--seed": ["--laws"], "--keep": ["--laws"]}
-SOURCES = {"compile": "CompileCommand.cpp", "check": "CheckCommand.cpp", "fmt": "TextCommands.cpp", "methods": "TextCommands.cpp"}
+          "--runner": "runner", "--choose": "a=1", "--data": "rows", "--valid": "rows", "--trials": "1", "--study": "study", "--method": "lora", "--seed": "1", "--keep": "kept"}
+BESIDE = {("check", option): ["--laws"] for option in ("--method", "--seed", "--keep")}
+SOURCES = {"compile": "CompileCommand.cpp", "check": "CheckCommand.cpp", "search": "SearchCommand.cpp", "fmt": "TextCommands.cpp", "methods": "TextCommands.cpp"}
 
 
 class Help(CompilerTest):
@@ -33,7 +33,7 @@ class Help(CompilerTest):
         for name, text in self.sections()[0].items():
             command = [] if name == "compile" else [name]
             for option in set(re.findall(r"--[a-z][a-z-]*", text)):
-                words = [*command, "s.peft", *BESIDE.get(option, []), option] + ([VALUES[option]] if option in VALUES and (name, option) != ("methods", "--json") else [])
+                words = [*command, "s.peft", *BESIDE.get((name, option), []), option] + ([VALUES[option]] if option in VALUES and (name, option) != ("methods", "--json") else [])
                 done = subprocess.run([PEFTC, *words], capture_output=True, text=True, cwd=self.here)
                 for wrong in ("there is no option", "needs a value", "takes no value", "cannot be"):
                     self.assertNotIn(wrong, done.stderr, words)
@@ -59,7 +59,7 @@ class Help(CompilerTest):
         commands = re.findall(r"Also: (.*?)Everything has", page, re.S)[0]
         for option in re.findall(r"--[a-z-]+", commands):
             self.assertIn(option, text)
-        for name in ("check", "fmt", "explain", "methods"):
+        for name in ("check", "search", "fmt", "explain", "methods"):
             self.assertIn(name, commands)
             self.assertRegex(text, rf"(?m)^  peftc {name} ")
         for option in ("emit", "explain"):
