@@ -1,5 +1,6 @@
 // What `check` says without a checkpoint: nothing about the library and the examples, and something about each slip.
 #include "lang/sema/Check.h"
+#include "lang/sema/Space.h"
 #include "tests/lang/Mutate.h"
 using namespace peftc;
 
@@ -13,16 +14,23 @@ static std::vector<StdlibFile> library() {
 }
 
 /// The messages about a text, in short form, without the file's name.
-static std::string messages(const std::string &text) {
+static std::string messages(const std::string &text, const std::vector<MadeChoice> &choices = {}) {
   static const std::vector<StdlibFile> stdlib = library();
   SourceMap sources;
   diag::Engine diags(sources);
-  check(sources, "s", stdlib, {}, diags, [&](const std::string &path) { return path == "s" ? std::optional(text) : std::nullopt; });
+  check(sources, "s", stdlib, {}, diags, [&](const std::string &path) { return path == "s" ? std::optional(text) : std::nullopt; }, choices);
   std::string all = diag::render(diags, diag::Format::Short, 100), out;
   std::istringstream lines(all);
   for (std::string line; std::getline(lines, line);)
     out += (line.starts_with("s:") ? line.substr(2) : line) + "\n";
   return out;
+}
+
+/// The points of a program, each as its choices; one point, without any, where nothing is left open.
+static std::vector<std::vector<MadeChoice>> pointsOf(const std::string &text) {
+  SourceMap sources;
+  diag::Engine diags(sources);
+  return sema::coveringPoints(readSpace(sources, "s", library(), {}, diags, [&](const std::string &) { return std::optional(text); })->space);
 }
 
 static void testSilent() {
@@ -32,7 +40,8 @@ static void testSilent() {
   CHECK_EQ(messages(readFile(kRoot / "tests/lang/sema/methods.peft")), "");
   for (const auto &entry : std::filesystem::recursive_directory_iterator(kRoot / "examples"))
     if (entry.path().extension() == ".peft")
-      CHECK_EQ(entry.path().string() + "\n" + messages(readFile(entry.path())), entry.path().string() + "\n");
+      for (const auto &point : pointsOf(readFile(entry.path())))
+        CHECK_EQ(entry.path().string() + "\n" + messages(readFile(entry.path()), point), entry.path().string() + "\n");
 }
 
 struct Case {

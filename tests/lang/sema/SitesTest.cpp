@@ -1,21 +1,31 @@
 // What `check` says about selectors and sites without a checkpoint: nothing about the examples, one message a slip.
 #include "lang/sema/Check.h"
 #include "lang/sema/Sites.h"
+#include "lang/sema/Space.h"
 #include "tests/lang/Check.h"
 using namespace peftc;
 
 static const std::filesystem::path kRoot = PEFT_ROOT;
 
+/// Where values are left open, of each point that the space is checked at.
 static std::string messages(const std::string &text, diag::Format format = diag::Format::Short) {
   std::vector<StdlibFile> stdlib;
   for (const auto &path : stdlibFiles())
     stdlib.push_back({std::filesystem::relative(path, kRoot / "stdlib").generic_string(), readFile(path)});
   SourceMap sources;
   diag::Engine diags(sources);
-  auto spec = check(sources, "s", stdlib, {}, diags, [&](const std::string &path) { return path == "s" ? std::optional(text) : std::nullopt; });
-  if (!diags.hasErrors())
-    sema::checkSites(*spec, diags);
-  return diag::render(diags, format, 100);
+  const auto load = [&](const std::string &path) { return path == "s" ? std::optional(text) : std::nullopt; };
+  const auto points = sema::coveringPoints(readSpace(sources, "s", stdlib, {}, diags, load)->space);
+  std::string said;
+  for (const auto &point : points) {
+    SourceMap pointSources;
+    diag::Engine pointDiags(pointSources);
+    auto spec = check(pointSources, "s", stdlib, {}, pointDiags, load, point);
+    if (!pointDiags.hasErrors())
+      sema::checkSites(*spec, pointDiags);
+    said += diag::render(pointDiags, format, 100);
+  }
+  return said;
 }
 
 struct Case {
