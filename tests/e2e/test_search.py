@@ -43,9 +43,9 @@ class Search(unittest.TestCase):
     def spec(self, text):
         (self.here / "spec.peft").write_text(text)
 
-    def start(self, *words, study="study", environment=()):
+    def start(self, *words, study="study", environment=None):
         command = [PEFTC, "search", "spec.peft", "--model", "../model", "--data", "../train.jsonl", "--valid", "../valid.jsonl", "-o", "best.peft", "--study", study, "--json", *words]
-        environment = dict(os.environ, OMP_NUM_THREADS="1", PEFT_PYTHON=sys.executable, PEFT_CACHE=str(self.root / "cache"), **dict(environment))
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PEFT_PYTHON": sys.executable, "PEFT_CACHE": str(self.root / "cache"), **(environment or {})}
         return subprocess.Popen([str(word) for word in command], cwd=self.here, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def search(self, *words, code=0, **options):
@@ -144,12 +144,12 @@ class Search(unittest.TestCase):
         self.assertEqual({row["state"] for row in self.rows("trials.csv")}, {"complete"})
 
     def test_what_fails_is_recorded(self):
-        self.spec(HEAD + "attach lora(r = choose(1, 64)) to layers[*].attention.q\ntrain head\noptimize adamw(lr = choose(1e-2, 1e30))\nrun { epochs = 1, batch = 8, max_length = 24 }\n"
+        self.spec(HEAD + "attach lora(r = choose(1, 16)) to layers[*].attention.q\ntrain head\noptimize adamw(lr = choose(1e-2, 1e30))\nrun { epochs = 1, batch = 8, max_length = 24 }\n"
                   "budget params <= 1000\nsearch { minimize loss; strategy random(trials = 4, seed = 3) }\n")
         trials, report = self.search()
         self.assertEqual(len(trials), 4)  # all that there are
         for trial in trials:
-            if trial["choices"]["lora.r"] == "64":
+            if trial["choices"]["lora.r"] == "16":
                 self.assertEqual(trial["state"], "pruned")
                 self.assertIn("E0501", trial["error"])
                 self.assertFalse((self.here / "study/trials" / str(trial["trial"]) / "run").exists())
@@ -174,8 +174,8 @@ class Search(unittest.TestCase):
         self.spec(SPEC.replace("choose(1, 2, 4)", "choose(1, 2)"))
         self.assertRegex(self.search("--trials", "1", code=1)[1], r"E0507.*is of another (space|program)")
         self.spec(SPEC)
-        self.assertIn("there is no `nowhere`", self.search(study="new", code=1, environment={"PEFT_PYTHON": "nowhere"}.items())[1])
-        self.assertIn("has no `optuna`", self.search(study="new", code=1, environment={"PEFT_PYTHON": "/usr/bin/python3"}.items())[1])
+        self.assertIn("there is no `nowhere`", self.search(study="new", code=1, environment={"PEFT_PYTHON": "nowhere"})[1])
+        self.assertIn("has no `optuna`", self.search(study="new", code=1, environment={"PEFT_PYTHON": "/usr/bin/python3"})[1])
         self.assertIn("reads it", self.search("-o", "spec.peft", code=1)[1])
 
     def test_held_out(self):

@@ -182,8 +182,10 @@ private:
     } else {
       std::printf("%6lld  ", static_cast<long long>(trial.number));
       for (size_t i = 0; i < space.objectives.size(); ++i) {
-        const bool whole = i < trial.values.size() && trial.values[i] == static_cast<double>(static_cast<int64_t>(trial.values[i])) && std::abs(trial.values[i]) >= 2;
-        std::printf(i < trial.values.size() ? (whole ? "%12.0f  " : "%12.4f  ") : "%12s  ", i < trial.values.size() ? trial.values[i] : 0.0);
+        if (i >= trial.values.size())
+          std::printf("%12s  ", "-");
+        else
+          std::printf("%12.*f  ", space.objectives[i].name == "params" ? 0 : 4, trial.values[i]);
       }
       std::printf("%8.1f  %s%s\n", trial.seconds, search::choicesText(space, trial).c_str(), trial.state == State::Complete ? "" : ("  " + nameOf(trial.state) + ": " + trial.error).c_str());
     }
