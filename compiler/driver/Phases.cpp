@@ -54,24 +54,66 @@ std::string writeReproducer(ModuleOp before, const PassEntry &pass, const std::s
   return "reproducer: " + path;
 }
 
-/// "" or what went wrong.
-std::string runPass(const PassEntry &pass, ModuleOp module, const PhaseOptions &options) {
-  llvm::PrettyStackTraceString trace(pass.name);
-  OwningOpRef<ModuleOp> before(module.clone());
-  std::string messages;
-  ScopedDiagnosticHandler handler(module.getContext(), [&](Diagnostic &diagnostic) {
-    llvm::raw_string_ostream(messages) << "\n  " << diagnostic.getLocation() << ": " << diagnostic.str();
-    return success();
-  });
-  auto start = std::chrono::steady_clock::now();
-  bool done = succeeded(pass.run(module)), valid = done && succeeded(verify(module));
-  std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-  if (options.timing)
-    *options.timing += llvm::formatv("{0,-24} {1,8:f3} s\n", pass.name, seconds.count()).str();
-  if (valid)
-    return "";
-  return std::string("pass `") + pass.name + "` " + (done ? "made a module that is not valid" : "failed") + messages + "\n" +
-         writeReproducer(*before, pass, options.reproducerFolder);
+/// What a pass, or all passes, said.
+class Messages {
+public:
+  explicit Messages(ModuleOp module)
+      : handler(module.getContext(), [this](Diagnostic &diagnostic) {
+          llvm::raw_string_ostream(text) << "\n  " << diagnostic.getLocation() << ": " << diagnostic.str();
+          return success();
+        }) {}
+  std::string text;
+
+private:
+  ScopedDiagnosticHandler handler;
+};
+
+class Watch {
+public:
+  explicit Watch(std::string *lines) : lines(lines) {}
+  void lap(llvm::StringRef name) {
+    const auto now = std::chrono::steady_clock::now();
+    if (lines)
+      *lines += llvm::formatv("{0,-24} {1,8:f3} s\n", name, std::chrono::duration<double>(now - last).count()).str();
+    last = now;
+  }
+
+private:
+  std::string *lines;
+  std::chrono::steady_clock::time_point last = std::chrono::steady_clock::now();
+};
+
+/// Which pass is to blame for what came of `module`, the module before the phase: the passes once more, each with the verifier behind it
+/// and a copy of the module before it.
+std::string blame(const Phase &phase, ModuleOp module, const PhaseOptions &options) {
+  std::vector<PassEntry> passes = phase.passes;
+  const std::string after = std::string("after-") + phase.name;
+  passes.push_back({after.c_str(), "", phase.verify});
+  for (const PassEntry &pass : passes) {
+    llvm::PrettyStackTraceString trace(pass.name);
+    OwningOpRef<ModuleOp> before(module.clone());
+    Messages messages(module);
+    const bool done = succeeded(pass.run(module));
+    if (!done || failed(verify(module)))
+      return std::string("pass `") + pass.name + "` " + (done ? "made a module that is not valid" : "failed") + messages.text + "\n" +
+             writeReproducer(*before, pass, options.reproducerFolder);
+  }
+  return std::string("phase `") + phase.name + "` failed, and did not when it ran again";
+}
+
+/// Whether all passes are done and left a valid module. What they say is for `blame` to gather again.
+bool runPasses(const Phase &phase, ModuleOp module, const PhaseOptions &options) {
+  Messages unread(module);
+  Watch watch(options.timing);
+  for (const PassEntry &pass : phase.passes) {
+    llvm::PrettyStackTraceString trace(pass.name);
+    if (failed(pass.run(module)))
+      return false;
+    watch.lap(pass.name);
+  }
+  const bool valid = succeeded(verify(module)) && succeeded(phase.verify(module));
+  watch.lap("verifier");
+  return valid;
 }
 
 } // namespace
@@ -117,14 +159,8 @@ llvm::ArrayRef<Phase> phases() {
 }
 
 std::string runPhase(const Phase &phase, ModuleOp module, const PhaseOptions &options) {
-  for (const PassEntry &pass : phase.passes)
-    if (std::string wrong = runPass(pass, module, options); !wrong.empty())
-      return wrong;
-  const std::string name = std::string("after-") + phase.name;
-  PassEntry check = {name.c_str(), "", phase.verify};
-  PhaseOptions quiet{options.reproducerFolder, nullptr};
-  std::string wrong = runPass(check, module, quiet);
-  return wrong;
+  OwningOpRef<ModuleOp> before(module.clone());
+  return runPasses(phase, module, options) ? "" : blame(phase, *before, options);
 }
 
 } // namespace peftc

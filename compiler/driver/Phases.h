@@ -29,8 +29,8 @@ struct PhaseOptions {
   std::string reproducerFolder = "."; ///< where a failing pass leaves the module that it failed on
   std::string *timing = nullptr;      ///< gets a line a pass
 };
-/// Runs the passes of `phase`, each followed by the verifier. "" or the text of an internal error, which names the pass and the
-/// reproducer.
+/// Runs the passes of `phase`, then the verifier. "" or the text of an internal error, which names the pass and the reproducer: where
+/// something is wrong they run again on the module as it was, the verifier behind each.
 std::string runPhase(const Phase &phase, mlir::ModuleOp module, const PhaseOptions &options);
 
 } // namespace peftc
