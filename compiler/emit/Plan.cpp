@@ -29,7 +29,7 @@ public:
       for (auto [name, list] : {std::pair("ts", size.getTs()), {"qs", size.getQs()}})
         if (!list.empty())
           slot[name] = list.vec();
-      written["slots"].push_back(slot);
+      written["slots"].push_back(std::move(slot));
     }
     written["bands"] = program.getBands().value_or(ArrayRef<int64_t>()).vec();
     written["inputs"] = named(program.getInputNames(), program.getBody().getArguments());
@@ -48,10 +48,10 @@ public:
       json step = writeStep(cast<plan::StepOp>(op));
       if (step.is_null())
         return nullptr;
-      written["steps"].push_back(step);
+      written["steps"].push_back(std::move(step));
     }
     written["results"] = named(program.getResultNames(), program.getBody().front().getTerminator()->getOperands());
-    written["values"] = values;
+    written["values"] = std::move(values);
     return written;
   }
 
@@ -81,7 +81,7 @@ private:
       in.push_back(number(operand));
     for (Value result : kernel.getResults())
       out.push_back(number(result));
-    return {{"kind", "kernel"}, {"op", "kernel"}, {"in", in}, {"out", out}, {"attrs", withBand(conversion::callOf(kernel), kernel)}, {"loc", spell(kernel.getLoc())}};
+    return {{"kind", "kernel"}, {"op", "kernel"}, {"in", std::move(in)}, {"out", std::move(out)}, {"attrs", withBand(conversion::callOf(kernel), kernel)}, {"loc", spell(kernel.getLoc())}};
   }
   json writeStep(plan::StepOp step) {
     auto attributes = spell(step.getHow());
@@ -94,8 +94,8 @@ private:
       in.push_back(number(operand));
     if (step.getKind() == "update")
       values[number(step.getResult())]["alias"] = in[0];
-    return {{"kind", step.getKind().str()}, {"op", step.getOp().str()}, {"in", in}, {"out", {number(step.getResult())}},
-            {"attrs", withBand(*attributes, step)}, {"loc", spell(step.getLoc())}};
+    return {{"kind", step.getKind().str()}, {"op", step.getOp().str()}, {"in", std::move(in)}, {"out", {number(step.getResult())}},
+            {"attrs", withBand(std::move(*attributes), step)}, {"loc", spell(step.getLoc())}};
   }
 
   plan::ProgramOp program;
@@ -111,9 +111,9 @@ json planOf(ModuleOp module) {
     json written = PlanWriter(program).write();
     if (written.is_null())
       return nullptr;
-    programs.push_back(written);
+    programs.push_back(std::move(written));
   }
-  return {{"programs", programs}};
+  return {{"programs", std::move(programs)}};
 }
 
 } // namespace peftc::emit

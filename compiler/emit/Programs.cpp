@@ -24,11 +24,11 @@ public:
       json written = writeOp(op);
       if (written.is_null())
         return nullptr;
-      program["ops"].push_back(written);
+      program["ops"].push_back(std::move(written));
     }
     for (auto [index, value] : llvm::enumerate(function.front().getTerminator()->getOperands()))
       program["results"].push_back({{"name", nameOf(function.getResultAttr(index, "nn.name"))}, {"value", number(value)}});
-    program["values"] = values;
+    program["values"] = std::move(values);
     return program;
   }
 
@@ -53,7 +53,7 @@ private:
     json in = json::array();
     for (Value operand : op.getOperands())
       in.push_back(number(operand));
-    return {{"op", op.getName().stripDialect().str()}, {"in", in}, {"out", {number(op.getResult(0))}}, {"attrs", *spelled}, {"loc", spell(op.getLoc())}};
+    return {{"op", op.getName().stripDialect().str()}, {"in", std::move(in)}, {"out", {number(op.getResult(0))}}, {"attrs", std::move(*spelled)}, {"loc", spell(op.getLoc())}};
   }
 
   func::FuncOp function;
@@ -69,9 +69,9 @@ json programsOf(ModuleOp module) {
     json program = ProgramWriter(function).write();
     if (program.is_null())
       return nullptr;
-    programs.push_back(program);
+    programs.push_back(std::move(program));
   }
-  return {{"programs", programs}};
+  return {{"programs", std::move(programs)}}; // a copy of it all would take as long as making it
 }
 
 } // namespace peftc::emit

@@ -17,7 +17,7 @@ std::string dtypeOf(Type element) {
   return text;
 }
 template <typename T> json spellTensor(T type, ArrayRef<json> dims) {
-  return {{"dtype", dtypeOf(type.getElement())}, {"per", type.getExample() ? "example" : "run"}, {"dims", json(dims.vec())}};
+  return {{"dtype", dtypeOf(type.getElement())}, {"per", type.getExample() ? "example" : "run"}, {"dims", json(dims)}};
 }
 } // namespace
 
@@ -53,7 +53,7 @@ std::optional<json> spell(DictionaryAttr attributes) {
     auto value = spell(attribute.getValue());
     if (!value)
       return std::nullopt;
-    object[attribute.getName().str()] = *value;
+    object[attribute.getName().str()] = std::move(*value);
   }
   return object;
 }
