@@ -17,6 +17,7 @@
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/UB/IR/UBOps.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "mlir/IR/Verifier.h"
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
@@ -35,6 +36,7 @@ namespace {
 
 LogicalResult lowerToLlvm(ModuleOp module) {
   PassManager manager(module.getContext());
+  manager.enableVerifier(false); // once behind all of them
   // A function at a time, so that a context with threads uses them.
   OpPassManager &functions = manager.nest<LLVM::LLVMFuncOp>();
   functions.addPass(createApproximateElementary());
@@ -53,7 +55,7 @@ LogicalResult lowerToLlvm(ModuleOp module) {
   functions.addPass(createUBToLLVMConversionPass());
   manager.addPass(createConvertControlFlowToLLVMPass()); // takes whole modules only
   manager.addPass(createReconcileUnrealizedCastsPass());
-  return manager.run(module);
+  return success(succeeded(manager.run(module)) && succeeded(verify(module)));
 }
 
 } // namespace
@@ -103,7 +105,10 @@ void peftc::target::optimize(llvm::Module &module, llvm::TargetMachine &machine)
   llvm::ModuleAnalysisManager modules;
   llvm::PipelineTuningOptions tuning; // kernels come in vectors and in blocks that fill the registers: what would do that again only takes time
   tuning.LoopVectorization = tuning.SLPVectorization = tuning.LoopInterleaving = tuning.LoopUnrolling = false;
-  llvm::PassBuilder builder(&machine, tuning);
+  // Nor does what one iteration writes and the next one reads stand in memory, and looking for it takes longer than all else does together.
+  llvm::PassInstrumentationCallbacks callbacks;
+  callbacks.registerShouldRunOptionalPassCallback([](llvm::StringRef pass, llvm::Any) { return pass != "LoopLoadEliminationPass"; });
+  llvm::PassBuilder builder(&machine, tuning, std::nullopt, &callbacks);
   builder.registerModuleAnalyses(modules);
   builder.registerCGSCCAnalyses(components);
   builder.registerFunctionAnalyses(functions);

@@ -29,7 +29,7 @@ LogicalResult addFunction(ModuleOp module, StringRef name) {
   return success();
 }
 LogicalResult addFirst(ModuleOp module) { return addFunction(module, "first"); }
-LogicalResult addTwice(ModuleOp module) { return addFunction(module, "second"), addFunction(module, "second"); }
+LogicalResult addTwice(ModuleOp module) { return success(succeeded(addFunction(module, "second")) && succeeded(addFunction(module, "second"))); }
 LogicalResult addThird(ModuleOp module) { return addFunction(module, "third"); }
 LogicalResult refuse(ModuleOp module) { return module.emitError("this one never does"); }
 LogicalResult allIsWell(ModuleOp) { return success(); }
