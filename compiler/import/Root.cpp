@@ -208,6 +208,32 @@ void Elaborator::importModel() {
   closeModule(*root_);
 }
 
+namespace {
+/// Names of all rows of a task, whatever they depend on.
+void addRowNames(const ast::Block &body, std::set<std::string> &names) {
+  for (const ast::StmtPtr &stmt : body) {
+    if (auto *row = stmt->as<ast::RowStmt>())
+      names.insert(row->name.text);
+    if (auto *choice = stmt->as<ast::IfStmt>()) {
+      addRowNames(choice->thenBody, names);
+      addRowNames(choice->elseBody, names);
+    }
+  }
+}
+
+/// Tasks that have a row of this name, as a list; empty if there is none.
+std::string tasksWithRow(const Scope &visible, const std::string &name) {
+  std::string list;
+  for (const auto &[task, stmt] : visible.tasks) {
+    std::set<std::string> rows;
+    addRowNames(stmt->body, rows);
+    if (rows.count(name))
+      list += (list.empty() ? "`" : ", `") + task + "`";
+  }
+  return list;
+}
+} // namespace
+
 void Elaborator::importTask(const EnvPtr &env) {
   // The task's body sees the arch's bindings and its own arguments.
   diag::Blame blameTask(diags_, spec_.task->task->range);
@@ -217,6 +243,13 @@ void Elaborator::importTask(const EnvPtr &env) {
   if (!taskName || !visible.tasks.count(taskName->name))
     fail(Kind::E0356, spec_.task->range, {taskName ? taskName->name : "this"});
   const ast::TaskStmt &task = *visible.tasks.at(taskName->name);
+  std::set<std::string> rows;
+  addRowNames(task.body, rows);
+  for (mlir::Attribute input : root_->op.getInputs()) // before the task computes anything of what it has no rows for
+    if (const std::string read = mlir::cast<mlir::StringAttr>(input).getValue().str(); !rows.count(read)) {
+      const std::string others = tasksWithRow(visible, read);
+      fail(Kind::E0357, spec_.task->task->range, {task.name.text, "row " + read}, "`" + info_.arch + "` reads `" + read + "`", others.empty() ? "" : "tasks with such a row: " + others);
+    }
   static const std::vector<ast::Argument> none;
   EnvPtr bound = bindParameters(task.params, taskCall ? taskCall->args : none, fileEnv(spec_.task->range.file),
                                 fileEnv(task.range.file), task.name.text, spec_.task->range);

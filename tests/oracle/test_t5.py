@@ -336,6 +336,9 @@ def test_refused(folder):
         assert code in said and words in said and f":{len(rows)}" in said, f"{row}: {said}"
     report = json.loads(run(subject.trainer, "eval", "--data", write_rows(folder / "rows.jsonl", [{"input_ids": [3] * 70, "labels": [4] * 66}, good]), "--json"))
     assert (report["truncated"], report["tokens"]) == (2, 64 + 64 + 3), report
+    (subject.folder / "other.peft").write_text(spec("train encoder.norm").replace("task seq2seq", "task causal_lm"))
+    said = refused(BIN / "peftc", subject.folder / "other.peft", "--model", folder / "model", "-o", folder / "trainer")
+    assert "E0357" in said and "`causal_lm` has no `row answer_ids`" in said and "tasks with such a row: `seq2seq`" in said, said
     plain = json.loads((folder / "model/config.json").read_text())
     for changes, code, words in (({"model_type": "mt5"}, "E0604", "mt5"), ({"d_ff": 38}, "E0603", "DenseReluDense"), ({"num_decoder_layers": 4}, "E0602", "decoder.block.2"),
                                  ({"is_encoder_decoder": False}, "E0355", "encoder and decoder"), ({"feed_forward_proj": "gated-swiglu"}, "E0355", "gated-swiglu"),
