@@ -124,7 +124,7 @@ std::string runPhase(const Phase &phase, mlir::ModuleOp module, MemoryChoice &me
 void finish(mlir::ModuleOp module, const EmitInfo &info, const Request &request, Watch &watch, Outcome &outcome) {
   if (request.explain) {
     const NominalBatch batch = nominalBatchOf(info);
-    outcome.memory = mlir::plan::memoryReport(module, batch.examples, batch.length);
+    outcome.memory = mlir::plan::memoryReport(module, batch.examples, batch.length, nominalThreads());
     outcome.kernels = mlir::plan::kernelReport(module, batch.examples, batch.length);
   }
   watch.start();

@@ -37,6 +37,8 @@ NominalBatch nominalBatchOf(const EmitInfo &info) {
   return {tokens > 0 ? std::max<int64_t>(1, tokens / length) : number("batch", kBatch), length};
 }
 
+int64_t nominalThreads() { return std::max(1u, std::thread::hardware_concurrency()); }
+
 MemoryChoice::MemoryChoice(const Spec &spec, const EmitInfo &info, diag::Engine &diags)
     : batch(nominalBatchOf(info)), recompute(info.run.contains("recompute") ? info.run["recompute"].is_string() ? info.run["recompute"].get<std::string>() : "none" : "auto"), diags(diags) {
   if (!info.run.contains("memory") || !info.run["memory"].is_number_integer())
@@ -91,13 +93,13 @@ int64_t MemoryChoice::bytesWith(int64_t layers, ModuleOp module, int64_t example
   for (const Phase &phase : phases())
     if (phase.stop == Stop::Plan && error.empty())
       error = runPhase(phase, *copy, PhaseOptions());
-  return error.empty() ? plan::trainingMemory(*copy, examples, batch.length).total(std::max(1u, std::thread::hardware_concurrency())) : 0;
+  return error.empty() ? plan::trainingMemory(*copy, examples, batch.length).total(nominalThreads()) : 0;
 }
 
 void MemoryChoice::reportTooLarge(int64_t bytes, int64_t layers, ModuleOp module) {
   reported = true;
   auto report = diags.report(diag::Kind::E0503, where, {plan::spellBytes(bytes), plan::spellBytes(budget)});
-  report.help("that is for " + std::to_string(batch.examples) + " texts of " + std::to_string(batch.length) + " tokens, " +
+  report.help("that is for " + std::to_string(batch.examples) + " texts of " + std::to_string(batch.length) + " tokens with " + std::to_string(nominalThreads()) + (nominalThreads() == 1 ? " thread, " : " threads, ") +
               (layers ? "with every layer computed again" : "with what backward reads of forward kept"));
   const int64_t one = bytesWith(layers, module, 1), each = (bytes - one) / std::max<int64_t>(1, batch.examples - 1);
   if (one > budget || batch.examples == 1)

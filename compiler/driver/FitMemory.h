@@ -16,6 +16,8 @@ struct NominalBatch {
   int64_t examples, length;
 };
 NominalBatch nominalBatchOf(const EmitInfo &info);
+/// The threads that they are judged with: as many as this machine has.
+int64_t nominalThreads();
 
 class MemoryChoice {
 public:

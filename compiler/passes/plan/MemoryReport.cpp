@@ -8,7 +8,7 @@
 using namespace mlir;
 using namespace mlir::plan;
 
-static std::string trainingReport(ModuleOp module, int64_t examples, int64_t length) {
+static std::string trainingReport(ModuleOp module, int64_t examples, int64_t length, int64_t threads) {
   const TrainingMemory memory = trainingMemory(module, examples, length);
   std::string text = llvm::formatv("training on {0} texts of {1} tokens\n", examples, length).str();
   auto line = [&](StringRef what, int64_t bytes, StringRef note) { text += llvm::formatv("  {0,-24} {1,12}  {2}\n", what, spellBytes(bytes), note).str(); };
@@ -18,14 +18,14 @@ static std::string trainingReport(ModuleOp module, int64_t examples, int64_t len
   line("a step's values", memory.arena, "of all tokens");
   line("  of them saved", memory.saved, "what backward reads of forward");
   line("each thread's own", memory.perThread, "of the rows that it works on");
-  line("in all", memory.total(1), "with one thread; beside the program and its libraries");
+  line("in all", memory.total(threads), llvm::formatv("with {0} thread{1}, which is what `memory` bounds; beside the program and its libraries", threads, threads == 1 ? "" : "s").str());
   if (auto layers = module->getAttrOfType<IntegerAttr>(kRecompute); layers && layers.getInt())
     text += llvm::formatv("  the first {0} layers are computed again in backward\n", layers.getInt()).str();
   return text + "\n";
 }
 
-std::string mlir::plan::memoryReport(ModuleOp module, int64_t examples, int64_t length) {
-  std::string text = trainingReport(module, examples, length);
+std::string mlir::plan::memoryReport(ModuleOp module, int64_t examples, int64_t length, int64_t threads) {
+  std::string text = trainingReport(module, examples, length, threads);
   text += llvm::formatv("memory of a batch of {0} texts, {1} tokens each (bytes: c + e·texts + t·tokens + q·Σ tokens² + p·threads; t and q of all sequences)\n", examples, length).str();
   text += llvm::formatv("{0,-16} {1,6} {2,6} {3,10} {4,10} {5,10}  {6}\n", "program", "steps", "slots", "MiB", "a thread", "unshared", "polynomial").str();
   for (ProgramOp program : module.getOps<ProgramOp>()) {

@@ -23,8 +23,8 @@ LogicalResult lowerPrograms(ModuleOp module); ///< LowerPrograms.cpp
 LogicalResult formBands(ModuleOp module);     ///< FormBands.cpp
 LogicalResult assignBuffers(ModuleOp module); ///< AssignBuffers.cpp
 
-/// A table of what each program's arena takes, for `examples` texts of `length` tokens.
-std::string memoryReport(ModuleOp module, int64_t examples, int64_t length);
+/// A table of what each program's arena takes, for `examples` texts of `length` tokens by so many threads.
+std::string memoryReport(ModuleOp module, int64_t examples, int64_t length, int64_t threads);
 /// Each kernel with its ops and traffic, and what stands alone.
 std::string kernelReport(ModuleOp module, int64_t examples, int64_t length);
 } // namespace mlir::plan

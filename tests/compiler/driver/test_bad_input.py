@@ -65,7 +65,7 @@ PROGRAMS = [
     ("method m on linear { param a: [out] = ones\n frozen z: [out] = normal(0, 1)\n attach k to self as l\n train l.z\n y <- y * a }\nmethod k on linear { frozen z: [out] = ones\n y <- y * z }\nattach m to pooler", "E0350", "7:2", ["is drawn once or kept, not trained"]),
     ("attach lora(r = 8) to layers[*].ffn.up\nbudget params <= 1%", "E0501", "5:1", ["the budget is 1%", "6.18% from here, at 2 sites"]),
     ("attach lora(r = 8) to layers[*].ffn.up\nbudget params <= 4%", "E0501", "5:1", ["help: `r = 4` would use 3.41%"]),
-    ("attach lora(r = 8) to layers[*].ffn.up\nrun { batch = 64, max_length = 64, memory = 2MiB }", "E0503", "5:45", ["`memory` is 2.0 MiB", "64 texts of 64 tokens, with every layer computed again", "fits"]),
+    ("attach lora(r = 8) to layers[*].ffn.up\nrun { batch = 64, max_length = 64, memory = 2MiB }", "E0503", "5:45", ["`memory` is 2.0 MiB", "64 texts of 64 tokens with ", f"{os.cpu_count()} thread", ", with every layer computed again", "fits"]),
     ("attach lora(r = 8) to layers[*].ffn.up\nrun { max_length = 64, memory = 64KiB }", "E0503", "5:33", ["one text takes"]),
     ("attach lora(r = 8) to layers[*].ffn.up\nbudget params <= 10", "E0501", "5:1", ["1010", "960 from here"]),
 ]
