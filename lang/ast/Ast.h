@@ -13,7 +13,7 @@ struct Stmt {
   enum class Kind {
     // inside declarations
     Let, Param, Input, Weight, Bind, Rewire, Sample, Train, If, For, Attach, Dim, Require, AtInit, Module, Checkpoint, Example,
-    Row, Metric, State, Loss, On,
+    Interop, Row, Metric, State, Loss, On,
     // declarations and statements of a file
     Use, SpecInput, Model, TaskUse, Optimize, Run, Budget, Search, Fn, Method, Arch, ModuleDecl, Optimizer, Schedule, Task, KindDecl,
     // reserved words that are not built yet: parsed loosely, answered with E0199
@@ -46,6 +46,29 @@ struct ParamStmt : Stmt {
   Ident name;
   std::unique_ptr<TypeExpr> type;
   ExprPtr init; ///< may be null: zeros
+};
+/// One line of an `interop` block.
+struct InteropItem {
+  enum class Kind {
+    Field,   ///< `r = r`, `r = r except rank_pattern`: a field of the configuration
+    Choice,  ///< `init in [true, false]`: the first is written, each of them is read
+    Sites,   ///< `to target_modules [where c]`: a field that lists the sites
+    Trained, ///< `train [modules_to_save] as "…{tensor}"`: weights outside of methods that are trained
+    Tensor,  ///< `"…{module}.lora_A.weight" = A`
+    Require  ///< `require c else "why it cannot be written"`
+  } kind = Kind::Field;
+  std::optional<Ident> field;
+  std::optional<Ident> exceptions; ///< the field that lists sites where `field` is another
+  ExprPtr key;                     ///< of Tensor and Trained: a string
+  ExprPtr value;                   ///< of Sites its condition, which may be null; of Require its condition
+  ExprPtr message;                 ///< of Require
+  Range range;
+};
+/// `interop peft { … }`: how what a method trains appears in the files of other software.
+struct InteropStmt : Stmt {
+  PEFT_STMT(Interop)
+  Ident format;
+  std::vector<InteropItem> items;
 };
 /// `input x: [seq, in]` of a module or an arch.
 struct InputStmt : Stmt {

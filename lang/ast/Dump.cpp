@@ -54,6 +54,7 @@ private:
   bool small(const Stmt &stmt);
   bool body(const Stmt &stmt);
   void checkpointName(const std::optional<CheckpointName> &name);
+  void interop(const InteropStmt &stmt);
   bool spec(const Stmt &stmt);
   void declaration(const Declaration &declaration);
   void aggregate(const Expr &value);
@@ -249,6 +250,17 @@ void Dumper::checkpointName(const std::optional<CheckpointName> &name) {
   part("to", name->to);
 }
 
+void Dumper::interop(const InteropStmt &stmt) {
+  static const char *kinds[] = {"field", "choice", "sites", "trained", "tensor", "require"};
+  for (const InteropItem &item : stmt.items) {
+    open(kinds[static_cast<size_t>(item.kind)] + (item.field ? " " + item.field->text : "") + (item.exceptions ? " except " + item.exceptions->text : ""));
+    part("key", item.key);
+    part("value", item.value);
+    part("message", item.message);
+    close();
+  }
+}
+
 bool Dumper::body(const Stmt &stmt) {
   if (auto *param = stmt.as<ParamStmt>()) {
     static const char *kinds[] = {"param ", "buffer ", "frozen "};
@@ -282,6 +294,8 @@ bool Dumper::body(const Stmt &stmt) {
     open("checkpoint for" + names(checkpoint->tasks)), fields(checkpoint->fields);
   } else if (auto *example = stmt.as<ExampleStmt>()) {
     open("example"), fields(example->fields);
+  } else if (auto *interop = stmt.as<InteropStmt>()) {
+    open("interop " + interop->format.text), this->interop(*interop);
   } else if (auto *on = stmt.as<OnStmt>()) {
     open("on " + on->site.text), block("body", on->body);
   } else {

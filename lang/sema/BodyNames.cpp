@@ -91,6 +91,7 @@ void BodyNames::sharing(const Ident &kind, Visible &scope) {
 }
 
 void BodyNames::statement(const Stmt &stmt, Visible &scope) {
+  auto named = [&](const Expr &value, const Ident &name) { expr(value, scope), scope.add(name.text); };
   if (auto *s = stmt.as<LetStmt>()) {
     let(*s, scope);
   } else if (auto *s = stmt.as<ParamStmt>()) {
@@ -104,8 +105,7 @@ void BodyNames::statement(const Stmt &stmt, Visible &scope) {
     checkpointName(s->checkpoint, scope);
     scope.add(s->name.text);
   } else if (auto *s = stmt.as<BindStmt>()) {
-    expr(*s->value, scope);
-    scope.add(s->name.text);
+    named(*s->value, s->name);
   } else if (auto *s = stmt.as<RewireStmt>()) {
     if (auto *member = s->target->as<MemberExpr>())
       expr(*member->object, scope);
@@ -127,8 +127,7 @@ void BodyNames::statement(const Stmt &stmt, Visible &scope) {
   } else if (auto *s = stmt.as<TrainStmt>()) {
     selector(s->selector, scope);
   } else if (auto *s = stmt.as<DimStmt>()) {
-    expr(*s->value, scope);
-    scope.add(s->name.text);
+    named(*s->value, s->name);
   } else if (auto *s = stmt.as<RequireStmt>()) {
     expr(*s->condition, scope);
     optional(s->message, scope);
@@ -139,6 +138,8 @@ void BodyNames::statement(const Stmt &stmt, Visible &scope) {
   } else if (auto *s = stmt.as<CheckpointStmt>()) {
     for (const Field &field : s->fields)
       expr(*field.value, scope);
+  } else if (auto *s = stmt.as<InteropStmt>()) {
+    interop(*s, scope);
   } else if (auto *s = stmt.as<RowStmt>()) {
     row(*s, scope);
   } else if (auto *s = stmt.as<MetricStmt>()) {
@@ -148,6 +149,23 @@ void BodyNames::statement(const Stmt &stmt, Visible &scope) {
     scope.add(s->name.text);
   } else if (auto *s = stmt.as<LossStmt>()) {
     expr(*s->value, scope);
+  }
+}
+
+/// Beside the method's own names: what the site, and a weight that is trained beside it, are called by in the other software.
+void BodyNames::interop(const InteropStmt &stmt, Visible &scope) {
+  if (stmt.format.text != "peft")
+    diags.report(Kind::E0212, stmt.format.range, {stmt.format.text}).help("files of Hugging Face PEFT are `peft`");
+  std::set<std::string> said;
+  for (const InteropItem &item : stmt.items) {
+    if (item.field && !said.insert(item.field->text).second)
+      diags.report(Kind::E0206, item.field->range, {item.field->text});
+    Visible inner(scope);
+    inner.add({"module", "transposed"});
+    if (item.kind == InteropItem::Kind::Trained)
+      inner.add("tensor");
+    for (const ExprPtr *part : {&item.key, &item.value, &item.message})
+      optional(*part, inner);
   }
 }
 

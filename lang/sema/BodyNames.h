@@ -1,6 +1,6 @@
 // BodyNames: every name in the body of a declaration, or in an expression, means something that is visible there.
 //
-// Errs   E0356 nothing is called so, E0199 a function that is not built yet; of calls: Arguments.h
+// Errs   E0356 nothing is called so, E0199 a function that is not built yet, E0206 a field said twice, E0212 files of unknown software; of calls: Arguments.h
 #pragma once
 #include "lang/sema/Arguments.h"
 
@@ -54,6 +54,7 @@ private:
   void param(const ast::ParamStmt &stmt, Visible &scope);
   void sharing(const ast::Ident &kind, Visible &scope);
   void statement(const ast::Stmt &stmt, Visible &scope);
+  void interop(const ast::InteropStmt &stmt, Visible &scope);
   void row(const ast::RowStmt &stmt, Visible &scope);
   void sample(const ast::Expr &distribution, Visible &scope);
   void module(const ast::ModuleStmt &stmt, Visible &scope);

@@ -31,6 +31,19 @@ void takeDoc(const std::string &doc, MethodEntry &entry) {
   entry.summary = entry.doc.substr(0, entry.doc.find('\n'));
 }
 
+void takeFormats(const Block &body, std::vector<std::string> &formats) {
+  for (const StmtPtr &stmt : body)
+    if (auto *interop = stmt->as<InteropStmt>()) {
+      if (std::find(formats.begin(), formats.end(), interop->format.text) == formats.end())
+        formats.push_back(interop->format.text);
+    } else if (auto *on = stmt->as<OnStmt>()) {
+      takeFormats(on->body, formats);
+    } else if (auto *choice = stmt->as<IfStmt>()) {
+      takeFormats(choice->thenBody, formats);
+      takeFormats(choice->elseBody, formats);
+    }
+}
+
 MethodEntry entryOf(const MethodStmt &method, const SourceMap &sources, const StdlibFile &file) {
   auto text = [&](Range range) { return std::string(sources.text(range)); };
   MethodEntry entry;
@@ -43,6 +56,7 @@ MethodEntry entryOf(const MethodStmt &method, const SourceMap &sources, const St
   for (const Parameter &param : method.params)
     entry.arguments.push_back({param.name.text, param.type ? text(param.type->range) : "", param.defaultValue ? text(param.defaultValue->range) : ""});
   takeDoc(method.doc, entry);
+  takeFormats(method.body, entry.formats);
   entry.file = file.name;
   entry.text = file.text;
   return entry;

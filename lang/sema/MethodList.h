@@ -15,6 +15,7 @@ struct MethodEntry {
   std::string summary; ///< first line of its doc comment
   std::string doc;     ///< the comment without its sources
   std::string source;  ///< the papers
+  std::vector<std::string> formats; ///< of other software, in whose files it has a form (`interop peft`)
   std::string file, text;
 };
 

@@ -55,6 +55,8 @@ private:
   ast::StmtPtr param(P::ParamStmtContext *context);
   ast::StmtPtr weight(P::WeightStmtContext *context);
   ast::StmtPtr module(P::ModuleStmtContext *context, Place place);
+  ast::StmtPtr interop(P::InteropStmtContext *context, Place place);
+  ast::InteropItem interopItem(P::InteropItemContext *context);
   ast::StmtPtr on(P::OnStmtContext *context, Place place);
   ast::StmtPtr rewire(P::RewireStmtContext *context);
   ast::StmtPtr reservedStatement(P::ReservedStmtContext *context);

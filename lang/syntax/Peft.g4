@@ -19,7 +19,7 @@ stmt
   : useStmt | inputStmt | modelStmt | taskDecl | taskUse | attachStmt | trainStmt | optimizeStmt | runStmt | budgetStmt | searchStmt
   | fnDecl | methodDecl | archDecl | moduleDecl | optimizerDecl | scheduleDecl | kindDecl
   | paramStmt | weightStmt | letStmt | sampleStmt | ifStmt | forStmt | dimStmt | requireStmt | atInitStmt
-  | checkpointStmt | exampleStmt | rowStmt | metricStmt | stateStmt | lossStmt | onStmt
+  | checkpointStmt | exampleStmt | interopStmt | rowStmt | metricStmt | stateStmt | lossStmt | onStmt
   | reservedStmt | moduleStmt | rewireStmt | bindStmt | valueStmt
   ;
 
@@ -74,6 +74,13 @@ requireStmt: 'require' rangeExpr 'else' expr;
 atInitStmt: 'at_init' ident ('(' STRING ')')?;
 checkpointStmt: 'checkpoint' fieldBlock ('for' ident (',' ident)*)?;
 exampleStmt: 'example' fieldBlock;
+interopStmt: 'interop' ident LBRACE interopItems RBRACE;
+interopItems: (SEP | interopItem)*;
+interopItem: (requireStmt | listedPart | trainedPart | tensorPart | fieldPart) SEP;
+listedPart: 'to' ident ('where' expr)?;
+trainedPart: 'train' ident? 'as' STRING;
+tensorPart: STRING '=' expr;
+fieldPart: ident ('=' expr ('except' ident)? | 'in' expr);
 checkpointName: '@' (fresh='new' STRING | STRING ('.' how=ID)? storedRows? (lacking='or' 'new')?);
 storedRows: '[' from_=expr? ':' to_=expr? ']';
 rowStmt: 'row' ident ':' postfix;
@@ -92,8 +99,8 @@ valueStmt: expr;
 
 // Words that are reserved for what is not built yet: anything up to the end of the statement.
 reservedStmt
-  : word=('phase' | 'carry' | 'score' | 'reset' | 'rewind' | 'variant' | 'sparse' | 'after' | 'interop') ident looseItem*
-  | word=('interop' | 'phase') LBRACE looseBlock RBRACE
+  : word=('phase' | 'carry' | 'score' | 'reset' | 'rewind' | 'variant' | 'sparse' | 'after') ident looseItem*
+  | word='phase' LBRACE looseBlock RBRACE
   | word='every' (ident | NUMBER) looseItem*
   | 'on' word=('grad' | 'start' | 'finish') LBRACE looseBlock RBRACE
   | word='module' ident ':' ident ('(' | '.') looseItem*

@@ -25,7 +25,7 @@ unsigned allowed(Kind kind) {
   case Kind::If: case Kind::For: return kMethod | kModule | kOptimizer | kTask | kFunction;
   case Kind::Require: return kFile | kBodies;
   case Kind::AtInit: case Kind::On: return kMethod;
-  case Kind::Row: return kMethod | kTask;
+  case Kind::Row: case Kind::Interop: return kMethod | kTask;
   case Kind::Metric: return kTask;
   case Kind::ModuleDecl: return kFile | kModule;
   case Kind::State: return kOptimizer;
@@ -251,6 +251,8 @@ StmtPtr AstBuilder::bodyStatement(P::StmtContext *context, Place place) {
     out->encoder = postfix(row->postfix());
     return out;
   }
+  if (auto *interop = context->interopStmt())
+    return this->interop(interop, place);
   if (auto *on = context->onStmt())
     return this->on(on, place);
   if (auto *module = context->moduleStmt())

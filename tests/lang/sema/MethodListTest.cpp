@@ -5,7 +5,7 @@ using namespace peftc;
 
 static void testOne() {
   auto entries = methodList({{"methods/m.peft", "/// One: does this.\n/// Shapes.\n/// source: A 2020,\n/// B 2021\n"
-                                                "method m(n: int, f: fn = relu, part: method on linear = none) {\n  on linear { y <- y }\n  on norm { y <- y }\n}\n"
+                                                "method m(n: int, f: fn = relu, part: method on linear = none) {\n  on linear { y <- y\n if n > 1 { interop peft { peft_type = \"M\" } } }\n  on norm { y <- y }\n}\n"
                                                 "fn f(x) = x\nmethod b on linear { train b }\n"}});
   CHECK_EQ(entries.size(), 2u);
   CHECK_EQ(signature(entries[0]), "b on linear");
@@ -14,6 +14,9 @@ static void testOne() {
   CHECK_EQ(m.summary, "One: does this.");
   CHECK_EQ(m.doc, "One: does this.\nShapes.");
   CHECK_EQ(m.source, "A 2020,\nB 2021");
+  CHECK_EQ(m.formats.size(), 1u);
+  CHECK_EQ(m.formats[0], "peft");
+  CHECK(entries[0].formats.empty());
   CHECK_EQ(m.arguments[0].defaultValue, "");
   CHECK_EQ(m.arguments[2].type, "method on linear");
 }

@@ -68,6 +68,9 @@ static void testKinds() {
   CHECK_EQ(Parsed("let s = \"a {} b\"\n").codes(), "E0109");
   CHECK_EQ(Parsed("let s = \"a {b\"\n").codes(), "E0109");
   CHECK_EQ(Parsed("let s = 3 // \xff\n").codes(), "E0110");
+  CHECK_EQ(Parsed("interop peft { r = 1 }\n").codes(), "E0108");
+  CHECK_EQ(Parsed("task t on model { interop peft { \"a\" = b; task_type = \"X\" } }\n").codes(), "E0108");
+  CHECK_EQ(Parsed("method m on linear { interop peft { r = 1 except } }\n").codes(), "E0101");
   CHECK_EQ(Parsed("let s = 1e999\n").codes(), "E0111");
   CHECK_EQ(Parsed("let s = f(a = 1, 2)\n").codes(), "E0112");
   CHECK_EQ(Parsed("let s = " + std::string(100000, '(') + "\n").codes(), "E0113");
@@ -84,7 +87,7 @@ static void testReserved() {
                            "method m { every n steps from a to b { reset part } }", "method m { every 100 steps { g <- 0 } }",
                            "method m { carry s: [seq, k] = 3 }", "method m { score s: like(W) = abs(W) }", "method m { reset part }",
                            "method m { module side: like(layer, hidden_size = k) }", "method m { module side: bert.layer(hidden_size = k) }",
-                           "method m { variant e[i in 0 .. n] = base with attach lora(r) to {gate, up} }", "interop { }",
+                           "method m { variant e[i in 0 .. n] = base with attach lora(r) to {gate, up} }",
                            "method m { sparse param d at top(all(F), share) = zeros }", "method m on linear where has(gate) { }"})
     CHECK_EQ(std::string(text) + ": " + Parsed(text).codes(), std::string(text) + ": E0199");
   // The words stay names.
