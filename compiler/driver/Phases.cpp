@@ -126,6 +126,7 @@ llvm::ArrayRef<Phase> phases() {
            {"nn-inline-hooks", "arch and rewirings as whole functions", nn::inlineHooks},
            // Because a site's affine form is read off the expressions as written, before they are restructured.
            {"nn-derive-merge", "merged weights of affine sites", nn::deriveMerge},
+           {"nn-derive-import", "parameters from the tensors of other software's files", nn::deriveImport},
            {"nn-derive-decode", "where a text is written on: its end, and one token more beside what is kept of it", nn::deriveDecode},
            // Before products are restructured: of one row other forms are cheaper.
            {"nn-select-rows", "what is asked for its last entry only is computed for that", nn::selectRows},

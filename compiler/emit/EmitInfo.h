@@ -54,6 +54,7 @@ struct EmitInfo {
   std::vector<std::string> optimizerStates;
   std::vector<Group> groups;
   std::vector<Attach> attaches;
+  nlohmann::json interop = nlohmann::json::object(); ///< what the program is in other software's files: runtime/bundle/README.md
   bool readsRuns = false;                         ///< something starts as a run left it
 
   // ---- from files: the driver

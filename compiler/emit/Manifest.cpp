@@ -162,6 +162,9 @@ json manifestOf(ModuleOp module, const EmitInfo &info) {
   manifest["counts"] = countsOf(module);
   if (auto reason = module->getAttrOfType<StringAttr>("nn.uncached"))
     manifest["uncached"] = reason.getValue().str();
+  manifest["interop"] = info.interop;
+  if (auto reason = module->getAttrOfType<StringAttr>("nn.import"))
+    manifest["interop"]["one_way"] = reason.getValue().str();
   manifest["attaches"] = attachesOf(module, info, manifest["merge"]);
   return manifest;
 }

@@ -159,6 +159,7 @@ void Elaborator::instantiate() {
       failed |= !attempt([&] { instantiate(attaches_[next++]); });
   if (failed)
     throw Failed{};
+  finishInterop(); // behind `train` and `freeze`, which decide what else is saved
   // Close @init.
   init_.getBody().front().getTerminator()->setOperands(initResults_);
   llvm::SmallVector<mlir::Type> types;

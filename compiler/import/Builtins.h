@@ -51,6 +51,7 @@ private:
   Value turn();
   Value origin();
   Value total();
+  Value allSites();
   Value allRows();
   Value ranks();
   Value siblings();

@@ -2,10 +2,11 @@
 //
 // Compile-time values (numbers, functions, methods, lists) are computed away; every tensor operation becomes an `nn` op in the
 // region under construction. The classes of statements live in files of their own: Scopes, Expressions, Calls, Tensors, Equations,
-// Builtins, Initial, Root, Metrics, Modules, Selectors, Attaches, Optimizers. A failure reports a diagnostic and unwinds by `Failed`, which never
+// Builtins, Initial, Root, Metrics, Modules, Selectors, Attaches, Interop, Optimizers. A failure reports a diagnostic and unwinds by `Failed`, which never
 // leaves this folder.
 #pragma once
 #include "compiler/import/Import.h"
+#include "compiler/import/Interop.h"
 #include "compiler/import/Value.h"
 #include "compiler/model/Adapter.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -233,6 +234,23 @@ private:
   Tensor applyMethod(Instance &instance, const Callable &method, const Tensor &argument, Range range);
   std::optional<Value> siteName(Instance &instance, const std::string &name, Range range);
 
+  // ---- files of other software (Interop.cpp, InteropFacts.cpp)
+  std::string nameInClass(const std::string &name, bool isNew) const;
+  std::string moduleInClass(const ModuleNode &site, std::string &why) const;
+  void addTaskInterop(const ast::InteropStmt &stmt, const EnvPtr &env);
+  void execInterop(Instance &instance, const ast::InteropStmt &stmt);
+  void addInteropField(const ast::InteropItem &item, const std::string &site, const std::string &module, const EnvPtr &env);
+  void addInteropTensor(Instance &instance, const ast::InteropItem &item, const EnvPtr &env);
+  void addExported(const std::string &key, mlir::Value value, const std::string &site);
+  Value allSites(const ast::Expr &x, const void *call, const EnvPtr &env);
+  mlir::Value exported(mlir::Value value, Range range);
+  std::string weightRead(mlir::Operation *op) const;
+  void settleExport();
+  void closeExport();
+  void exportTrained();
+  void requireAllExported();
+  void finishInterop();
+
   // ---- optimizers (Optimizers.cpp)
   void emitOptimizer(const ast::OptimizerStmt &decl, const EnvPtr &bound, int64_t group, const ast::Expr *schedule);
   Value evalSchedule(const ast::Expr &expr, const EnvPtr &env);
@@ -273,6 +291,8 @@ private:
   std::set<std::string> ignoredConfig_; ///< keys that the arch knows to change nothing
   int64_t sequences_ = 0; ///< of an example, beside the first
   bool inMetric_ = false;
+  Interop interop_;
+  bool inInterop_ = false; ///< a tensor of a file is being computed
   /// Another pass through the model that a method asks for, and the points that have values of their own in it.
   struct Pass {
     int64_t number = 0;

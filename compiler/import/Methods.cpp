@@ -189,6 +189,8 @@ void Elaborator::execMethodStmt(Instance &instance, const ast::Stmt &stmt) {
     } else {
       reads_[mlir::peft::RewireOp::create(builder_, location(stmt.range), "model", "loss", term.value)] = stmt.range;
     }
+  } else if (auto *interop = stmt.as<ast::InteropStmt>()) {
+    execInterop(instance, *interop);
   } else if (auto *init = stmt.as<ast::AtInitStmt>()) {
     if (!init->identity && !instance.attach->changesAtInit)
       instance.attach->changesAtInit = init->reason;

@@ -231,6 +231,8 @@ void Elaborator::execModuleStmt(ModuleNode &node, const ast::Stmt &stmt, const E
     addCheckpointFacts(*facts, env);
   } else if (stmt.as<ast::ExampleStmt>()) {
     // For compiler/driver/Example.cpp: no part of a model.
+  } else if (auto *interop = stmt.as<ast::InteropStmt>()) {
+    addTaskInterop(*interop, env);
   } else if (auto *row = stmt.as<ast::RowStmt>()) {
     addRow(*row, env);
   } else if (auto *metric = stmt.as<ast::MetricStmt>()) {

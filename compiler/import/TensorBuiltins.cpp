@@ -110,6 +110,8 @@ Value BuiltinCall::total() { return e.total(tensor(0, "x"), range); }
 
 Value BuiltinCall::allRows() { return e.allRows(tensor(0, "x"), range); }
 
+Value BuiltinCall::allSites() { return e.allSites(need(0, "x"), &given, env); }
+
 Value BuiltinCall::ranks() {
   Tensor x = tensor(0, "x");
   if (x.type().rank() == 0)

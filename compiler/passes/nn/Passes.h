@@ -4,6 +4,7 @@
 
 namespace mlir::nn {
 LogicalResult deriveMerge(ModuleOp module);
+LogicalResult deriveImport(ModuleOp module);
 LogicalResult deriveDecode(ModuleOp module);
 LogicalResult selectRows(ModuleOp module);
 LogicalResult exposeStructure(ModuleOp module);

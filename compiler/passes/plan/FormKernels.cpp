@@ -26,7 +26,7 @@ constexpr int64_t kCheapOps = 40;
 constexpr size_t kJoinable = 6; ///< how far back a kernel is looked for that a value may join
 
 /// Programs that run often enough for kernels to pay: not those that make what others read.
-bool isHot(StringRef name) { return name.starts_with("optimizer.") || (name != "init" && name != "merge" && !name.contains('.')); }
+bool isHot(StringRef name) { return name.starts_with("optimizer.") || (name != "init" && name != "merge" && name != "export" && name != "import" && !name.contains('.')); }
 } // namespace
 
 KernelPlanner::KernelPlanner(ProgramOp program) : program(program), flat(program.getName().starts_with("optimizer.")) {

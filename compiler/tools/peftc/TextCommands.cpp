@@ -44,7 +44,7 @@ nlohmann::ordered_json asJson(const MethodEntry &entry) {
     arguments.push_back(one);
   }
   return {{"name", entry.name}, {"kinds", entry.kinds},   {"arguments", arguments}, {"summary", entry.summary},
-          {"doc", entry.doc},   {"source", entry.source}, {"file", entry.file}};
+          {"doc", entry.doc},   {"source", entry.source}, {"interop", entry.formats}, {"file", entry.file}};
 }
 
 } // namespace
@@ -91,13 +91,19 @@ int methodsCommand(const std::vector<std::string> &words) {
   if (!libraryFrom(line, library))
     return 1;
   const std::vector<MethodEntry> entries = methodList(library);
+  auto formats = [](const MethodEntry &entry) {
+    std::string all;
+    for (const std::string &format : entry.formats)
+      all += (all.empty() ? "    files of " : ", ") + format;
+    return all.empty() ? all : all + "\n";
+  };
   if (line.operands().empty()) {
     auto all = nlohmann::ordered_json::array();
     for (const MethodEntry &entry : entries)
       if (line.has("--json"))
         all.push_back(asJson(entry));
       else
-        std::printf("%s\n    %s\n", signature(entry).c_str(), entry.summary.c_str());
+        std::printf("%s\n    %s\n%s", signature(entry).c_str(), entry.summary.c_str(), formats(entry).c_str());
     if (line.has("--json"))
       std::printf("%s\n", all.dump(2).c_str());
     return 0;

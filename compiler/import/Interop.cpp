@@ -1,0 +1,212 @@
+// Interop: what methods say of themselves in the files of other software (`interop peft { … }`), at each of their sites.
+//
+// In     InteropStmt of a method that an attach names itself, in the scope of its instance
+// Out    Interop: fields with their value at each site, tensors by their keys as values of @export; why there can be no files
+// Errs   E0354 a tensor depends on the text or is drawn anew, E0356 a name that the site does not have
+//
+// What a file cannot say is no mistake of the program: it trains all the same, and `export` answers with the reason.
+#include "compiler/import/Elaborator.h"
+#include "mlir/IR/IRMapping.h"
+#include <cmath>
+
+namespace peftc::import {
+using diag::Kind;
+using Item = ast::InteropItem;
+
+namespace {
+/// Thrown by `all_sites` before the last site.
+struct NotYet {};
+
+bool namesModule(const ast::ExprPtr &key) {
+  auto *string = key ? key->as<ast::StringExpr>() : nullptr;
+  return string && llvm::any_of(string->holes, [](const ast::ExprPtr &hole) {
+    auto *name = hole->as<ast::NameExpr>();
+    return name && name->name == "module";
+  });
+}
+
+bool startsWith(const std::string &text, const std::string &prefix) { return text.compare(0, prefix.size(), prefix) == 0; }
+} // namespace
+
+/// The name in the network with the task's head, whose base has a prefix; architectures whose names are whole have it already.
+std::string Elaborator::nameInClass(const std::string &name, bool isNew) const {
+  const bool whole = llvm::any_of(parameters_, [&](auto &entry) {
+    mlir::nn::ParameterOp parameter = entry.second;
+    auto stored = parameter.getCheckpoint();
+    return parameter.getRole() == "base" && stored && startsWith(stored->str(), info_.prefix);
+  });
+  return isNew || whole || startsWith(name, info_.prefix) ? name : info_.prefix + name;
+}
+
+/// What the site is called there, or why it is nothing there by itself.
+std::string Elaborator::moduleInClass(const ModuleNode &site, std::string &why) const {
+  const std::string path = site.path.empty() ? "model" : site.path;
+  if (info_.mergedClass.empty())
+    why = "`" + info_.arch + "` does not say which class of transformers has this task";
+  else if (site.part && (site.part->rows || site.part->reshaped))
+    why = "`" + path + "` is a part of `" + nameInClass(site.checkpoint, false) + "`, which those files take whole";
+  else if (site.checkpoint.empty())
+    why = "`" + path + "` has no name in the checkpoint";
+  return why.empty() ? nameInClass(site.checkpoint, site.isNew && !site.orNew) : "";
+}
+
+void Elaborator::addTaskInterop(const ast::InteropStmt &stmt, const EnvPtr &env) {
+  for (const Item &item : stmt.items)
+    interop_.ofTask[item.field->text] = toJson(eval(*item.value, env), item.value->range);
+}
+
+void Elaborator::execInterop(Instance &instance, const ast::InteropStmt &stmt) {
+  if (instance.name != instance.attach->name)
+    return; // a part of another method, which speaks for it
+  if (!interop_.func) {
+    mlir::OpBuilder::InsertionGuard guard(builder_);
+    builder_.setInsertionPointToEnd(module_.getBody());
+    interop_.func = mlir::func::FuncOp::create(builder_, location(stmt.range), "export", builder_.getFunctionType({}, {}));
+    interop_.func.addEntryBlock();
+    interop_.first = stmt.range;
+  }
+  const std::string path = instance.site->path.empty() ? "model" : instance.site->path;
+  auto [known, first] = interop_.methodAt.emplace(path, instance.name);
+  if (!first && known->second != instance.name)
+    interop_.refuse("`" + path + "` has `" + known->second + "` and `" + instance.name + "`, those files have one method a module");
+  std::string why, module = moduleInClass(*instance.site, why);
+  const bool needed = llvm::any_of(stmt.items, [](const Item &item) { return item.kind == Item::Kind::Sites || namesModule(item.key); });
+  if (needed && !why.empty())
+    return interop_.refuse(why);
+  auto env = std::make_shared<Env>(instance.env);
+  if (why.empty())
+    env->values["module"] = module;
+  env->values["transposed"] = instance.site->part && instance.site->part->transposed;
+  for (const Item &item : stmt.items)
+    if (item.kind == Item::Kind::Tensor)
+      addInteropTensor(instance, item, env);
+    else if (item.kind == Item::Kind::Trained)
+      interop_.trained = interop_.trained ? interop_.trained : &item;
+    else
+      addInteropField(item, path, module, env);
+}
+
+void Elaborator::addInteropField(const Item &item, const std::string &site, const std::string &module, const EnvPtr &env) {
+  if (item.kind == Item::Kind::Require) {
+    Value holds = eval(*item.value, env);
+    if (!holds.as<bool>() || !*holds.as<bool>()) // a value that the text decides does not hold everywhere
+      interop_.refuse(evalString(*item.message, env));
+    return;
+  }
+  Value value = item.value ? eval(*item.value, env) : Value(true);
+  if (item.kind == Item::Kind::Field && item.field->text == "ignores") {
+    if (!value.list())
+      fail(Kind::E0350, item.value->range, {"what is ignored is a list of fields, this is " + value.describe()});
+    for (const Value &name : *value.list())
+      interop_.ignores.insert(name.as<std::string>() ? *name.as<std::string>() : std::string());
+    return;
+  }
+  if (value.as<Tensor>()) { // an argument that a text decides
+    interop_.refuse("`" + item.field->text + "` at `" + site + "` is not known when compiling");
+    return;
+  }
+  if (item.kind == Item::Kind::Choice && (!value.list() || value.list()->empty()))
+    fail(Kind::E0350, item.value->range, {"what `" + item.field->text + "` may be is a list, this is " + value.describe()});
+  if (interop_.fields.emplace(item.field->text, Interop::Field()).second)
+    interop_.order.push_back(item.field->text);
+  Interop::Field &field = interop_.fields[item.field->text];
+  field.kind = item.kind;
+  field.range = item.range;
+  if (item.exceptions)
+    field.exceptions = item.exceptions->text;
+  nlohmann::json said = toJson(value, item.value ? item.value->range : item.range);
+  if (said.is_number_float() && std::floor(said.get<double>()) == said.get<double>() && std::abs(said.get<double>()) < kLargestWhole)
+    said = said.get<int64_t>(); // 8 and 8.0 are one number
+  field.at.push_back({site, module, std::move(said)});
+}
+
+/// `all_sites(x)`: what x is at each site of the attach; of an expression that has it nothing is computed before the last of them.
+Value Elaborator::allSites(const ast::Expr &x, const void *call, const EnvPtr &env) {
+  if (!instance_ || !inInterop_)
+    fail(Kind::E0350, x.range, {"`all_sites` is of all sites of an attach, which only `interop` sees"});
+  std::vector<Value> &values = interop_.gathered[{instance_->attach->index, call}];
+  Value value = eval(x, env);
+  values.push_back(value.as<Tensor>() ? Value(Tensor{exported(value.as<Tensor>()->value, x.range), value.as<Tensor>()->axes}) : value);
+  settleExport();
+  if (instance_->siteIndex + 1 < static_cast<int64_t>(instance_->attach->sites.size()))
+    throw NotYet{};
+  return Value(std::make_shared<ValueList>(values));
+}
+
+/// The parameter that a read of the site's own weight stands for; "" if it is none.
+std::string Elaborator::weightRead(mlir::Operation *op) const {
+  auto read = llvm::dyn_cast_or_null<mlir::peft::ReadOp>(op);
+  if (!read || read.getSite() != (instance_->site->path.empty() ? "model" : instance_->site->path))
+    return "";
+  auto weight = instance_->site->weights.find(read.getPoint().str());
+  return weight == instance_->site->weights.end() ? "" : weight->second;
+}
+
+/// The value as one of @export: what it is computed from is copied there, a site's weight becomes the parameter.
+mlir::Value Elaborator::exported(mlir::Value value, Range range) {
+  mlir::Block *block = &interop_.func.getBody().front();
+  mlir::Operation *op = value.getDefiningOp();
+  if (op && op->getBlock() == block && !llvm::isa<mlir::peft::ReadOp>(op))
+    return value;
+  if (auto mode = llvm::dyn_cast_or_null<mlir::nn::ByModeOp>(op))
+    return exported(mode.getInfer(), range);
+  mlir::OpBuilder::InsertionGuard guard(builder_);
+  if (const std::string weight = weightRead(op); !weight.empty())
+    return mlir::nn::ParamOp::create(builder_, op->getLoc(), op->getResult(0).getType(), weight);
+  if (!op || op->getNumResults() != 1 || op->getNumRegions() || llvm::isa<mlir::nn::RandomOp>(op) || !llvm::isa<mlir::nn::NNDialect>(op->getDialect()))
+    fail(Kind::E0354, range, {"what a file holds"}, "it depends on the text that is read, or is drawn anew in each step");
+  mlir::IRMapping mapping;
+  for (mlir::Value operand : op->getOperands())
+    mapping.map(operand, exported(operand, range));
+  return builder_.clone(*op, mapping)->getResult(0);
+}
+
+/// Ops of @export that read values of an instance read copies of them.
+void Elaborator::settleExport() {
+  for (mlir::Operation &op : llvm::make_early_inc_range(interop_.func.getBody().front())) {
+    if (auto read = llvm::dyn_cast<mlir::peft::ReadOp>(op)) {
+      const std::string weight = weightRead(read);
+      if (weight.empty())
+        fail(Kind::E0354, reads_.lookup(&op), {"what a file holds"}, "`" + read.getPoint().str() + "` depends on the text that is read");
+      mlir::OpBuilder at(&op);
+      op.getResult(0).replaceAllUsesWith(mlir::nn::ParamOp::create(at, op.getLoc(), op.getResult(0).getType(), weight).getResult());
+      reads_.erase(&op);
+      op.erase();
+      continue;
+    }
+    mlir::OpBuilder::InsertionGuard guard(builder_);
+    builder_.setInsertionPoint(&op);
+    for (mlir::OpOperand &operand : op.getOpOperands())
+      operand.set(exported(operand.get(), instance_->attach->stmt->method->range));
+  }
+}
+
+void Elaborator::addInteropTensor(Instance &instance, const Item &item, const EnvPtr &env) {
+  mlir::OpBuilder::InsertionGuard guard(builder_);
+  builder_.setInsertionPointToEnd(&interop_.func.getBody().front());
+  const bool outer = std::exchange(inInterop_, true);
+  llvm::scope_exit restore([&] { inInterop_ = outer; });
+  try {
+    Tensor value = asFloat(toTensor(eval(*item.value, env), f32(), item.value->range), item.value->range);
+    mlir::Value made = exported(value.value, item.value->range);
+    settleExport(); // last: a read that it replaces is gone
+    if (!mlir::cast<mlir::nn::NNType>(made.getType()).isStatic() || mlir::cast<mlir::nn::NNType>(made.getType()).getExample())
+      fail(Kind::E0354, item.value->range, {"what a file holds"}, "it depends on the text that is read");
+    addExported(evalString(*item.key, env), made, instance.site->path.empty() ? "model" : instance.site->path);
+  } catch (const NotYet &) {
+  }
+}
+
+/// A tensor of the files. One that all sites share is the same parameter every time.
+void Elaborator::addExported(const std::string &key, mlir::Value value, const std::string &site) {
+  auto [known, first] = interop_.tensors.emplace(key, value);
+  if (first) {
+    interop_.keys.push_back(key);
+    return;
+  }
+  auto a = known->second.getDefiningOp<mlir::nn::ParamOp>(), b = value.getDefiningOp<mlir::nn::ParamOp>();
+  if (!a || !b || a.getName() != b.getName())
+    interop_.refuse("`" + key + "` is written twice, the second time at `" + site + "`");
+}
+
+} // namespace peftc::import
