@@ -33,7 +33,7 @@ json cpuReport(const Bundle &bundle, const Surroundings &surroundings) {
 
 json reportOf(const Bundle &bundle, const std::string &run, const Surroundings &surroundings) {
   json report;
-  for (const char *key : {"compiler", "spec", "counts", "attaches", "merge", "optimizer", "run", "metrics", "rows"})
+  for (const char *key : {"compiler", "spec", "counts", "attaches", "merge", "interop", "optimizer", "run", "metrics", "rows"})
     if (bundle.manifest.contains(key))
       report[key] = bundle.manifest[key];
   report["model"] = bundle.manifest.at("model");
@@ -81,6 +81,8 @@ void printHuman(const Bundle &bundle, const json &report) {
       std::printf("merge      no: `%s`: %s\n", site.value("site", "?").c_str(), site.value("reason", "").c_str());
       break;
     }
+  const json interop = bundle.manifest.value("interop", json::object());
+  std::printf("export     %s\n", interop.empty() ? "no: the trainer is older than that" : interop.contains("refused") ? ("no: " + interop["refused"].get<std::string>()).c_str() : interop.contains("one_way") ? ("yes; import: no: " + interop["one_way"].get<std::string>()).c_str() : "yes, and import");
   std::printf("optimizer  %s, %zu group%s\n", report["optimizer"].value("name", "?").c_str(), report["optimizer"]["groups"].size(), report["optimizer"]["groups"].size() == 1 ? "" : "s");
   const json &cpu = report["cpu"];
   std::printf("cpu        %s; kernels: %s; large products: %s\n", cpu["precision"].get<std::string>().c_str(), (cpu["kernels"].is_null() ? cpu["problem"] : cpu["kernels"]).get<std::string>().c_str(),
@@ -88,8 +90,9 @@ void printHuman(const Bundle &bundle, const json &report) {
   std::printf("run        %s\n", bundle.manifest.value("run", json::object()).dump().c_str());
   if (report.contains("run_folder")) {
     const json &run = report["run_folder"];
-    std::printf("this run   %s; trained on %s (%lld rows); labels %s\n", run["matches"].get<bool>() ? "fits this trainer" : "BELONGS TO ANOTHER SPEC", run["train"].value("path", "?").c_str(),
-                static_cast<long long>(run["train"].value("rows", int64_t{0})), run.value("labels", json::array()).dump().c_str());
+    const std::string origin = run.contains("imported") ? "imported from " + run["imported"].get<std::string>()
+                                                        : "trained on " + run["train"].value("path", "?") + " (" + std::to_string(run["train"].value("rows", int64_t{0})) + " rows)";
+    std::printf("this run   %s; %s; labels %s\n", run["matches"].get<bool>() ? "fits this trainer" : "BELONGS TO ANOTHER SPEC", origin.c_str(), run.value("labels", json::array()).dump().c_str());
   }
 }
 

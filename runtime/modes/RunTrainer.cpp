@@ -1,5 +1,5 @@
 // RunTrainer: from a command line to a mode; the border that no exception crosses.
-#include "runtime/modes/Modes.h"
+#include "runtime/modes/PeftFolders.h"
 #include "runtime/bundle/Errors.h"
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
@@ -10,10 +10,7 @@
 namespace peftrt {
 namespace {
 
-std::vector<Mode> allModes() { return {trainMode(), evalMode(), predictMode(), generateMode(), mergeMode(), inspectMode(), infoMode(), lawsMode()}; }
-
-/// Words that are reserved for what is not built yet.
-const std::vector<std::string> kLaterModes = {"export", "import"};
+std::vector<Mode> allModes() { return {trainMode(), evalMode(), predictMode(), generateMode(), mergeMode(), exportMode(), importMode(), inspectMode(), infoMode(), lawsMode()}; }
 
 void printUsage(FILE *where) {
   std::fprintf(where, "usage: trainer MODE [options]    (trainer MODE --help)\n\n");
@@ -71,9 +68,6 @@ int dispatch(Bundle (*openBundle)(const std::string &), std::vector<std::string>
     const Arguments arguments = Arguments::parse(mode.spec, words);
     return mode.run(openBundle(bundlePath), arguments, surroundings);
   }
-  for (const std::string &later : kLaterModes)
-    if (later == name)
-      throw RuntimeError("R0203", "`" + name + "` is not supported yet", "RUN/adapter.safetensors holds the parameters by name");
   const std::string close = nearest(name, names);
   throw UsageError{"there is no mode `" + name + "`", close.empty() ? "see --help" : "did you mean " + close + "?"};
 }

@@ -252,6 +252,9 @@ std::string executorOf(const SessionOptions &options) { return !options.referenc
 /// A resumed run takes data paths from run.json, and nothing that decides its numbers may differ.
 json readResumed(TrainRequest &request, const Bundle &bundle, const Arguments &arguments, const SessionOptions &session) try {
   const json run = RunFolder(request.out).readRun();
+  if (run.contains("imported"))
+    throw RuntimeError("R0119", "`" + request.out + "` was imported from `" + run.at("imported").get<std::string>() + "`: no training stands still in it",
+                       "start from its parameters: `train --init " + request.out + "/adapter.safetensors --out …`");
   if (run.value("bundle", "") != bundleFingerprint(bundle))
     throw RuntimeError("R0120", "the run `" + request.out + "` was started by another trainer (fingerprint " + run.value("bundle", "none") + ", this one is " + bundleFingerprint(bundle) + ")",
                        "resume with the trainer that started it");
