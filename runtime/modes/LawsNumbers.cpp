@@ -66,6 +66,16 @@ void compareMetric(Subject &subject, Executor &plan, Executor &reference, const 
   comparison.add(program, at::tensor(found, at::kDouble), at::tensor(expected, at::kDouble), kMetricFloor);
 }
 
+/// The way back from the tensors of other software's files gives the parameters that they are made of.
+void compareImport(Subject &subject, Executor &plan, Executor &reference, const ParameterStore &store, Comparison &comparison) {
+  std::map<std::string, at::Tensor> tensors;
+  for (const auto &[key, value] : subject.run(reference, "export"))
+    tensors[key] = value.to(at::kFloat);
+  compare(subject, plan, reference, "import", comparison, tensors);
+  for (const auto &[name, value] : subject.run(reference, "import", tensors))
+    comparison.add("import " + name, value.to(at::kDouble), store.get(name).to(at::kDouble).reshape(value.sizes()), 0);
+}
+
 /// What a program that writes on reads beside a batch's rows: any numbers will do.
 void addKept(Subject &subject, const Program &program) {
   for (const NamedValue &input : program.inputs)
@@ -100,6 +110,8 @@ Verdict planIsReference(Subject &subject) {
     ++programs;
     if (name.rfind("optimizer.", 0) == 0)
       compareOptimizer(subject, *subject.session->executor, *reference, name, comparison);
+    else if (name == "import")
+      compareImport(subject, *subject.session->executor, *reference, store, comparison);
     else if (name.rfind("metric.", 0) == 0)
       compareMetric(subject, *subject.session->executor, *reference, name, comparison);
     else
