@@ -1,6 +1,6 @@
 // Embedded: the files of the standard library as they were when peftc was built.
 #pragma once
-#include "lang/sema/Check.h"
+#include "lang/sema/Library.h"
 
 namespace peftc::stdlib {
 /// Sorted by name.

@@ -63,7 +63,7 @@ void loadDialects(mlir::MLIRContext &context) {
 
 EmitInfo infoOf(const Spec &spec, const SourceMap &sources, const model::Checkpoint &checkpoint) {
   EmitInfo info;
-  info.specText = sources.file(spec.files[spec.mainFile].source).text(); // a pipe is read once
+  info.specText = sources.file(spec.main().source).text(); // a pipe is read once
   info.modelPath = checkpoint.directory;
   info.configFnv64 = checkpoint.configFnv64;
   info.config = checkpoint.config;
@@ -176,13 +176,13 @@ Outcome compile(const Request &request, SourceMap &sources, diag::Engine &diags)
   };
 
   FileLoader load = loaderOf(request);
-  auto spec = check(sources, request.specPath, request.stdlib, request.overrides, diags, load, request.choices); // lang: parse, check
+  auto spec = check(sources, request.specPath, *request.stdlib, request.overrides, diags, load, request.choices); // lang: parse, check
   if (request.stopAfter == Stop::Check && !diags.hasErrors())
     sema::checkSites(*spec, diags); // as far as the arch's text decides; with a checkpoint, the sites phase
   if (!request.budgets)
     spec->budgets.clear();
   watch.lap("check");
-  auto tree = [&] { return ast::dump(spec->files[spec->mainFile]); };
+  auto tree = [&] { return ast::dump(spec->main()); };
   if (stopAt(Stop::Parse, tree) || stopAt(Stop::Check, tree))
     return outcome;
 

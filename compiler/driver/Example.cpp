@@ -156,7 +156,7 @@ bool writeWeights(const std::string &path, const std::vector<Weight> &weights, u
 } // namespace
 
 bool writeExample(const Request &request, const std::string &folder, uint64_t seed, SourceMap &sources, diag::Engine &diags) {
-  auto spec = check(sources, request.specPath, request.stdlib, request.overrides, diags, loaderOf(request), request.choices);
+  auto spec = check(sources, request.specPath, *request.stdlib, request.overrides, diags, loaderOf(request), request.choices);
   const ast::ArchStmt *arch = diags.hasErrors() ? nullptr : archOf(*spec, diags);
   auto config = arch ? configOf(*arch, diags) : std::nullopt;
   auto weights = config ? weightsOf(*spec, *config, diags) : std::nullopt;

@@ -3,6 +3,7 @@
 #include "compiler/target/Nvptx.h"
 #include "lang/sema/Check.h"
 #include "runtime/bundle/Format.h"
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -17,13 +18,14 @@ struct Request {
   std::string modelPath;                ///< folder of the checkpoint; needed after `check`
   std::vector<InputOverride> overrides; ///< --set
   std::vector<MadeChoice> choices;      ///< --choose
-  std::vector<StdlibFile> stdlib;
+  std::shared_ptr<Library> stdlib;
   Stop stopAfter = Stop::Bundle;
   const target::GpuTarget *gpu = nullptr; ///< of Kernels, and needed for Ptx; null: the CPUs
   bool explain = false;                   ///< fill in the outcome's tables
   std::string appended;                 ///< text read as if it stood at the program's end (`check --laws` attaches there)
   bool exact = false;                   ///< fp32, whatever the program's `precision` (laws are about derivations, not about rounding)
   bool budgets = true;                  ///< hold them; not on an architecture's example, where no share means anything
+  bool here = false;                    ///< what is compiled is to run on this machine only
   std::string reproducerFolder = ".";
   std::string cacheFolder;              ///< of compiled kernels; empty: none
 };

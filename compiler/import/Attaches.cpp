@@ -46,7 +46,7 @@ void Elaborator::requireKind(const Callable &method, const ModuleNode &site, Ran
 void Elaborator::importAttaches() {
   mlir::OpBuilder::InsertionGuard guard(builder_);
   builder_.setInsertionPointToEnd(module_.getBody());
-  EnvPtr env = fileEnv(spec_.files[spec_.mainFile].source);
+  EnvPtr env = fileEnv(spec_.main().source);
   for (const ast::Stmt *stmt : spec_.attachments) {
     auto *attachStmt = stmt->as<ast::AttachStmt>();
     if (!attachStmt)
@@ -148,7 +148,7 @@ void Elaborator::instantiate(Attach &attach) {
 }
 
 void Elaborator::instantiate() {
-  resolveSites(fileEnv(spec_.files[spec_.mainFile].source));
+  resolveSites(fileEnv(spec_.main().source));
   // peft-instantiate-methods, in textual order; `train` and `freeze` act where they stand.
   size_t next = 0;
   bool failed = false;

@@ -173,7 +173,7 @@ void Elaborator::addRow(const ast::RowStmt &stmt, const EnvPtr &env) {
 
 void Elaborator::importModel() {
   if (!spec_.model || !spec_.task)
-    fail(Kind::E0207, Range{spec_.files[spec_.mainFile].source, 0, 0}, {spec_.model ? "task" : "model"});
+    fail(Kind::E0207, Range{spec_.main().source, 0, 0}, {spec_.model ? "task" : "model"});
   diag::Blame blame(diags_, spec_.model->arch->range);
   auto *call = spec_.model->arch->as<ast::CallExpr>();
   auto *name = (call ? call->callee.get() : spec_.model->arch.get())->as<ast::NameExpr>();

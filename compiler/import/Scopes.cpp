@@ -53,7 +53,7 @@ EnvPtr Elaborator::fileEnv(int32_t file) {
   if (env)
     return env;
   env = std::make_shared<Env>();
-  if (file != spec_.files[spec_.mainFile].source)
+  if (file != spec_.main().source)
     return env;
   for (const auto &[name, expr] : spec_.inputs)
     env->values[name] = eval(*expr, env);

@@ -64,7 +64,7 @@ public:
   void program() {
     for (const auto &[name, value] : spec.inputs)
       top.values[name] = value ? eval(*value, top) : Known();
-    for (const StmtPtr &stmt : spec.files[spec.mainFile].statements)
+    for (const StmtPtr &stmt : spec.main().statements)
       if (auto *input = stmt->as<SpecInputStmt>(); input && input->parameter.type && spec.inputs.at(input->parameter.name.text))
         if (Known &value = top.values[input->parameter.name.text]; !check(input->parameter, value, spec.inputs.at(input->parameter.name.text)->range))
           value = Unknown(); // said once
@@ -93,8 +93,8 @@ public:
 
   /// What is wrong with a function or method whatever it is given.
   void declarations() {
-    for (const File &file : spec.files)
-      for (const StmtPtr &stmt : file.statements)
+    for (const FilePtr &file : spec.files)
+      for (const StmtPtr &stmt : file->statements)
         if (auto *fn = stmt->as<FnStmt>())
           eval(*fn->body, unknown(fn->params));
         else if (auto *method = stmt->as<MethodStmt>())
@@ -102,7 +102,7 @@ public:
   }
 
 private:
-  const Scope &scope() const { return spec.scopes.at(spec.files[spec.mainFile].source); }
+  const Scope &scope() const { return spec.scopes.at(spec.main().source); }
 
   Names unknown(const std::vector<Parameter> &params) const {
     Names names;

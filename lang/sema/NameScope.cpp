@@ -21,8 +21,8 @@ const Builtin *findBuiltin(const std::string &name) {
 }
 
 Network::Network(const Spec &spec) {
-  for (const File &file : spec.files)
-    for (const StmtPtr &stmt : file.statements)
+  for (const FilePtr &file : spec.files)
+    for (const StmtPtr &stmt : file->statements)
       if (auto *arch = stmt->as<ArchStmt>()) {
         rootNames.insert("cfg");
         for (const Ident &kind : arch->kinds)
@@ -136,10 +136,10 @@ std::vector<std::string> Visible::parameterNames(const std::string &callee) cons
 
 std::string moduleOf(const Spec &spec, const SourceMap &sources, const std::string &method) {
   const std::string library = "<stdlib>/methods/";
-  for (const File &file : spec.files)
-    for (const StmtPtr &stmt : file.statements)
+  for (const FilePtr &file : spec.files)
+    for (const StmtPtr &stmt : file->statements)
       if (auto *decl = stmt->as<MethodStmt>(); decl && decl->name.text == method)
-        if (sources.file(file.source).name().starts_with(library))
+        if (sources.file(file->source).name().starts_with(library))
           return "peft.methods.{" + method + "}";
   return "";
 }

@@ -16,7 +16,7 @@ public:
 
   void file(const File &file) {
     Visible top(spec.scopes.at(file.source));
-    if (file.source == spec.files[spec.mainFile].source) {
+    if (file.source == spec.main().source) {
       for (const StmtPtr &stmt : file.statements) // whatever their order: inputs first, lets in theirs
         if (auto *input = stmt->as<SpecInputStmt>())
           specInput(*input, top);
@@ -189,8 +189,8 @@ private:
 void checkNames(const Spec &spec, diag::Engine &diags) {
   const Network network(spec);
   Walker walker(spec, network, diags);
-  for (const File &file : spec.files)
-    walker.file(file);
+  for (const FilePtr &file : spec.files)
+    walker.file(*file);
   walker.runOptions();
 }
 

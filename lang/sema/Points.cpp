@@ -15,12 +15,12 @@ enum class Turn { Before, After, From };
 class Flow {
 public:
   Flow(const Spec &spec, const Network &network) : network(network) {
-    for (const File &file : spec.files)
-      for (const StmtPtr &stmt : file.statements)
+    for (const FilePtr &file : spec.files)
+      for (const StmtPtr &stmt : file->statements)
         if (auto *arch = stmt->as<ArchStmt>()) {
           add(arch->kinds, arch->body, nullptr);
-          for (const File &other : spec.files)
-            for (const StmtPtr &task : other.statements)
+          for (const FilePtr &other : spec.files)
+            for (const StmtPtr &task : other->statements)
               if (auto *use = task->as<TaskStmt>())
                 add(arch->kinds, arch->body, &use->body);
         } else if (auto *module = stmt->as<ModuleDeclStmt>()) {
@@ -206,10 +206,10 @@ void checkMethod(const MethodStmt &method, const Scope &scope, const Network &ne
 void checkPoints(const Spec &spec, diag::Engine &diags) {
   const Network network(spec);
   const Flow flow(spec, network);
-  for (const File &file : spec.files)
-    for (const StmtPtr &stmt : file.statements)
+  for (const FilePtr &file : spec.files)
+    for (const StmtPtr &stmt : file->statements)
       if (auto *method = stmt->as<MethodStmt>())
-        checkMethod(*method, spec.scopes.at(file.source), network, flow, diags);
+        checkMethod(*method, spec.scopes.at(file->source), network, flow, diags);
 }
 
 } // namespace peftc::sema

@@ -1,94 +1,41 @@
-// Resolver: reads every file that a program needs, fills the tables of declarations, and orders the program's statements.
+// Resolver: fills the tables of declarations, and orders the program's statements.
 //
 // Visible in every file: its own declarations, the prelude's, what it `use`s, and every arch, optimizer, schedule and task of
 // the standard library. Methods are named by `use peft.methods.{…}`.
-// Errs   E0201 cannot read, E0202 declared twice, E0203 no such module, E0204 no such declaration in it, E0205 no such input,
+// Errs   E0202 declared twice, E0203 no such module, E0204 no such declaration in it, E0205 no such input,
 //        E0206 said twice, E0207 what a program lacks
 #include "lang/diag/Suggest.h"
-#include "lang/sema/Check.h"
 #include "lang/sema/Constants.h"
 #include "lang/sema/Names.h"
 #include "lang/sema/Points.h"
 #include "lang/sema/Shapes.h"
 #include "lang/sema/Space.h"
+#include "lang/sema/Texts.h"
 #include "lang/syntax/Parse.h"
 #include <algorithm>
-#include <filesystem>
 
 namespace peftc {
 namespace {
 using namespace ast;
 using diag::Kind;
+using sema::Texts;
 
 class Resolver {
 public:
-  Resolver(SourceMap &sources, const std::vector<StdlibFile> &stdlib, diag::Engine &diags, const FileLoader &load)
-      : sources(sources), stdlib(stdlib), diags(diags), load(load), spec(std::make_unique<Spec>()) {}
+  Resolver(const Texts &texts, SourceMap &sources, diag::Engine &diags) : texts(texts), sources(sources), diags(diags), spec(std::make_unique<Spec>()) {}
 
-  bool readable = false; ///< after `run`: nothing of a text was misread, which would mislead all checks behind it
-
-  std::unique_ptr<Spec> run(const std::string &mainPath, const std::vector<InputOverride> &overrides) {
-    auto text = load(mainPath);
-    if (!text) {
-      diags.report(Kind::E0201, Range{}, {mainPath, "there is no such text"});
-      return std::move(spec);
-    }
-    for (const StdlibFile &file : stdlib)
-      modules[moduleName(file.name)] = parseInto("<stdlib>/" + file.name, file.text);
-    spec->mainFile = parseInto(mainPath, *text);
-    mainFolder = std::filesystem::path(mainPath).parent_path();
-    userFiles[(mainFolder / std::filesystem::path(mainPath).filename()).lexically_normal()] = spec->mainFile; // a text may `use` itself
-    for (size_t i = 0; i < spec->files.size(); ++i) // grows while files are used
-      loadUses(i);
-    readable = std::none_of(diags.all().begin(), diags.all().end(), [](const diag::Diagnostic &slip) { return std::string_view(diag::code(slip.kind)).starts_with("E01"); });
-    for (size_t i = 0; i < spec->files.size(); ++i)
-      fillScope(i);
+  std::unique_ptr<Spec> run(const std::vector<InputOverride> &overrides) {
+    for (const auto &[module, file] : texts.library())
+      spec->files.push_back(file);
+    spec->mainFile = spec->files.size();
+    spec->files.insert(spec->files.end(), texts.own().begin(), texts.own().end());
+    for (const FilePtr &file : spec->files)
+      fillScope(*file);
     collect(overrides);
     return std::move(spec);
   }
 
 private:
-  /// "methods/lora.peft" -> "methods.lora"
-  static std::string moduleName(std::string name) {
-    if (name.size() > 5 && name.ends_with(".peft"))
-      name.resize(name.size() - 5);
-    std::replace(name.begin(), name.end(), '/', '.');
-    return name;
-  }
-  size_t parseInto(const std::string &name, const std::string &text) {
-    int32_t id = sources.add(name, text);
-    spec->files.push_back(parse(sources, id, diags));
-    return spec->files.size() - 1;
-  }
-
-  void loadUses(size_t index) {
-    std::vector<std::pair<std::string, std::string>> found;
-    for (const StmtPtr &stmt : spec->files[index].statements)
-      if (auto *use = stmt->as<UseStmt>(); use && use->file) {
-        const std::string path = pathOf(*use);
-        if (userFiles.count(path))
-          continue;
-        if (auto text = load(path)) {
-          userFiles[path] = 0;
-          found.emplace_back(path, *text);
-        } else {
-          diags.report(Kind::E0201, use->range, {*use->file, "there is no text at `" + path + "`"});
-        }
-      }
-    for (const auto &[path, text] : found) {
-      userFiles[path] = parseInto(path, text);
-      for (const StmtPtr &stmt : spec->files[userFiles[path]].statements)
-        if (!declaration(*stmt) && !stmt->as<UseStmt>())
-          reportNoDeclaration(*stmt);
-    }
-  }
-  /// What a program does is said by itself: a text that it uses only declares.
-  void reportNoDeclaration(const Stmt &stmt) {
-    const std::string_view text = sources.text(stmt.range);
-    diags.report(Kind::E0199, stmt.range, {std::string(text.substr(0, text.find(' '))) + " in a text that is used"}).help("the program itself may say it");
-  }
-  std::string pathOf(const UseStmt &use) const { return (mainFolder / *use.file).lexically_normal(); }
-
   template <typename T> void declare(std::map<std::string, const T *> &table, const Stmt &stmt, bool own) {
     auto *decl = stmt.as<T>();
     if (!decl)
@@ -101,10 +48,9 @@ private:
     else if (own)
       it->second = decl; // one's own shadows the library's
   }
-  void declareAll(Scope &scope, const Stmt &stmt, bool own, bool withMethods = true) {
+  void declareAll(Scope &scope, const Stmt &stmt, bool own) {
     declare(scope.fns, stmt, own);
-    if (withMethods)
-      declare(scope.methods, stmt, own);
+    declare(scope.methods, stmt, own);
     declare(scope.archs, stmt, own);
     declare(scope.modules, stmt, own);
     declare(scope.optimizers, stmt, own);
@@ -113,72 +59,68 @@ private:
     declare(scope.kinds, stmt, own);
   }
 
-  void fillScope(size_t index) {
-    const File &file = spec->files[index];
+  void declareAll(Scope &scope, const File &file, bool own) {
+    for (const StmtPtr &stmt : file.statements)
+      declareAll(scope, *stmt, own);
+  }
+
+  void fillScope(const File &file) {
     Scope &scope = spec->scopes[file.source];
-    if (auto it = modules.find("prelude"); it != modules.end())
-      for (const StmtPtr &stmt : spec->files[it->second].statements)
-        declareAll(scope, *stmt, false);
-    for (const auto &[name, at] : modules)
-      if (name != "prelude" && !name.starts_with("methods."))
-        for (const StmtPtr &stmt : spec->files[at].statements)
-          if (stmt->as<ArchStmt>() || stmt->as<OptimizerStmt>() || stmt->as<ScheduleStmt>() || stmt->as<TaskStmt>() || at == index)
+    if (auto it = texts.library().find(sema::kPrelude); it != texts.library().end())
+      declareAll(scope, *it->second, false);
+    for (const auto &[name, text] : texts.library())
+      if (name != sema::kPrelude && !name.starts_with("methods."))
+        for (const StmtPtr &stmt : text->statements)
+          if (stmt->as<ArchStmt>() || stmt->as<OptimizerStmt>() || stmt->as<ScheduleStmt>() || stmt->as<TaskStmt>() || text->source == file.source)
             declareAll(scope, *stmt, false);
     for (const StmtPtr &stmt : file.statements)
       if (auto *use = stmt->as<UseStmt>())
         import(*use, scope);
-    for (const StmtPtr &stmt : file.statements)
-      declareAll(scope, *stmt, true);
+    declareAll(scope, file, true);
   }
 
   void import(const UseStmt &use, Scope &scope) {
     if (use.file) {
-      auto it = userFiles.find(pathOf(use));
-      scope.open |= it == userFiles.end();
-      if (it != userFiles.end() && it->second)
-        for (const StmtPtr &stmt : spec->files[it->second].statements)
-          declareAll(scope, *stmt, false);
+      const FilePtr file = texts.used(use);
+      scope.open |= !file;
+      if (file)
+        declareAll(scope, *file, false);
       return;
     }
     // `peft.methods.{a, b}` or `peft.methods.a`: a file of the library, or a folder of files named as what they declare.
-    std::string path;
-    size_t last = use.path.size() - (use.names.empty() ? 1 : 0);
-    for (size_t i = 0; i < last; ++i)
-      if (!(i == 0 && use.path[i].text == "peft"))
-        path += (path.empty() ? "" : ".") + use.path[i].text;
-    std::vector<Ident> names = use.names;
-    if (names.empty())
-      names.push_back(use.path.back());
+    const sema::Used used(use);
     std::vector<std::string> known;
-    for (const auto &[name, at] : modules)
-      if (name.starts_with(path + ".") || name == path)
-        for (const StmtPtr &stmt : spec->files[at].statements)
+    for (const auto &[module, file] : texts.library())
+      if (used.covers(module))
+        for (const StmtPtr &stmt : file->statements)
           if (auto *declared = declaration(*stmt))
             known.push_back(declared->name.text);
     if (known.empty()) {
-      for (const Ident &name : names)
+      for (const Ident &name : used.names)
         scope.missing.insert(name.text);
       reportNoModule(use);
       return;
     }
-    for (const Ident &name : names) {
-      bool found = false;
-      for (const auto &[module, at] : modules)
-        if (module.starts_with(path + ".") || module == path)
-          for (const StmtPtr &stmt : spec->files[at].statements)
-            if (auto *declared = declaration(*stmt); declared && declared->name.text == name.text) {
-              declareAll(scope, *stmt, false);
-              found = true;
-            }
-      if (found)
-        continue;
-      scope.missing.insert(name.text);
-      auto report = diags.report(Kind::E0204, name.range, {"peft." + path, name.text});
-      if (auto better = diag::suggest(name.text, known)) {
-        report.help("there is `" + *better + "`");
-        report.fixit(name.range, *better);
+    for (const Ident &name : used.names)
+      if (!importOne(name, used, scope)) {
+        scope.missing.insert(name.text);
+        auto report = diags.report(Kind::E0204, name.range, {"peft." + used.path, name.text});
+        if (auto better = diag::suggest(name.text, known)) {
+          report.help("there is `" + *better + "`");
+          report.fixit(name.range, *better);
+        }
       }
-    }
+  }
+  bool importOne(const Ident &name, const sema::Used &used, Scope &scope) {
+    bool found = false;
+    for (const auto &[module, file] : texts.library())
+      if (used.covers(module))
+        for (const StmtPtr &stmt : file->statements)
+          if (auto *declared = declaration(*stmt); declared && declared->name.text == name.text) {
+            declareAll(scope, *stmt, false);
+            found = true;
+          }
+    return found;
   }
   /// A folder has many declarations: `use` says which. Otherwise the module that was meant.
   void reportNoModule(const UseStmt &use) {
@@ -188,7 +130,7 @@ private:
     const std::string inside = whole.starts_with("peft.") ? whole.substr(5) : "";
     std::vector<std::string> names;
     bool folder = false;
-    for (const auto &[name, at] : modules) {
+    for (const auto &[name, file] : texts.library()) {
       folder |= !inside.empty() && (name == inside || name.starts_with(inside + "."));
       names.push_back("peft." + name.substr(0, name.find('.')));
     }
@@ -215,7 +157,7 @@ private:
   }
 
   void collect(const std::vector<InputOverride> &overrides) {
-    const File &main = spec->files[spec->mainFile];
+    const File &main = spec->main();
     std::vector<std::string> inputs;
     for (const StmtPtr &owned : main.statements) {
       const Stmt &stmt = *owned;
@@ -255,23 +197,17 @@ private:
         diags.report(Kind::E0208, Range{}, {name}).help("`--set " + name + "=…` gives it one");
   }
 
+  const Texts &texts;
   SourceMap &sources;
-  const std::vector<StdlibFile> &stdlib;
   diag::Engine &diags;
-  const FileLoader &load;
   std::unique_ptr<Spec> spec;
-  std::map<std::string, size_t> modules;   ///< "methods.lora" -> index in spec->files
-  std::map<std::string, size_t> userFiles; ///< path of `use "path"` from here -> index
-  std::filesystem::path mainFolder;
 };
-} // namespace
 
-std::unique_ptr<Spec> check(SourceMap &sources, const std::string &mainPath, const std::vector<StdlibFile> &stdlib,
-                            const std::vector<InputOverride> &overrides, diag::Engine &diags, const FileLoader &load,
-                            const std::vector<MadeChoice> &choices) {
-  Resolver resolver(sources, stdlib, diags, load);
-  auto spec = resolver.run(mainPath, overrides);
-  if (!resolver.readable)
+/// What is read so far, in tables, with all that is wrong with it. Where choices are made, the program's text with them is `chosen`, and nothing more is checked.
+std::unique_ptr<Spec> checked(const Texts &texts, SourceMap &sources, const std::vector<InputOverride> &overrides, const std::vector<MadeChoice> &choices,
+                              diag::Engine &diags, std::optional<std::string> &chosen) {
+  auto spec = Resolver(texts, sources, diags).run(overrides);
+  if (!texts.readable())
     return spec;
   const size_t before = diags.all().size();
   Space space = sema::spaceOf(*spec, diags);
@@ -280,9 +216,7 @@ std::unique_ptr<Spec> check(SourceMap &sources, const std::string &mainPath, con
   if (!sema::checkChoices(space, choices, diags))
     return spec;
   if (!choices.empty()) {
-    const std::string chosen = sema::withChoices(space, sources.file(spec->files[spec->mainFile].source).text(), choices);
-    sources = SourceMap(); // none of its texts is spoken of
-    spec = check(sources, mainPath, stdlib, overrides, diags, [&](const std::string &path) { return path == mainPath ? std::optional(chosen) : load(path); });
+    chosen = sema::withChoices(space, sources.file(spec->main().source).text(), choices);
     spec->space = std::move(space);
     return spec;
   }
@@ -295,11 +229,46 @@ std::unique_ptr<Spec> check(SourceMap &sources, const std::string &mainPath, con
   return spec;
 }
 
-std::unique_ptr<Spec> readSpace(SourceMap &sources, const std::string &mainPath, const std::vector<StdlibFile> &stdlib,
-                                const std::vector<InputOverride> &overrides, diag::Engine &diags, const FileLoader &load) {
-  Resolver resolver(sources, stdlib, diags, load);
-  auto spec = resolver.run(mainPath, overrides);
-  if (resolver.readable)
+bool namesNetwork(const File &file) {
+  return std::any_of(file.statements.begin(), file.statements.end(), [](const StmtPtr &stmt) { return stmt->as<ModelStmt>(); });
+}
+} // namespace
+
+std::unique_ptr<Spec> check(SourceMap &sources, const std::string &mainPath, Library &stdlib, const std::vector<InputOverride> &overrides,
+                            diag::Engine &diags, const FileLoader &load, const std::vector<MadeChoice> &choices) {
+  Texts texts(sources, stdlib, load, diags);
+  if (!texts.read(mainPath))
+    return std::make_unique<Spec>();
+  std::unique_ptr<Spec> spec;
+  std::optional<std::string> chosen;
+  if (diags.all().empty() && namesNetwork(*texts.own().front())) {
+    texts.reach(overrides);
+    diag::Engine trial(sources);
+    spec = checked(texts, sources, overrides, choices, trial, chosen);
+    if (!diags.all().empty() || !trial.all().empty())
+      spec.reset(), chosen.reset();
+  }
+  if (!spec) {
+    texts.readLibrary();
+    spec = checked(texts, sources, overrides, choices, diags, chosen);
+  }
+  if (!chosen)
+    return spec;
+  Space space = std::move(spec->space);
+  sources = SourceMap(); // none of its texts is spoken of
+  spec = check(sources, mainPath, stdlib, overrides, diags, [&](const std::string &path) { return path == mainPath ? chosen : load(path); });
+  spec->space = std::move(space);
+  return spec;
+}
+
+std::unique_ptr<Spec> readSpace(SourceMap &sources, const std::string &mainPath, Library &stdlib, const std::vector<InputOverride> &overrides,
+                                diag::Engine &diags, const FileLoader &load) {
+  Texts texts(sources, stdlib, load, diags);
+  if (!texts.read(mainPath))
+    return std::make_unique<Spec>();
+  texts.readLibrary();
+  auto spec = Resolver(texts, sources, diags).run(overrides);
+  if (texts.readable())
     spec->space = sema::spaceOf(*spec, diags);
   return spec;
 }

@@ -72,8 +72,8 @@ std::string Shape::text() const {
 }
 
 Alike::Alike(const Spec &spec) {
-  for (const File &file : spec.files)
-    for (const StmtPtr &stmt : file.statements)
+  for (const FilePtr &file : spec.files)
+    for (const StmtPtr &stmt : file->statements)
       if (auto *arch = stmt->as<ArchStmt>())
         for (const StmtPtr &inner : arch->body)
           if (auto *dim = inner->as<DimStmt>())

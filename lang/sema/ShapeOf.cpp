@@ -133,7 +133,7 @@ Shape ShapeOf::name(const std::string &name, Range range, const ShapeEnv &env) {
   if (auto it = env.find(name); it != env.end())
     return it->second;
   Shape shape;
-  if (program_.count(name) && range.file == spec_.files[spec_.mainFile].source)
+  if (program_.count(name) && range.file == spec_.main().source)
     return shape;
   const Scope &scope = spec_.scopeOf(range);
   if (auto it = scope.fns.find(name); it != scope.fns.end()) {

@@ -153,13 +153,13 @@ void checkShapes(const Spec &spec, diag::Engine &diags) {
   const Network network(spec);
   const Alike alike(spec);
   ShapeOf shapes(spec, network, alike, diags);
-  for (const File &file : spec.files) {
-    const Scope &scope = spec.scopes.at(file.source);
+  for (const FilePtr &file : spec.files) {
+    const Scope &scope = spec.scopes.at(file->source);
     auto clause = [&](const MethodStmt &method, const std::string &site, const Block &body) {
       if (auto it = scope.kinds.find(site); it != scope.kinds.end())
         checkClause(method.params, it->second, body, shapes);
     };
-    for (const StmtPtr &stmt : file.statements)
+    for (const StmtPtr &stmt : file->statements)
       if (auto *method = stmt->as<MethodStmt>()) {
         if (method->site)
           clause(*method, method->site->text, method->body);

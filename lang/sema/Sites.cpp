@@ -297,8 +297,8 @@ void trains(const Block &body, const MethodStmt &method, const std::string &kind
 
 void checkSites(const Spec &spec, diag::Engine &diags) {
   const Network network(spec);
-  for (const File &file : spec.files)
-    for (const StmtPtr &stmt : file.statements)
+  for (const FilePtr &file : spec.files)
+    for (const StmtPtr &stmt : file->statements)
       if (auto *method = stmt->as<MethodStmt>())
         trains(method->body, *method, method->site ? method->site->text : method->name.text, network, diags);
   auto root = siteTree(spec);

@@ -39,8 +39,8 @@ std::string listed(const std::vector<std::string> &names) {
 
 class Walk {
 public:
-  Walk(const Spec &spec, diag::Engine &diags) : diags(diags), scope(spec.scopes.at(spec.files[spec.mainFile].source)) {
-    for (const StmtPtr &stmt : spec.files[spec.mainFile].statements)
+  Walk(const Spec &spec, diag::Engine &diags) : diags(diags), scope(spec.scopes.at(spec.main().source)) {
+    for (const StmtPtr &stmt : spec.main().statements)
       statement(*stmt);
     if (space.objectives.empty())
       space.objectives.push_back({"loss", false});

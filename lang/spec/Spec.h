@@ -35,9 +35,12 @@ struct InputOverride {
   std::string text;
 };
 
+/// A text of the library is shared by all programs that read it.
+using FilePtr = std::shared_ptr<const ast::File>;
+
 struct Spec {
-  std::vector<ast::File> files;             ///< owns all syntax; files[mainFile] is the user's
-  size_t mainFile = 0;
+  std::vector<FilePtr> files;               ///< own all syntax
+  size_t mainFile = 0;                      ///< of the user's
   std::map<int32_t, Scope> scopes;          ///< by source index: what that file sees (prelude included)
   std::vector<ast::ExprPtr> overrides;      ///< owns expressions from the command line
 
@@ -54,6 +57,7 @@ struct Spec {
 
   Space space;                                     ///< of the program as it is written; its choices are made in all else
 
+  const ast::File &main() const { return *files[mainFile]; }
   const Scope &scopeOf(Range range) const { return scopes.at(range.file); }
 };
 

@@ -19,7 +19,7 @@ bool leavesOpen(const diag::Engine &diags) {
 int checkSpace(Request request, const CommandLine &line) {
   SourceMap read;
   diag::Engine readDiags(read);
-  const auto spec = readSpace(read, request.specPath, request.stdlib, request.overrides, readDiags, loaderOf(request));
+  const auto spec = readSpace(read, request.specPath, *request.stdlib, request.overrides, readDiags, loaderOf(request));
   const auto points = sema::coveringPoints(spec->space);
   for (size_t point = 0; point < points.size(); ++point) {
     request.choices = points[point];
@@ -91,7 +91,7 @@ int checkCommand(const std::vector<std::string> &words, const Surroundings &surr
     return lawsCommand(line, surroundings);
   request.modelPath = line.get("--model");
   request.stopAfter = line.has("--model") ? Stop::Sites : Stop::Check;
-  if (!libraryFrom(line, request.stdlib))
+  if (!(request.stdlib = libraryFrom(line)))
     return 1;
   int code = 0;
   for (const std::string &path : line.operands()) {

@@ -13,6 +13,7 @@ struct Surroundings {
   std::string runner; ///< from PEFT_RUNNER, or ""
   std::string cacheFolder; ///< of compiled kernels, or ""
   std::string python;      ///< that runs Optuna
+  bool cpuIsChosen = false; ///< PEFT_CPU_TARGET says whose kernels a trainer runs
 };
 
 int compileCommand(const std::vector<std::string> &words, const Surroundings &surroundings); ///< CompileCommand.cpp
@@ -44,7 +45,7 @@ std::optional<UsageError> overridesFrom(const CommandLine &line, std::vector<Inp
 std::optional<UsageError> choicesFrom(const CommandLine &line, std::vector<MadeChoice> &choices);
 /// --runner, PEFT_RUNNER, or the runner beside peftc.
 std::string runnerPath(const CommandLine &line, const Surroundings &surroundings);
-/// The embedded library, or the .peft files below `--stdlib DIR`. False, with a message, where that cannot be read.
-bool libraryFrom(const CommandLine &line, std::vector<StdlibFile> &files);
+/// The embedded library, or the .peft files below `--stdlib DIR`. Null, with a message, where that cannot be read.
+std::shared_ptr<Library> libraryFrom(const CommandLine &line);
 
 } // namespace peftc::tool

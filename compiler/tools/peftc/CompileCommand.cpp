@@ -53,7 +53,7 @@ std::optional<UsageError> complain(const CommandLine &line) {
 int printSpace(const CommandLine &line, const Request &request) {
   SourceMap sources;
   diag::Engine diags(sources);
-  auto spec = readSpace(sources, request.specPath, request.stdlib, request.overrides, diags, loaderOf(request));
+  auto spec = readSpace(sources, request.specPath, *request.stdlib, request.overrides, diags, loaderOf(request));
   const int code = show(diags, line.get("--diag-format", "text"));
   if (code == 0)
     std::printf("%s\n", search::spaceJson(spec->space).dump(2).c_str());
@@ -202,7 +202,7 @@ int compileCommand(const std::vector<std::string> &words, const Surroundings &su
   request.cacheFolder = surroundings.cacheFolder;
   if (std::string why = unreadable(request.specPath); !why.empty())
     return refuse(line, diag::Kind::E0201, {request.specPath, why});
-  if (!libraryFrom(line, request.stdlib))
+  if (!(request.stdlib = libraryFrom(line)))
     return 1;
 
   if (line.get("--emit") == "space")

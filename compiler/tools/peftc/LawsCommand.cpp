@@ -195,14 +195,14 @@ int lawsCommand(const CommandLine &line, const Surroundings &surroundings) {
     return usage(*wrong);
   if (auto wrong = choicesFrom(line, request.choices))
     return usage(*wrong);
-  if (!libraryFrom(line, request.stdlib))
+  if (!(request.stdlib = libraryFrom(line)))
     return 1;
   int worst = 0;
   bool named = !line.has("--method");
   for (const std::string &path : line.operands()) {
     int code = 0;
     request.specPath = path;
-    for (const Subject &subject : subjectsOf(path, line, request.stdlib, code)) {
+    for (const Subject &subject : subjectsOf(path, line, request.stdlib->files(), code)) {
       if (line.has("--method") && subject.name != line.get("--method"))
         continue;
       named = true;

@@ -98,11 +98,11 @@ private:
   int readProgram() {
     SourceMap sources;
     diag::Engine diags(sources);
-    auto spec = readSpace(sources, request.program.specPath, request.program.stdlib, request.program.overrides, diags, loaderOf(request.program));
+    auto spec = readSpace(sources, request.program.specPath, *request.program.stdlib, request.program.overrides, diags, loaderOf(request.program));
     if (diags.hasErrors())
       return show(diags, line.get("--diag-format", "text"));
     space = spec->space;
-    text = sources.file(spec->files[spec->mainFile].source).text();
+    text = sources.file(spec->main().source).text();
     if (space.choices.empty())
       return cannot("the program leaves nothing open", "`r = choose(4, 8, 16)` leaves a value open, `attach maybe …` an attach");
     space.strategy.trials = request.trials.value_or(space.strategy.trials);
@@ -301,7 +301,7 @@ int searchCommand(const std::vector<std::string> &words, const Surroundings &sur
   std::error_code error;
   if (fs::equivalent(request.output, request.program.specPath, error))
     return refuse(line, diag::Kind::E0701, {request.output, "this command reads it"}, "`-o` names a program of its own");
-  if (!libraryFrom(line, request.program.stdlib))
+  if (!(request.program.stdlib = libraryFrom(line)))
     return 1;
   return Search(line, std::move(request), surroundings).run();
 }

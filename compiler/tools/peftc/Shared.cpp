@@ -104,12 +104,11 @@ std::string runnerPath(const CommandLine &line, const Surroundings &surroundings
   return surroundings.runner.empty() ? surroundings.folder + "/peft-runner" : surroundings.runner;
 }
 
-bool libraryFrom(const CommandLine &line, std::vector<StdlibFile> &files) {
+std::shared_ptr<Library> libraryFrom(const CommandLine &line) {
   const std::string folder = line.get("--stdlib");
-  if (folder.empty()) {
-    files = stdlib::embedded();
-    return true;
-  }
+  if (folder.empty())
+    return std::make_shared<Library>(stdlib::embedded());
+  std::vector<StdlibFile> files;
   std::error_code error;
   std::string unread;
   for (fs::recursive_directory_iterator it(folder, error), end; !error && it != end; it.increment(error))
@@ -120,9 +119,10 @@ bool libraryFrom(const CommandLine &line, std::vector<StdlibFile> &files) {
         unread = it->path();
     }
   std::sort(files.begin(), files.end(), [](const StdlibFile &a, const StdlibFile &b) { return a.name < b.name; });
-  if (error || !unread.empty())
-    refuse(line, diag::Kind::E0201, {unread.empty() ? folder : unread, error ? error.message() : unreadable(unread)});
-  return !error && unread.empty();
+  if (!error && unread.empty())
+    return std::make_shared<Library>(std::move(files));
+  refuse(line, diag::Kind::E0201, {unread.empty() ? folder : unread, error ? error.message() : unreadable(unread)});
+  return nullptr;
 }
 
 } // namespace peftc::tool

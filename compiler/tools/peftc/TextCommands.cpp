@@ -87,10 +87,10 @@ int methodsCommand(const std::vector<std::string> &words) {
     wrong = UsageError{"one method at a time", "peftc methods [NAME] [--json]"};
   if (wrong)
     return usage(*wrong);
-  std::vector<StdlibFile> library;
-  if (!libraryFrom(line, library))
+  const std::shared_ptr<Library> library = libraryFrom(line);
+  if (!library)
     return 1;
-  const std::vector<MethodEntry> entries = methodList(library);
+  const std::vector<MethodEntry> entries = methodList(library->files());
   auto formats = [](const MethodEntry &entry) {
     std::string all;
     for (const std::string &format : entry.formats)

@@ -77,7 +77,8 @@ Surroundings surroundings() {
   if (cache.empty() && !home.empty())
     cache = home + "/.cache/peftc";
   const std::string python = variable("PEFT_PYTHON");
-  return {self.parent_path().string(), runner ? runner : "", cache.empty() ? "" : cache + "/kernels", python.empty() ? PEFT_DEFAULT_PYTHON : python};
+  return {self.parent_path().string(), runner ? runner : "", cache.empty() ? "" : cache + "/kernels", python.empty() ? PEFT_DEFAULT_PYTHON : python,
+          !variable("PEFT_CPU_TARGET").empty()};
 }
 
 /// A first word that is neither an option nor a file nor looks like one.

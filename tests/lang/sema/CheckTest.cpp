@@ -14,8 +14,7 @@ static std::vector<StdlibFile> library() {
 }
 
 /// The messages about a text, in short form, without the file's name.
-static std::string messages(const std::string &text, const std::vector<MadeChoice> &choices = {}) {
-  static const std::vector<StdlibFile> stdlib = library();
+static std::string messages(const std::string &text, Library &stdlib, const std::vector<MadeChoice> &choices = {}) {
   SourceMap sources;
   diag::Engine diags(sources);
   check(sources, "s", stdlib, {}, diags, [&](const std::string &path) { return path == "s" ? std::optional(text) : std::nullopt; }, choices);
@@ -28,9 +27,42 @@ static std::string messages(const std::string &text, const std::vector<MadeChoic
 
 /// The points of a program, each as its choices; one point, without any, where nothing is left open.
 static std::vector<std::vector<MadeChoice>> pointsOf(const std::string &text) {
+  Library stdlib(library());
   SourceMap sources;
   diag::Engine diags(sources);
-  return sema::coveringPoints(readSpace(sources, "s", library(), {}, diags, [&](const std::string &) { return std::optional(text); })->space);
+  return sema::coveringPoints(readSpace(sources, "s", stdlib, {}, diags, [&](const std::string &) { return std::optional(text); })->space);
+}
+
+static std::string messages(const std::string &text, const std::vector<MadeChoice> &choices = {}) {
+  static Library stdlib(library());
+  return messages(text, stdlib, choices);
+}
+
+/// Of the library a program reads what it may mean, and all of it once something is wrong.
+static void testReach() {
+  std::vector<StdlibFile> files = library();
+  files.push_back({"methods/torn.peft", "/// torn\nmethod torn on linear { y <- "});
+  files.push_back({"tasks/torn_task.peft", "task torn_task(k: int) {"});
+  Library torn(files);
+  const std::string program = "use peft.methods.{lora}\nmodel base = bert // torn_task\ntask classify(labels = 2)\nattach lora to layers[*].** where kind == linear\noptimize adamw(lr = 1e-3)\n";
+  CHECK_EQ(messages(program, torn), "");
+  for (const char *one : {"use peft.methods.{torn}\n", "let k = \"{torn_task}\"\n", "method m on linear { y <- y + xx }\n"})
+    CHECK(messages(program + one, torn).find("torn") != std::string::npos);
+  CHECK(messages("method m on linear { y <- 2 * y }", torn).find("torn") != std::string::npos); // for any network
+  const std::string again = messages(program + "use peft.methods.{torn}\n", torn);
+  CHECK_EQ(messages(program + "use peft.methods.{torn}\n", torn), again); // slips of what is kept are said each time
+  std::string everything;
+  for (const StdlibFile &file : library())
+    if (file.name.starts_with("methods/")) {
+      const std::string name = file.name.substr(8, file.name.size() - 13);
+      everything = "use peft.methods.{" + name + "}\n" + program;
+      SourceMap sources;
+      diag::Engine diags(sources);
+      Library whole(library());
+      auto spec = check(sources, "s", whole, {}, diags, [&](const std::string &) { return std::optional(everything); });
+      CHECK_EQ(name + diag::render(diags, diag::Format::Short), name);
+      CHECK(spec->files.size() < whole.files().size() / 2);
+    }
 }
 
 static void testSilent() {
@@ -337,6 +369,7 @@ int main(int argc, char **argv) {
   if (argc > 1)
     return 0;
   testSilent();
+  testReach();
   testNames();
   testArguments();
   testPoints();

@@ -9,9 +9,12 @@ static const std::filesystem::path kRoot = PEFT_ROOT;
 
 /// Where values are left open, of each point that the space is checked at.
 static std::string messages(const std::string &text, diag::Format format = diag::Format::Short) {
-  std::vector<StdlibFile> stdlib;
-  for (const auto &path : stdlibFiles())
-    stdlib.push_back({std::filesystem::relative(path, kRoot / "stdlib").generic_string(), readFile(path)});
+  static Library stdlib([] {
+    std::vector<StdlibFile> files;
+    for (const auto &path : stdlibFiles())
+      files.push_back({std::filesystem::relative(path, kRoot / "stdlib").generic_string(), readFile(path)});
+    return files;
+  }());
   SourceMap sources;
   diag::Engine diags(sources);
   const auto load = [&](const std::string &path) { return path == "s" ? std::optional(text) : std::nullopt; };

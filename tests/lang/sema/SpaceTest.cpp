@@ -7,13 +7,13 @@ using namespace peftc;
 
 static const std::filesystem::path kRoot = PEFT_ROOT;
 
-static const std::vector<StdlibFile> &library() {
-  static const std::vector<StdlibFile> files = [] {
+static Library &library() {
+  static Library files([] {
     std::vector<StdlibFile> all;
     for (const auto &path : stdlibFiles())
       all.push_back({std::filesystem::relative(path, kRoot / "stdlib").generic_string(), readFile(path)});
     return all;
-  }();
+  }());
   return files;
 }
 
