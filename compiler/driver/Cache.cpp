@@ -17,7 +17,7 @@ namespace {
 namespace fs = llvm::sys::fs;
 
 constexpr llvm::StringRef kWhole = "whole"; ///< what an entry ends with
-constexpr size_t kMostEntries = 1024;       ///< some hundred MiB
+constexpr size_t kMostEntries = 4096;       ///< some hundred MiB
 
 /// Changes whenever this program is built anew.
 std::string ownIdentity() {
@@ -55,7 +55,6 @@ std::string readCache(const std::string &entry, llvm::StringRef begin) {
 void writeCache(const std::string &entry, llvm::StringRef bytes) {
   if (entry.empty() || fs::create_directories(llvm::StringRef(entry).rsplit('/').first))
     return;
-  trimCache(entry);
   std::string beside = entry + llvm::formatv(".new-{0}-{1}", llvm::sys::Process::getProcessId(), std::hash<std::thread::id>()(std::this_thread::get_id())).str();
   std::error_code code;
   {

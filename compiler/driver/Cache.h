@@ -12,7 +12,7 @@ std::string cacheEntry(const std::string &folder, llvm::ArrayRef<llvm::StringRef
 /// The bytes of an entry that is there, whole and begins so; else "".
 std::string readCache(const std::string &entry, llvm::StringRef begin);
 void writeCache(const std::string &entry, llvm::StringRef bytes);
-/// Removes the entries that were made longest ago, where a folder holds very many.
+/// Removes the entries that were made longest ago, where the folder of this one holds very many.
 void trimCache(const std::string &entry);
 
 } // namespace peftc

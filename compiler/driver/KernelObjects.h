@@ -13,8 +13,8 @@ struct KernelObjects {
   std::string unwritten;                      ///< a temporary file that could not be written
 };
 
-/// For every CPU. `cacheFolder`: empty for no cache; it need not exist, and what cannot be kept is not.
-KernelObjects compileKernels(mlir::ModuleOp module, const std::string &cacheFolder);
+/// For every CPU, or (`here`) for this machine's. `cacheFolder`: empty for no cache; it need not exist, and what cannot be kept is not.
+KernelObjects compileKernels(mlir::ModuleOp module, bool here, const std::string &cacheFolder);
 /// For one GPU.
 KernelObjects compileGpuKernels(mlir::ModuleOp module, const target::GpuTarget &target, const std::string &cacheFolder);
 

@@ -4,6 +4,8 @@
 #include "compiler/target/Lowering.h"
 #include "llvm/Support/TargetSelect.h"
 #include "llvm/Target/TargetOptions.h"
+#include "llvm/TargetParser/Host.h"
+#include "llvm/TargetParser/X86TargetParser.h"
 #include <mutex>
 
 using namespace mlir;
@@ -37,7 +39,24 @@ ArrayRef<CpuTarget> peftc::target::cpuTargets() {
   return kTargets;
 }
 
-FailureOr<std::string> peftc::target::compileShared(ModuleOp module, const CpuTarget &target, std::string &unwritten) {
+const CpuTarget *peftc::target::cpuHere() {
+  const llvm::StringMap<bool> machine = llvm::sys::getHostCPUFeatures();
+  const auto has = [&](StringRef feature) { // some that every x86-64 has are not listed
+    const auto found = machine.find(feature);
+    return found == machine.end() || found->second;
+  };
+  const CpuTarget *best = nullptr;
+  for (const CpuTarget &target : cpuTargets()) {
+    SmallVector<StringRef> needed;
+    llvm::X86::getFeaturesForCPU(target.cpu, needed);
+    target.features.split(needed, ',', -1, /*KeepEmpty=*/false);
+    if (llvm::all_of(needed, [&](StringRef feature) { return has(feature.ltrim('+')); }))
+      best = &target;
+  }
+  return best;
+}
+
+FailureOr<std::string> peftc::target::compileObject(ModuleOp module, const CpuTarget &target) {
   std::string error;
   const std::unique_ptr<llvm::TargetMachine> machine = machineOf(target, error);
   if (!machine)
@@ -53,8 +72,17 @@ FailureOr<std::string> peftc::target::compileShared(ModuleOp module, const CpuTa
   llvm::SmallString<0> object;
   if (!emitCode(*code, *machine, llvm::CodeGenFileType::ObjectFile, object))
     return module.emitError("LLVM writes no objects for `") << target.name << "`", failure();
-  llvm::Expected<std::string> shared = linkShared(object, unwritten);
+  return object.str().str();
+}
+
+FailureOr<std::string> peftc::target::linkObjects(ModuleOp at, ArrayRef<std::string> objects, ArrayRef<std::pair<std::string, std::string>> names, std::string &unwritten) {
+  llvm::Expected<std::string> shared = linkShared(objects, names, unwritten);
   if (!shared)
-    return module.emitError("the kernels do not link: ") << llvm::toString(shared.takeError()), failure();
+    return at.emitError("the kernels do not link: ") << llvm::toString(shared.takeError()), failure();
   return std::move(*shared);
+}
+
+FailureOr<std::string> peftc::target::compileShared(ModuleOp module, const CpuTarget &target, std::string &unwritten) {
+  FailureOr<std::string> object = compileObject(module, target);
+  return failed(object) ? object : linkObjects(module, *object, {}, unwritten);
 }

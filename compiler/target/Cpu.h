@@ -1,7 +1,7 @@
 // Cpu: a module of kernels becomes the bytes of a shared object for one CPU.
 //
 // In   `llvm.func`s whose bodies mix ops of scf, arith, math, vector, cf, index and llvm; vectors have one axis.
-// Out  an ELF shared object that needs no other library; every `llvm.func` of external linkage can be looked up by its name.
+// Out  an ELF object; linked with others, a shared object that needs no other library; every `llvm.func` of external linkage can be looked up by its name.
 // Errs through emitError on the module: an op that cannot be lowered, an undefined symbol, a folder for temporary files that cannot be written.
 // Numerics  f32. A product and a sum may become one fused multiply-add; a `vector.reduction` of sums is made as a tree. README.md has the errors
 //           of the elementary functions. Equal modules give equal bytes.
@@ -21,8 +21,14 @@ struct CpuTarget {
 
 /// Worse before better.
 llvm::ArrayRef<CpuTarget> cpuTargets();
+/// The best of them that this machine runs; null: none.
+const CpuTarget *cpuHere();
 
-/// Consumes the module. Any number of threads, each with a context of its own. `unwritten`: a temporary file, where that is why it failed.
+/// Consumes the module; an ELF object. Any number of threads, each with a context of its own.
+mlir::FailureOr<std::string> compileObject(mlir::ModuleOp module, const CpuTarget &target);
+/// Objects of one target as one shared object; `names`: further names, and of which symbols. `at` is where failures are reported. `unwritten`: a temporary file, where that is why it failed.
+mlir::FailureOr<std::string> linkObjects(mlir::ModuleOp at, llvm::ArrayRef<std::string> objects, llvm::ArrayRef<std::pair<std::string, std::string>> names, std::string &unwritten);
+/// Both, of one module.
 mlir::FailureOr<std::string> compileShared(mlir::ModuleOp module, const CpuTarget &target, std::string &unwritten);
 
 } // namespace peftc::target

@@ -50,7 +50,7 @@ Error runLinker(ArrayRef<const char *> words) {
 
 } // namespace
 
-Expected<std::string> peftc::target::linkShared(StringRef object, std::string &unwritten) {
+Expected<std::string> peftc::target::linkShared(ArrayRef<std::string> objects, ArrayRef<Alias> names, std::string &unwritten) {
   SmallString<128> folder;
   if (const std::error_code code = sys::fs::createUniqueDirectory("peftc-link", folder)) {
     sys::path::system_temp_directory(/*erasedOnReboot=*/true, folder);
@@ -58,17 +58,29 @@ Expected<std::string> peftc::target::linkShared(StringRef object, std::string &u
     return createStringError(code, "cannot make a temporary folder: " + code.message());
   }
   const auto remove = scope_exit([&] { sys::fs::remove_directories(folder); });
-  SmallString<128> in = folder, out = folder;
-  sys::path::append(in, "kernels.o");
+  SmallString<128> out = folder;
   sys::path::append(out, "kernels.so");
-  if (Error error = writeFile(in, object)) {
-    unwritten = in.str().str();
-    return error;
+  std::vector<std::string> in;
+  size_t bytes = 0;
+  for (const std::string &object : objects) {
+    SmallString<128> path = folder;
+    sys::path::append(path, std::to_string(in.size()) + ".o");
+    in.push_back(path.str().str());
+    bytes += object.size();
+    if (Error error = writeFile(path, object)) {
+      unwritten = in.back();
+      return error;
+    }
   }
   // One thread: objects are small, and LLD's pool of threads would outlive the link. No build id and no local symbols: bytes depend on the code only.
-  if (Error error = runLinker({"ld.lld", "-shared", "--hash-style=gnu", "-z", "noexecstack", "-z", "now", "--no-undefined", "--gc-sections", "--strip-all", "--build-id=none",
-                               "--threads=1", "-o", out.c_str(), in.c_str()})) {
-    if (!hasRoom(out, 2 * object.size()))
+  std::vector<const char *> words = {"ld.lld", "-shared", "--hash-style=gnu", "-z", "noexecstack", "-z", "now", "--no-undefined", "--gc-sections", "--strip-all", "--build-id=none",
+                                     "--threads=1", "-o", out.c_str()};
+  for (const Alias &alias : names)
+    in.push_back("--defsym=" + alias.first + "=" + alias.second);
+  for (const std::string &word : in)
+    words.push_back(word.c_str());
+  if (Error error = runLinker(words)) {
+    if (!hasRoom(out, 2 * bytes))
       unwritten = out.str().str();
     return error;
   }

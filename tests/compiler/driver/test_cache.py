@@ -61,12 +61,15 @@ class Cache(CompilerTest):
 
     def test_damaged(self):
         first = self.compiled()
-        for entry in self.entries(".bundle") + self.entries(".so"):
+        for entry in self.entries(".bundle") + self.entries(".so") + self.entries(".o")[:1]:
             whole = entry.read_bytes()
             for bytes_ in (b"", whole[:-1], whole[: len(whole) // 2]):
                 entry.write_bytes(bytes_)
-                if entry.suffix == ".so":
+                if entry.suffix != ".bundle":
                     self.entries(".bundle")[0].unlink()
+                if entry.suffix == ".o":
+                    for shared in self.entries(".so"):
+                        shared.unlink()
                 self.assertEqual(self.compiled(), first)
                 self.assertEqual(entry.read_bytes(), whole)
 
@@ -80,14 +83,14 @@ class Cache(CompilerTest):
     def test_old_entries_go(self):
         self.compiled()
         folder = self.entries(".bundle")[0].parent
-        for index in range(1100):
+        for index in range(4200):
             entry = folder / f"{index:04d}.so"
             entry.write_bytes(b"old")
             os.utime(entry, (time.time() - 10_000 + index,) * 2)
         self.compiled("two", "--set", "rank=2")
         left = {entry.name for entry in folder.iterdir()}
-        self.assertLess(len(left), 700)
-        self.assertIn("1099.so", left)
+        self.assertLess(len(left), 2500)
+        self.assertIn("4199.so", left)
         self.assertNotIn("0000.so", left)
 
 
