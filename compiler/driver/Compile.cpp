@@ -8,6 +8,7 @@
 #include "compiler/driver/Cache.h"
 #include "compiler/driver/FitMemory.h"
 #include "compiler/driver/KernelObjects.h"
+#include "compiler/driver/Lengths.h"
 #include "compiler/driver/Phases.h"
 #include "compiler/emit/Emit.h"
 #include "compiler/import/Import.h"
@@ -83,7 +84,7 @@ void printKernels(mlir::ModuleOp module, const Request &request, Outcome &outcom
 
 /// Where the whole bundle is kept for the next compile: by everything that is read for it.
 std::string bundleEntry(const Request &request, const SourceMap &sources, const model::Checkpoint &checkpoint) {
-  std::vector<std::string> parts = {request.exact ? "exact" : "", request.budgets ? "budgets" : "", request.appended, checkpoint.directory, checkpoint.config.dump()};
+  std::vector<std::string> parts = {request.exact ? "exact" : "", request.here ? "here" : "", request.budgets ? "budgets" : "", request.appended, checkpoint.directory, checkpoint.config.dump()};
   for (const InputOverride &override : request.overrides)
     parts.insert(parts.end(), {override.name, override.text});
   for (size_t file = 0; file < sources.size(); ++file)
@@ -133,7 +134,7 @@ void finish(mlir::ModuleOp module, const EmitInfo &info, const Request &request,
     watch.lap("kernels");
     return;
   }
-  KernelObjects kernels = compileKernels(module, request.cacheFolder); // compiler/conversion, compiler/target
+  KernelObjects kernels = compileKernels(module, request.here, request.cacheFolder); // compiler/conversion, compiler/target
   watch.lap("kernels");
   outcome.internalError = kernels.internalError;
   outcome.unwritten = kernels.unwritten;
@@ -207,7 +208,7 @@ Outcome compile(const Request &request, SourceMap &sources, diag::Engine &diags)
   watch.lap("import");
   if (stopAt(Stop::Import, printed) || !imported)
     return outcome;
-  bool placed = importer.sites();
+  bool placed = importer.sites() && checkLengths(*module, *spec, info, diags);
   watch.lap("sites");
   if (stopAt(Stop::Sites, printed) || !placed)
     return outcome;

@@ -2,6 +2,7 @@
 #include "runtime/modes/Laws.h"
 #include "runtime/modes/Modes.h"
 #include "runtime/bundle/Errors.h"
+#include "runtime/bundle/Reader.h"
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <algorithm>
@@ -62,9 +63,29 @@ Verdict verdictOf(const Law &law, Subject &subject) {
   }
 }
 
+/// Checks one trainer and prints a line a law; whether none is broken.
+bool holds(Bundle bundle, int64_t place, const Arguments &arguments, const Surroundings &surroundings) {
+  const std::string only = arguments.get("only");
+  const Scratch scratch;
+  Subject subject = makeSubject(std::move(bundle), sessionOptionsOf(arguments, surroundings), surroundings, static_cast<uint64_t>(arguments.integer("seed", 1, 0)), scratch.path());
+  bool broken = false;
+  for (const Law &law : all()) {
+    if (!only.empty() && law.name != only)
+      continue;
+    const Verdict verdict = verdictOf(law, subject);
+    const char *word = verdict.word == Verdict::Word::Pass ? "pass" : verdict.word == Verdict::Word::Fail ? "FAIL" : "none";
+    broken = broken || verdict.word == Verdict::Word::Fail;
+    if (arguments.has("json"))
+      std::printf("%s\n", nlohmann::json({{"bundle", place}, {"law", law.name}, {"verdict", word}, {"says", law.says}, {"detail", verdict.detail}}).dump().c_str());
+    else
+      std::printf("%s  %-9s %s\n", word, law.name.c_str(), verdict.detail.c_str());
+    std::fflush(stdout);
+  }
+  return !broken;
+}
+
 int run(Bundle bundle, const Arguments &arguments, const Surroundings &surroundings) {
-  const auto seed = static_cast<uint64_t>(arguments.integer("seed", 1, 0));
-  std::string only = arguments.get("only");
+  const std::string only = arguments.get("only");
   std::vector<std::string> names;
   for (const Law &law : all())
     names.push_back(law.name);
@@ -74,22 +95,11 @@ int run(Bundle bundle, const Arguments &arguments, const Surroundings &surroundi
   }
   if (!arguments.has("threads"))
     at::set_num_threads(1); // the tensors are tiny: threads would only wait for each other
-  const Scratch scratch;
-  Subject subject = makeSubject(std::move(bundle), sessionOptionsOf(arguments, surroundings), surroundings, seed, scratch.path());
-  bool broken = false;
-  for (const Law &law : all()) {
-    if (!only.empty() && law.name != only)
-      continue;
-    const Verdict verdict = verdictOf(law, subject);
-    const char *word = verdict.word == Verdict::Word::Pass ? "pass" : verdict.word == Verdict::Word::Fail ? "FAIL" : "none";
-    broken = broken || verdict.word == Verdict::Word::Fail;
-    if (arguments.has("json"))
-      std::printf("%s\n", nlohmann::json({{"law", law.name}, {"verdict", word}, {"says", law.says}, {"detail", verdict.detail}}).dump().c_str());
-    else
-      std::printf("%s  %-9s %s\n", word, law.name.c_str(), verdict.detail.c_str());
-    std::fflush(stdout);
-  }
-  return broken ? 1 : 0;
+  bool hold = holds(std::move(bundle), 0, arguments, surroundings);
+  const std::vector<std::string> &others = arguments.all("also"); // in one process: loading LibTorch takes longer than most laws
+  for (size_t other = 0; other < others.size(); ++other)
+    hold = holds(readBundle(others[other]), static_cast<int64_t>(other) + 1, arguments, surroundings) && hold;
+  return hold ? 0 : 1;
 }
 
 } // namespace
@@ -132,6 +142,7 @@ Mode lawsMode() {
   ModeSpec spec{"laws", "check what holds for every method, on random parameters and rows; needs no data", "", {
       {"seed", "N", "of the random parameters and rows (default 1)"},
       {"only", "LAW", "this law alone"},
+      {"also", "FILE_OR_FOLDER", "the bundle of another trainer, to be checked next", true},
       {"json", "", "one JSON object a law"}}};
   for (const auto &option : sessionOptions())
     if (option.name != "reference")

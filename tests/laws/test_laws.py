@@ -4,9 +4,10 @@ import glob
 import json
 import os
 import re
+import subprocess
 import unittest
 
-from laws import DECODER, STDLIB, LawsTest, all_laws, about, with_library
+from laws import DECODER, LAWS, PEFTC, STDLIB, LawsTest, all_laws, about, with_library
 
 USERS_METHOD = """
 /// A gate on the input of an affine map and a shift by a tanh of noise-free features.  Does not merge.
@@ -32,13 +33,30 @@ class Laws(LawsTest):
         paths = sorted(glob.glob(f"{STDLIB}/methods/*.peft")) + examples + [self.write("mine.peft", USERS_METHOD), self.write("decoder.peft", DECODER)]
         self.assertGreater(len(paths), 60)
         checked = 0
-        for path, answer in all_laws(paths, "--stdlib", STDLIB, keep=self.path("kept")).items():
+        for path, answer in all_laws(paths, "--stdlib", STDLIB, "--keep", self.path("kept")).items():
             with open(path) as file:
                 source = with_library(file.read())
             checked += self.hold(path, answer, source)
             for method, kept in {line["method"]: line["kept"] for line in answer.lines if "law" in line}.items():
                 self.only_declared_are_trained(os.path.join(kept, "bundle", "manifest.json"), source, method)
         self.assertGreaterEqual(checked, len(paths))
+
+    def test_several_files_in_one_process(self):
+        """Answers are told apart, in order; a file that is wrong leaves the others their answers. What is compiled is for this machine, or for those that may be asked for."""
+        wrong, good = self.write("wrong.peft", "method wrong on linear { y <- z }\n"), self.write("good.peft", USERS_METHOD)
+        words = [PEFTC, "check", "--laws", "--json", "--stdlib", STDLIB]
+        done = subprocess.run([*words, wrong, good, f"{STDLIB}/methods/ia3.peft", good, "--keep", self.path("several")], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(f"error[E0356]: nothing is called `z` here\n --> {wrong}:1:", done.stderr)
+        lines = [json.loads(line) for line in done.stdout.splitlines()]
+        methods = [("squashed", good), ("rescale", good), ("ia3", f"{STDLIB}/methods/ia3.peft"), ("squashed", good), ("rescale", good)]
+        self.assertEqual([(line["method"], line["file"], line["law"]) for line in lines], [(*method, law) for method in methods for law in LAWS])
+        kept = list(dict.fromkeys(line["kept"] for line in lines))
+        self.assertEqual([os.path.basename(folder) for folder in kept], ["squashed", "rescale", "ia3", "squashed-2", "rescale-2"])
+        self.assertEqual(len(os.listdir(os.path.join(kept[0], "bundle", "kernels"))), 1)
+        done = subprocess.run([*words, good, "--method", "rescale", "--keep", self.path("other")], capture_output=True, text=True, env={**os.environ, "PEFT_CPU_TARGET": "x86-64-v3"})
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertGreater(len(os.listdir(self.path("other/rescale/bundle/kernels"))), 1)
 
     def only_declared_are_trained(self, path, source, method):
         """A method trains its `param`s, and of the checkpoint what it says with `train`."""

@@ -14,6 +14,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <memory>
 #include <set>
 #include <sstream>
 
@@ -30,13 +31,15 @@ struct Subject {
   std::string skipped;  ///< why it cannot be checked by itself
 };
 
-/// DIR/NAME for `--keep DIR`, or one that goes with the object.
+/// DIR/NAME for `--keep DIR` (DIR/NAME-2, … where there is one), or one that goes with the object.
 class Folder {
 public:
   Folder(const std::string &keep, const std::string &name) : kept_(!keep.empty()) {
     std::error_code error;
     if (kept_) {
-      const fs::path folder = fs::path(keep) / name;
+      fs::path folder = fs::path(keep) / name;
+      for (int copy = 2; fs::exists(folder, error); ++copy)
+        folder = fs::path(keep) / (name + "-" + std::to_string(copy));
       fs::create_directories(folder, error);
       path_ = error ? "" : folder.string();
       return;
@@ -62,13 +65,13 @@ bool isProgram(const ast::File &file) {
 }
 
 /// The library's program with room for a method.
-std::string hostProgram(const std::vector<StdlibFile> &library) {
-  for (const StdlibFile &file : library) {
-    SourceMap sources;
-    diag::Engine diags(sources);
-    if (isProgram(parse(sources, sources.add(file.name, file.text), diags)))
-      return file.text;
-  }
+std::string hostProgram(Library &library) {
+  SourceMap sources;
+  diag::Engine diags(sources);
+  library.addTo(sources);
+  for (size_t index = 0; index < library.files().size(); ++index)
+    if (isProgram(*library.parsed(index, sources, diags)))
+      return library.files()[index].text;
   return "";
 }
 
@@ -98,7 +101,7 @@ Subject subjectOf(const ast::MethodStmt &method, const std::string &host) {
 }
 
 /// What there is to check in a file; nothing after an error, which is shown.
-std::vector<Subject> subjectsOf(const std::string &path, const CommandLine &line, const std::vector<StdlibFile> &library, int &code) {
+std::vector<Subject> subjectsOf(const std::string &path, const CommandLine &line, Library &library, int &code) {
   SourceMap sources;
   diag::Engine diags(sources);
   auto text = readFile(path);
@@ -124,68 +127,94 @@ std::vector<Subject> subjectsOf(const std::string &path, const CommandLine &line
   return code == 0 ? subjects : std::vector<Subject>{};
 }
 
-void print(const std::string &name, const std::string &text, bool asJson) {
-  if (!asJson) {
-    std::printf("%s  %s\n", name.c_str(), text.c_str());
-    return;
+/// A subject that has been compiled and waits for the runner.
+struct Prepared {
+  std::string name, path;
+  std::unique_ptr<Folder> folder;
+  bool answered = false;
+  std::string bundle() const { return folder->path() + "/bundle"; }
+};
+
+/// A line of the answer: as it is, or for people.
+void print(const std::string &name, const std::string &path, json line, bool asJson) {
+  if (asJson) {
+    line["method"] = name;
+    line["file"] = path;
+    std::printf("%s\n", line.dump().c_str());
+  } else {
+    const std::string law = line.value("law", "");
+    std::printf("%s  %s  %s%s\n", name.c_str(), line.value("verdict", "").c_str(), law.empty() ? "" : (law + std::string(law.size() < 10 ? 10 - law.size() : 1, ' ')).c_str(),
+                line.value("detail", "").c_str());
   }
-  json line = json::parse(text, nullptr, false);
-  if (line.is_discarded())
-    line = {{"detail", text}};
-  line["method"] = name;
-  std::printf("%s\n", line.dump().c_str());
 }
 
-int runLaws(const Subject &subject, const std::string &bundle, const CommandLine &line, const Surroundings &surroundings, const std::string &folder) {
-  const std::string runner = runnerPath(line, surroundings), said = folder + "/said";
+/// Runs the laws of all that waits in one process, which for small models takes less time than to start one.
+int runLaws(std::vector<Prepared> &waiting, const CommandLine &line, const Surroundings &surroundings) {
+  if (waiting.empty())
+    return 0;
+  const std::string runner = runnerPath(line, surroundings), said = waiting[0].folder->path() + "/said";
   if (!fs::exists(runner))
     return failed("there is no runner at `" + runner + "`", "`--runner FILE` or PEFT_RUNNER names it");
-  std::vector<std::string> words = {runner, "--bundle", bundle, "laws", "--seed", line.get("--seed", "1")};
-  if (line.has("--json"))
-    words.push_back("--json");
+  std::vector<std::string> words = {runner, "--bundle", waiting[0].bundle(), "laws", "--json", "--seed", line.get("--seed", "1")};
+  for (size_t other = 1; other < waiting.size(); ++other)
+    words.insert(words.end(), {"--also", waiting[other].bundle()});
   std::vector<llvm::StringRef> arguments(words.begin(), words.end());
   std::string problem;
   const std::optional<llvm::StringRef> redirects[] = {std::nullopt, llvm::StringRef(said), std::nullopt};
-  const int code = llvm::sys::ExecuteAndWait(runner, arguments, std::nullopt, redirects, 0, 0, &problem);
-  if (code < 0)
-    return failed("`" + runner + "` did not run to its end: " + problem);
+  int code = llvm::sys::ExecuteAndWait(runner, arguments, std::nullopt, redirects, 0, 0, &problem);
   std::istringstream lines(readFile(said).value_or(""));
-  for (std::string text; std::getline(lines, text);)
-    print(subject.name, text, line.has("--json"));
+  for (std::string text; std::getline(lines, text);) {
+    json found = json::parse(text, nullptr, false);
+    const size_t place = found.is_object() ? found.value("bundle", waiting.size()) : waiting.size();
+    if (place >= waiting.size())
+      return failed("`" + runner + "` does not answer as this peftc asks: " + text, "it must be of the same build");
+    Prepared &subject = waiting[place];
+    found.erase("bundle");
+    if (line.has("--keep"))
+      found["kept"] = subject.folder->path();
+    subject.answered = true;
+    print(subject.name, subject.path, found, line.has("--json"));
+  }
+  if (code < 0)
+    code = failed("`" + runner + "` did not run to its end: " + problem);
+  for (const Prepared &subject : waiting)
+    if (!subject.answered)
+      code = std::max(code, failed("the laws of `" + subject.name + "` were not reached"));
+  waiting.clear();
   return code;
 }
 
-/// Compiles for the checkpoint and runs the laws.
-int checkSubject(const Subject &subject, Request request, const CommandLine &line, const Surroundings &surroundings) {
-  if (!subject.skipped.empty()) {
-    print(subject.name, line.has("--json") ? json({{"verdict", "none"}, {"detail", subject.skipped}}).dump() : "none  " + subject.skipped, line.has("--json"));
-    return 0;
-  }
-  const Folder folder(line.get("--keep"), subject.name);
-  if (folder.path().empty())
+/// Compiles for the checkpoint that is given, or for a small one that is made.
+int prepare(const Subject &subject, Request request, const CommandLine &line, const Surroundings &surroundings, std::vector<Prepared> &waiting) {
+  Prepared made{subject.name, request.specPath, std::make_unique<Folder>(line.get("--keep"), subject.name)};
+  const std::string &folder = made.folder->path();
+  if (folder.empty())
     return failed("cannot make a folder in `" + line.get("--keep", fs::temp_directory_path().string()) + "`");
   request.appended = subject.appended;
   request.exact = true;
+  request.here = !surroundings.cpuIsChosen;
   request.cacheFolder = surroundings.cacheFolder;
   request.budgets = line.has("--model");
-  request.modelPath = line.get("--model", folder.path());
+  request.modelPath = line.get("--model", folder);
   SourceMap sources;
   diag::Engine diags(sources);
-  Outcome outcome;
-  if (line.has("--model") || writeExample(request, folder.path(), 1, sources, diags)) {
-    SourceMap again;
-    diag::Engine found(again);
-    outcome = compile(request, again, found);
-    if (int code = show(found, line.get("--diag-format", "text")); code != 0)
-      return code;
-  } else {
+  if (!line.has("--model") && !writeExample(request, folder, 1, sources, diags))
     return show(diags, line.get("--diag-format", "text"));
-  }
-  if (int code = failureOf(line, outcome); code != 0)
+  SourceMap again;
+  diag::Engine found(again);
+  Outcome outcome = compile(request, again, found);
+  if (int code = show(found, line.get("--diag-format", "text")); code != 0)
     return code;
-  peftrt::writeDirectory(*outcome.bundle, folder.path() + "/bundle");
-  return runLaws(subject, folder.path() + "/bundle", line, surroundings, folder.path());
+  if (int code = failureOf(line, outcome); code != 0) {
+    std::fprintf(stderr, "  = note: of `%s`, %s\n", subject.name.c_str(), request.specPath.c_str());
+    return code;
+  }
+  peftrt::writeDirectory(*outcome.bundle, made.bundle());
+  waiting.push_back(std::move(made));
+  return 0;
 }
+
+constexpr size_t kAtOnce = 16; ///< that wait for the runner
 
 } // namespace
 
@@ -199,22 +228,29 @@ int lawsCommand(const CommandLine &line, const Surroundings &surroundings) {
     return 1;
   int worst = 0;
   bool named = !line.has("--method");
+  std::vector<Prepared> waiting;
   for (const std::string &path : line.operands()) {
     int code = 0;
     request.specPath = path;
-    for (const Subject &subject : subjectsOf(path, line, request.stdlib->files(), code)) {
+    for (const Subject &subject : subjectsOf(path, line, *request.stdlib, code)) {
       if (line.has("--method") && subject.name != line.get("--method"))
         continue;
       named = true;
-      std::fflush(stdout);
+      if (!subject.skipped.empty()) {
+        print(subject.name, path, {{"verdict", "none"}, {"detail", subject.skipped}}, line.has("--json"));
+        continue;
+      }
       try {
-        code = std::max(code, checkSubject(subject, request, line, surroundings));
+        code = std::max(code, prepare(subject, request, line, surroundings, waiting));
+        if (waiting.size() == kAtOnce)
+          code = std::max(code, runLaws(waiting, line, surroundings));
       } catch (const std::exception &error) {
-        code = failed(error.what());
+        code = std::max(code, failed(error.what()));
       }
     }
     worst = std::max(worst, code);
   }
+  worst = std::max(worst, runLaws(waiting, line, surroundings));
   return worst == 0 && !named ? failed("no file has the method `" + line.get("--method") + "`") : worst;
 }
 
