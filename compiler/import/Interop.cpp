@@ -8,6 +8,7 @@
 #include "compiler/import/Elaborator.h"
 #include "mlir/IR/IRMapping.h"
 #include <cmath>
+#include <functional>
 
 namespace peftc::import {
 using diag::Kind;
@@ -145,20 +146,26 @@ std::string Elaborator::weightRead(mlir::Operation *op) const {
 /// The value as one of @export: what it is computed from is copied there, a site's weight becomes the parameter.
 mlir::Value Elaborator::exported(mlir::Value value, Range range) {
   mlir::Block *block = &interop_.func.getBody().front();
-  mlir::Operation *op = value.getDefiningOp();
-  if (op && op->getBlock() == block && !llvm::isa<mlir::peft::ReadOp>(op))
-    return value;
-  if (auto mode = llvm::dyn_cast_or_null<mlir::nn::ByModeOp>(op))
-    return exported(mode.getInfer(), range);
   mlir::OpBuilder::InsertionGuard guard(builder_);
-  if (const std::string weight = weightRead(op); !weight.empty())
-    return mlir::nn::ParamOp::create(builder_, op->getLoc(), op->getResult(0).getType(), weight);
-  if (!op || op->getNumResults() != 1 || op->getNumRegions() || llvm::isa<mlir::nn::RandomOp>(op) || !llvm::isa<mlir::nn::NNDialect>(op->getDialect()))
-    fail(Kind::E0354, range, {"what a file holds"}, "it depends on the text that is read, or is drawn anew in each step");
-  mlir::IRMapping mapping;
-  for (mlir::Value operand : op->getOperands())
-    mapping.map(operand, exported(operand, range));
-  return builder_.clone(*op, mapping)->getResult(0);
+  llvm::DenseMap<mlir::Value, mlir::Value> made; // a recurrence reads its state many times over
+  std::function<mlir::Value(mlir::Value)> copy = [&](mlir::Value from) -> mlir::Value {
+    mlir::Operation *op = from.getDefiningOp();
+    if (op && op->getBlock() == block && !llvm::isa<mlir::peft::ReadOp>(op))
+      return from;
+    if (mlir::Value before = made.lookup(from))
+      return before;
+    if (auto mode = llvm::dyn_cast_or_null<mlir::nn::ByModeOp>(op))
+      return made[from] = copy(mode.getInfer());
+    if (const std::string weight = weightRead(op); !weight.empty())
+      return made[from] = mlir::nn::ParamOp::create(builder_, op->getLoc(), from.getType(), weight);
+    if (!op || op->getNumResults() != 1 || op->getNumRegions() || llvm::isa<mlir::nn::RandomOp>(op) || !llvm::isa<mlir::nn::NNDialect>(op->getDialect()))
+      fail(Kind::E0354, range, {"what a file holds"}, "it depends on the text that is read, or is drawn anew in each step");
+    mlir::IRMapping mapping;
+    for (mlir::Value operand : op->getOperands())
+      mapping.map(operand, copy(operand));
+    return made[from] = builder_.clone(*op, mapping)->getResult(0);
+  };
+  return copy(value);
 }
 
 /// Ops of @export that read values of an instance read copies of them.
