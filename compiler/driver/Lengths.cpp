@@ -89,7 +89,8 @@ bool checkLengths(ModuleOp module, const Spec &spec, EmitInfo &info, diag::Engin
     diags.report(diag::Kind::E0355, where, {std::to_string(places->added) + " tokens come before those of a text, the model has " + std::to_string(places->rows) + " positions"});
     return false;
   }
-  info.maxPositions = std::min(info.maxPositions.value_or(room), room);
+  if (info.maxPositions) // else its rows are no texts
+    info.maxPositions = std::min(*info.maxPositions, room);
   return true;
 }
 

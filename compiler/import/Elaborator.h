@@ -218,7 +218,10 @@ private:
   };
   void instantiateAt(Attach &attach, const Callable &method, ModuleNode &site, int64_t siteIndex, const std::string &name,
                      Range range);
-  void enterMethod(Instance &instance, const Callable &method, const ast::Block &body, Range range);
+  /// `bound`: called between the arguments and the body.
+  void enterMethod(Instance &instance, const Callable &method, const ast::Block &body, Range range, const std::function<void()> &bound = {});
+  std::string rewiredPoint(const ast::Block &body, const EnvPtr &env);
+  void choosePoint(Instance &instance, const Callable &method, const ast::Block &body, Range range);
   void execMethodStmt(Instance &instance, const ast::Stmt &stmt);
   std::string paramScope(const Instance &instance, const ast::ParamStmt &stmt, const std::string &method);
   ModuleNode &paramOwner(const Instance &instance, const ast::ParamStmt &stmt);

@@ -95,7 +95,7 @@ void Elaborator::instantiateAt(Attach &attach, const Callable &method, ModuleNod
   enterMethod(instance, method, *body, range);
 }
 
-void Elaborator::enterMethod(Instance &instance, const Callable &method, const ast::Block &body, Range range) {
+void Elaborator::enterMethod(Instance &instance, const Callable &method, const ast::Block &body, Range range, const std::function<void()> &bound) {
   const ast::MethodStmt &decl = *method.method;
   diag::Blame blame(diags_, method.call ? method.call->range : range); // whose arguments these are
   static const std::vector<ast::Argument> none;
@@ -135,6 +135,8 @@ void Elaborator::enterMethod(Instance &instance, const Callable &method, const a
     instance.frozen = instance_->frozen;
     instance.fromRange = instance_->fromRange;
   }
+  if (bound)
+    bound();
   Instance *outer = std::exchange(instance_, &instance);
   std::string random = std::exchange(randomScope_, instance.site->path + "/" + instance.name);
   llvm::scope_exit restore([&] {
@@ -396,20 +398,6 @@ Tensor Elaborator::applyMethod(Instance &outer, const Callable &method, const Te
   requireKind(method, *outer.site, range);
   const ast::Block *body = clauseFor(*method.method, *outer.site, kind);
   instance.kind = spec_.scopeOf(method.method->range).kinds.at(kind);
-  for (const ast::StmtPtr &stmt : *body)
-    if (auto *rewire = stmt->as<ast::RewireStmt>(); rewire && rewire->target->as<ast::NameExpr>() && instance.point.empty())
-      instance.point = rewire->target->as<ast::NameExpr>()->name;
-  if (instance.point.empty())
-    fail(Kind::E0350, range, {"`" + method.method->name.text + "` rewires nothing, so it has no value"});
-  if (auto point = outer.site->points.find(instance.point); point != outer.site->points.end()) { // else its `<-` says so
-    NNType declared = point->second.type;
-    bool fits = argument.type().rank() == declared.rank();
-    for (auto [have, want] : llvm::zip(argument.type().getDims(), declared.getDims()))
-      fits &= !want.isStatic() || have == want;
-    if (!fits)
-      fail(Kind::E0350, range, {"`" + method.method->name.text + "` rewires `" + instance.point + "`, which is " + mlir::nn::toString(declared) +
-                                    "; it is applied to " + mlir::nn::toString(argument.type())});
-  }
   instance.given = argument;
   // The same method value applied twice has the same parameters; another one has its own.
   auto key = std::pair<const void *, const void *>(method.call ? static_cast<const void *>(method.call) : method.method,
@@ -425,8 +413,37 @@ Tensor Elaborator::applyMethod(Instance &outer, const Callable &method, const Te
       name = base + "_" + std::to_string(n);
   }
   instance.name = name;
-  enterMethod(instance, method, *body, range);
+  enterMethod(instance, method, *body, range, [&] { choosePoint(instance, method, *body, range); });
   return *instance.given;
+}
+
+/// The first point that a body rewires; what stands in an `if` counts where no other does, of the branch that is taken.
+std::string Elaborator::rewiredPoint(const ast::Block &body, const EnvPtr &env) {
+  for (const ast::StmtPtr &stmt : body)
+    if (auto *rewire = stmt->as<ast::RewireStmt>(); rewire && rewire->target->as<ast::NameExpr>())
+      return rewire->target->as<ast::NameExpr>()->name;
+  for (const ast::StmtPtr &stmt : body)
+    if (auto *choice = stmt->as<ast::IfStmt>())
+      if (std::string point = rewiredPoint(branch(*choice, env), env); !point.empty())
+        return point;
+  return "";
+}
+
+/// The point whose value is given instead of the site's.
+void Elaborator::choosePoint(Instance &instance, const Callable &method, const ast::Block &body, Range range) {
+  const std::string &name = method.method->name.text;
+  instance.point = rewiredPoint(body, instance.env);
+  if (instance.point.empty())
+    fail(Kind::E0350, range, {"`" + name + "` rewires nothing, so it has no value"});
+  auto point = instance.site->points.find(instance.point);
+  if (point == instance.site->points.end())
+    return; // its `<-` says so
+  const NNType declared = point->second.type, given = instance.given->type();
+  bool fits = given.rank() == declared.rank();
+  for (auto [have, want] : llvm::zip(given.getDims(), declared.getDims()))
+    fits &= !want.isStatic() || have == want;
+  if (!fits)
+    fail(Kind::E0350, range, {"`" + name + "` rewires `" + instance.point + "`, which is " + mlir::nn::toString(declared) + "; it is applied to " + mlir::nn::toString(given)});
 }
 
 } // namespace peftc::import

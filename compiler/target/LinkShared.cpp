@@ -64,7 +64,7 @@ Expected<std::string> peftc::target::linkShared(ArrayRef<std::string> objects, A
   size_t bytes = 0;
   for (const std::string &object : objects) {
     SmallString<128> path = folder;
-    sys::path::append(path, std::to_string(in.size()) + ".o");
+    sys::path::append(path, "kernels." + std::to_string(in.size()) + ".o");
     in.push_back(path.str().str());
     bytes += object.size();
     if (Error error = writeFile(path, object)) {

@@ -124,4 +124,27 @@ void makeFolder(const std::string &folder) {
     throw RuntimeError("R0117", "cannot make the folder `" + folder + "`: " + failure.message(), "the folder above it must exist and be writable");
 }
 
+std::string newFolderName(std::string path) {
+  while (path.size() > 1 && path.back() == '/')
+    path.pop_back();
+  if (std::filesystem::exists(std::filesystem::symlink_status(path)) && !(std::filesystem::is_directory(path) && std::filesystem::is_empty(path)))
+    throw RuntimeError("R0118", "`" + path + "` exists", "give another --out, or remove it");
+  return path;
+}
+
+void makeWholeFolder(const std::string &path, const std::function<void(const std::string &folder)> &fill) {
+  const std::string partial = path + ".partial-" + std::to_string(::getpid());
+  try {
+    makeFolder(partial);
+    fill(partial);
+    if (::rename(partial.c_str(), path.c_str()) != 0) // replaces an empty folder
+      throw RuntimeError("R0117", "cannot write `" + path + "`: " + std::strerror(errno), "");
+    syncFolder(std::filesystem::path(path).parent_path().string());
+  } catch (...) {
+    std::error_code ignored;
+    std::filesystem::remove_all(partial, ignored);
+    throw;
+  }
+}
+
 } // namespace peftrt

@@ -1,10 +1,11 @@
-// AtomicFile: a file that appears whole or not at all.
+// AtomicFile: a file, or a folder, that appears whole or not at all.
 //
 // Written beside its place under a temporary name, fsynced, renamed by `commit`. Destroyed without commit: removed. A device or pipe that has the name
 // already (/dev/null) is written to and stays what it is.
-// Errs   R0117 a write failed (disk full, no permission): the old file, if any, is as it was
+// Errs   R0117 a write failed (disk full, no permission): the old file, if any, is as it was; R0118 a folder is to be made where something is
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -34,5 +35,9 @@ void syncFolder(const std::string &folder);
 void swapLink(const std::string &target, const std::string &link);
 /// Makes a folder and its parents. Errs R0117.
 void makeFolder(const std::string &folder);
+/// The name of a folder that is to be made, without slashes behind it. Errs R0118 there is something other than an empty folder.
+std::string newFolderName(std::string path);
+/// `fill` gets a folder beside it to write into, which then becomes `path`. What `fill` throws leaves nothing behind. Errs R0117.
+void makeWholeFolder(const std::string &path, const std::function<void(const std::string &folder)> &fill);
 
 } // namespace peftrt

@@ -6,20 +6,15 @@
 #include "runtime/bundle/Errors.h"
 #include "runtime/checkpoint/AtomicFile.h"
 #include "runtime/checkpoint/PeftFolder.h"
-#include "runtime/modes/PeftFolders.h"
+#include "runtime/modes/Modes.h"
 #include "runtime/modes/Output.h"
 #include <ATen/ATen.h>
-#include <cerrno>
 #include <cstdio>
-#include <cstring>
-#include <filesystem>
-#include <unistd.h>
 
 namespace peftrt {
 namespace {
 
 using nlohmann::json;
-namespace fs = std::filesystem;
 
 std::map<std::string, at::Tensor> tensorsOf(const Session &session) {
   RandomState random;
@@ -31,29 +26,16 @@ std::map<std::string, at::Tensor> tensorsOf(const Session &session) {
 }
 
 int exportAdapter(Bundle bundle, const Arguments &arguments, const Surroundings &surroundings) {
-  std::string out = arguments.need("out");
-  while (out.size() > 1 && out.back() == '/')
-    out.pop_back();
+  const std::string out = newFolderName(arguments.need("out"));
   requireInterop(bundle.manifest, false);
-  if (fs::exists(fs::symlink_status(out)) && !(fs::is_directory(out) && fs::is_empty(out)))
-    throw RuntimeError("R0118", "`" + out + "` exists", "give another --out, or remove it");
   const SessionOptions options = trainedSessionOptions(arguments, surroundings);
   const auto session = openSession(std::move(bundle), options);
   reportUntrained(options);
   const json config = peftConfigOf(session->manifest(), session->modelPath);
-  const std::string partial = out + ".partial-" + std::to_string(::getpid());
-  try {
-    makeFolder(partial);
-    writeSafetensors(partial + "/adapter_model.safetensors", tensorsOf(*session), {{"format", "pt"}});
-    writeFileAtomically(partial + "/adapter_config.json", config.dump(2) + "\n");
-    if (::rename(partial.c_str(), out.c_str()) != 0) // replaces an empty folder
-      throw RuntimeError("R0117", "cannot write `" + out + "`: " + std::strerror(errno), "");
-    syncFolder(fs::path(out).parent_path().string());
-  } catch (...) {
-    std::error_code ignored;
-    fs::remove_all(partial, ignored);
-    throw;
-  }
+  makeWholeFolder(out, [&](const std::string &folder) {
+    writeSafetensors(folder + "/adapter_model.safetensors", tensorsOf(*session), {{"format", "pt"}});
+    writeFileAtomically(folder + "/adapter_config.json", config.dump(2) + "\n");
+  });
   if (arguments.has("json"))
     printJson({{"out", out}, {"peft_type", config.at("peft_type")}});
   else

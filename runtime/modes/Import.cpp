@@ -4,7 +4,7 @@
 // Errs   R0122 the folder does not fit the program; R0123 the program has no such files; R0118 the run exists
 #include "runtime/bundle/Errors.h"
 #include "runtime/checkpoint/PeftFolder.h"
-#include "runtime/modes/PeftFolders.h"
+#include "runtime/modes/Modes.h"
 #include "runtime/modes/Output.h"
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>

@@ -9,11 +9,8 @@
 #include "runtime/bundle/Errors.h"
 #include <ATen/ATen.h>
 #include <algorithm>
-#include <cerrno>
 #include <cstdio>
-#include <cstring>
 #include <filesystem>
-#include <unistd.h>
 
 namespace peftrt {
 namespace {
@@ -83,32 +80,19 @@ json configOf(const Session &session) {
 }
 
 int merge(Bundle bundle, const Arguments &arguments, const Surroundings &surroundings) {
-  std::string out = arguments.need("out");
-  while (out.size() > 1 && out.back() == '/')
-    out.pop_back();
+  const std::string out = newFolderName(arguments.need("out"));
   if (const std::string why = whyNotMergeable(bundle.manifest); !why.empty())
     throw RuntimeError("R0202", why, "predict and eval run it unmerged");
-  if (fs::exists(fs::symlink_status(out)) && !(fs::is_directory(out) && fs::is_empty(out)))
-    throw RuntimeError("R0118", "`" + out + "` exists", "give another --out, or remove it");
   const SessionOptions options = trainedSessionOptions(arguments, surroundings);
   const auto session = openSession(std::move(bundle), options);
   reportUntrained(options);
-  const std::string partial = out + ".partial-" + std::to_string(::getpid());
-  try {
-    makeFolder(partial);
-    writeSafetensors(partial + "/model.safetensors", checkpointOf(*session), {{"format", "pt"}});
-    writeFileAtomically(partial + "/config.json", configOf(*session).dump(2) + "\n");
+  makeWholeFolder(out, [&](const std::string &folder) {
+    writeSafetensors(folder + "/model.safetensors", checkpointOf(*session), {{"format", "pt"}});
+    writeFileAtomically(folder + "/config.json", configOf(*session).dump(2) + "\n");
     for (const std::string &name : kFilesBeside)
       if (fs::exists(session->modelPath + "/" + name))
-        writeFileAtomically(partial + "/" + name, MappedFile::open(session->modelPath + "/" + name)->text());
-    if (::rename(partial.c_str(), out.c_str()) != 0) // replaces an empty folder
-      throw RuntimeError("R0117", "cannot write `" + out + "`: " + std::strerror(errno), "");
-    syncFolder(fs::path(out).parent_path().string());
-  } catch (...) {
-    std::error_code ignored;
-    fs::remove_all(partial, ignored);
-    throw;
-  }
+        writeFileAtomically(folder + "/" + name, MappedFile::open(session->modelPath + "/" + name)->text());
+  });
   const std::string mergedClass = session->manifest().at("model").at("merged_class");
   if (arguments.has("json"))
     printJson({{"out", out}, {"class", mergedClass}});

@@ -18,6 +18,8 @@ Mode evalMode();    // Eval.cpp
 Mode predictMode(); // Predict.cpp
 Mode generateMode(); // Generate.cpp
 Mode mergeMode();   // Merge.cpp
+Mode exportMode();  // Export.cpp
+Mode importMode();  // Import.cpp
 Mode inspectMode(); // Inspect.cpp
 Mode infoMode();    // Info.cpp
 Mode lawsMode();    // Laws.cpp

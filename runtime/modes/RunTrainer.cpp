@@ -1,5 +1,5 @@
 // RunTrainer: from a command line to a mode; the border that no exception crosses.
-#include "runtime/modes/PeftFolders.h"
+#include "runtime/modes/Modes.h"
 #include "runtime/bundle/Errors.h"
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>

@@ -223,7 +223,7 @@ class Modes(unittest.TestCase):
         self.refused("R0150", "did you mean run.epochs?", "train", "--data", self.train_rows, "--out", self.path("n"), "--set", "run.epoch=3")
         self.refused("R0150", "64 positions", "train", "--data", self.train_rows, "--out", self.path("n"), "--max-length", "65")
         self.refused("R0150", "compiled", "train", "--data", self.train_rows, "--out", self.path("n"), "--set", "run.precision=bf16")
-        self.refused("R0203", "not supported yet", "export")
+        self.assertIn("`export` needs --out", self.trainer("export", code=2).stderr)
         self.assertFalse(os.path.exists(self.path("n")))
         self.assertIn("did you mean --data?", self.trainer("eval", "--date", "x", code=2).stderr)
         self.assertIn("did you mean train?", self.trainer("trian", code=2).stderr)
