@@ -49,7 +49,7 @@ struct Code {
   void (*multiply)(const Call &, const Part &);
   int64_t panel; ///< columns of a full panel
   bool dots;     ///< whether there are pairs
-  bool tiles;    ///< whether there are tiles
+  int64_t side;  ///< columns and depth of a block of tiles; 0 where there are none
   const PairFunctions *pairs; ///< where there are
 };
 

@@ -257,18 +257,18 @@ void multiply(const Call &call, const Part &part) {
 }
 
 #if PEFT_TILES
-constexpr bool kTiles = true;
+constexpr int64_t kTileSide = kSide;
 constexpr PairFunctions kPairFunctions{multiplyPairs, turnPairs};
 constexpr const PairFunctions *kPairs = &kPairFunctions;
 #else
-constexpr bool kTiles = false;
+constexpr int64_t kTileSide = 0;
 constexpr const PairFunctions *kPairs = nullptr;
 #endif
 
 } // namespace
 
 const Code &PEFT_PRODUCTS_NAME() {
-  static constexpr Code code{packPanels, multiply, kPanel, PEFT_DOTS != 0, kTiles, kPairs};
+  static constexpr Code code{packPanels, multiply, kPanel, PEFT_DOTS != 0, kTileSide, kPairs};
   return code;
 }
 

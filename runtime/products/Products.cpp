@@ -15,8 +15,7 @@ using namespace products;
 
 constexpr int64_t kLine = 64;          ///< bytes of a cache line
 constexpr int64_t kThin = 64;          ///< a side below this makes a product thin
-constexpr int64_t kSide = 32;          ///< columns and depth of a block of tiles
-constexpr int64_t kBf16Bytes = 2, kSplitBytes = 6; ///< of a number in it: one part, or three
+constexpr int64_t kBf16Bytes = 2, kSplitBytes = 6; ///< of a number in a block of tiles: one part, or three
 constexpr int64_t kThreadWork = 1 << 18; ///< multiply-adds that are worth a thread
 constexpr int64_t kConstantShare = 4;  ///< of the machine's memory, at most one part in so many is panels of constants
 
@@ -80,11 +79,11 @@ bool Products::isForLibrary(const Call &call) const {
 }
 
 std::optional<Layout> Products::tiledLayoutFor(const Call &call) const {
-  if (!code_->tiles || (call.bColumn != 1 && call.bDepth != 1))
+  if (code_->side == 0 || (call.bColumn != 1 && call.bDepth != 1))
     return std::nullopt;
   if (call.aIsBf16 && call.aDepth == 1)
-    return call.depth % kSide == 0 || (call.depth < kSide && call.depth % 2 == 0) ? std::optional(Layout::tiles) : std::nullopt;
-  const bool isLarge = call.rows >= kThin && call.columns >= kSide && call.depth >= kSide; // few rows would wait for B's bytes, which are made or half as many again
+    return call.depth % code_->side == 0 || (call.depth < code_->side && call.depth % 2 == 0) ? std::optional(Layout::tiles) : std::nullopt;
+  const bool isLarge = call.rows >= kThin && call.columns >= code_->side && call.depth >= code_->side; // few rows would wait for B's bytes, which are made or half as many again
   if (call.cIsBf16 || call.aIsBf16 != call.bIsBf16 || !isLarge || (call.aRow != 1 && call.aDepth != 1))
     return std::nullopt;
   return call.aIsBf16 ? Layout::tiles : Layout::splitTiles;
@@ -102,8 +101,9 @@ Layout Products::layoutFor(const Call &call) const {
 }
 
 int64_t Products::panelBytes(const Call &call) const {
+  const auto wholeBlocks = [&](int64_t length) { return parts(length, code_->side) * code_->side; };
   if (call.layout == Layout::tiles || call.layout == Layout::splitTiles)
-    return (call.layout == Layout::tiles ? kBf16Bytes : kSplitBytes) * parts(call.depth, kSide) * kSide * parts(call.columns, kSide) * kSide;
+    return (call.layout == Layout::tiles ? kBf16Bytes : kSplitBytes) * wholeBlocks(call.depth) * wholeBlocks(call.columns);
   return (call.depth + 1) * parts(call.columns, code_->panel) * code_->panel * (call.layout == Layout::pairs ? 2 : 4);
 }
 

@@ -60,10 +60,10 @@ template <bool Bottom, bool Right, int Parts> void sumBlocks(const Block<Parts> 
   storeTiles<Bottom, Right>(sums);
 }
 
-template <bool Right, int Parts> void finishBlocks(const Block<Parts> *a, const Block<Parts> *b, int64_t steps, int64_t rows, const Target &target) {
+template <bool Right, int Parts> void multiplyBlock(const Block<Parts> *a, const Block<Parts> *b, int64_t steps, int64_t rows, const Target &target) {
   alignas(64) TileSums sums;
   rows > kTile ? sumBlocks<true, Right>(a, b, steps, sums) : sumBlocks<false, Right>(a, b, steps, sums);
-  finishRows<Right ? 2 : 1, float>(sums, rows, target);
+  finishBlock<Right>(sums, rows, target);
 }
 
 /// `rows` rows from `first` on, whose stretch of depth from `start` on is in blocks, by all columns of a part.
@@ -75,7 +75,7 @@ template <int Parts> void multiplyChunk(const Call &call, const Part &part, cons
     advance(target, first * call.cRow + column * call.cColumn);
     for (int64_t row = 0; row < rows; row += kSide, a += steps, advance(target, kSide * call.cRow)) {
       const int64_t here = least(kSide, rows - row);
-      target.width > kTile ? finishBlocks<true>(a, b, steps, here, target) : finishBlocks<false>(a, b, steps, here, target);
+      target.width > kTile ? multiplyBlock<true>(a, b, steps, here, target) : multiplyBlock<false>(a, b, steps, here, target);
     }
     a -= blocksOf(rows) * steps;
   }

@@ -14,7 +14,11 @@ struct PairProduct {
   int64_t rows, pairs, columns;
 };
 
-inline __mmask16 wordsThere(int64_t count) { return static_cast<__mmask16>(count >= kTile ? 0xffff : (1 << count) - 1); }
+/// Lines of words; zeros where there is none.
+inline void readTile(const uint32_t *from, int64_t pitch, int64_t lines, int64_t words, Tile &to) {
+  for (int64_t line = 0; line < kTile; ++line)
+    to.lines[line] = (Words<16>)_mm512_maskz_loadu_epi32(line < lines ? lanesThere(words) : 0, from + line * pitch);
+}
 
 /// Where a tile of A or B is loaded from, and bytes from a line to the next.
 struct TileAt {
@@ -22,12 +26,11 @@ struct TileAt {
   int64_t pitch;
 };
 
-/// Sixteen lines of sixteen words; what is not there is made zero in `room`.
+/// Sixteen lines of sixteen words, where they lie; in `room` if not all are there.
 inline TileAt tileAt(const uint32_t *from, int64_t pitch, int64_t lines, int64_t words, Tile &room) {
   if (lines >= kTile && words >= kTile)
     return {from, pitch * static_cast<int64_t>(sizeof(uint32_t))};
-  for (int64_t line = 0; line < kTile; ++line)
-    room.lines[line] = (Words<16>)_mm512_maskz_loadu_epi32(line < lines ? wordsThere(words) : 0, from + line * pitch);
+  readTile(from, pitch, lines, words, room);
   return {&room, sizeof room.lines[0]};
 }
 
@@ -36,10 +39,7 @@ inline TileAt tileOfA(const PairProduct &in, int64_t row, int64_t pair, Tile &ro
   const uint32_t *from = in.a + row * in.aRow + pair * in.aPair;
   if (in.aPair == 1)
     return tileAt(from, in.aRow, in.rows - row, in.pairs - pair, room);
-  const TileAt lies = tileAt(from, in.aPair, in.pairs - pair, in.rows - row, room);
-  if (lies.from != &room)
-    for (int64_t line = 0; line < kTile; ++line)
-      room.lines[line] = (Words<16>)_mm512_loadu_si512(from + line * in.aPair);
+  readTile(from, in.aPair, in.pairs - pair, in.rows - row, room);
   turn(room);
   return {&room, sizeof room.lines[0]};
 }
@@ -66,25 +66,22 @@ template <bool Bottom, bool Right> void pairBlock(const PairProduct &in, int64_t
   storeTiles<Bottom, Right>(sums);
 }
 
-void multiplyPairs(void *c, const uint32_t *a, const uint32_t *b, int64_t cRow, int64_t aRow, int64_t aPair, int64_t bPair, int64_t rowCount, int64_t pairs, int64_t columns, int64_t how) {
-  const PairProduct in{a, b, aRow, aPair, bPair, rowCount, pairs, columns};
-  TileShapes shapes;
-  shapes.configure(2 * kTile);
+template <bool Right> void finishPairs(const PairProduct &in, int64_t row, int64_t column, const Target &target) {
   alignas(64) TileSums sums;
-  for (int64_t row = 0; row < in.rows; row += kSide)
-    for (int64_t column = 0; column < in.columns; column += kSide) {
-      const int64_t rows = least(kSide, in.rows - row);
-      const bool bottom = rows > kTile, right = in.columns - column > kTile;
-      if (right)
-        bottom ? pairBlock<true, true>(in, row, column, sums) : pairBlock<false, true>(in, row, column, sums);
-      else
-        bottom ? pairBlock<true, false>(in, row, column, sums) : pairBlock<false, false>(in, row, column, sums);
-      Target target{c, cRow, 1, in.columns - column, (how & kCIsBf16) != 0, (how & kAdds) != 0};
+  const int64_t rows = least(kSide, in.rows - row);
+  rows > kTile ? pairBlock<true, Right>(in, row, column, sums) : pairBlock<false, Right>(in, row, column, sums);
+  finishBlock<Right>(sums, rows, target);
+}
+
+void multiplyPairs(void *c, const uint32_t *a, const uint32_t *b, int64_t cRow, int64_t aRow, int64_t aPair, int64_t bPair, int64_t rows, int64_t pairs, int64_t columns, int64_t how) {
+  const PairProduct in{a, b, aRow, aPair, bPair, rows, pairs, columns};
+  TileShapes shapes;
+  shapes.configure(2 * kTile); // rows that are not there are zeros
+  for (int64_t row = 0; row < rows; row += kSide)
+    for (int64_t column = 0; column < columns; column += kSide) {
+      Target target{c, cRow, 1, columns - column, (how & kCIsBf16) != 0, (how & kAdds) != 0};
       advance(target, row * cRow + column);
-      if (right)
-        target.isBf16 ? finishRows<2, Bf16>(sums, rows, target) : finishRows<2, float>(sums, rows, target);
-      else
-        target.isBf16 ? finishRows<1, Bf16>(sums, rows, target) : finishRows<1, float>(sums, rows, target);
+      target.width > kTile ? finishPairs<true>(in, row, column, target) : finishPairs<false>(in, row, column, target);
     }
   _tile_release();
 }
@@ -94,11 +91,10 @@ void turnPairs(const uint32_t *from, int64_t fromRow, uint32_t *to, int64_t toRo
   Tile tile;
   for (int64_t row = 0; row < rows; row += kTile)
     for (int64_t word = 0; word < words; word += kTile) {
-      for (int64_t line = 0; line < kTile; ++line)
-        tile.lines[line] = (Words<16>)_mm512_maskz_loadu_epi32(row + line < rows ? wordsThere(words - word) : 0, from + (row + line) * fromRow + word);
+      readTile(from + row * fromRow + word, fromRow, rows - row, words - word, tile);
       turn(tile);
       for (int64_t line = 0; line < least(kTile, words - word); ++line)
-        _mm512_mask_storeu_epi32(to + (word + line) * toRow + row, wordsThere(rows - row), (__m512i)tile.lines[line]);
+        _mm512_mask_storeu_epi32(to + (word + line) * toRow + row, lanesThere(rows - row), (__m512i)tile.lines[line]);
     }
 }
 

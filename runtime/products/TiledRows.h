@@ -32,8 +32,7 @@ template <bool Bottom, bool Right> void sumTiles(TiledFactors in, TileSums &sums
 template <bool Right> void tiledBlock(const TiledFactors &in, int64_t rows, const Target &target) {
   alignas(64) TileSums sums;
   rows > kTile ? sumTiles<true, Right>(in, sums) : sumTiles<false, Right>(in, sums);
-  constexpr int kAcross = Right ? 2 : 1;
-  target.isBf16 ? finishRows<kAcross, Bf16>(sums, rows, target) : finishRows<kAcross, float>(sums, rows, target);
+  finishBlock<Right>(sums, rows, target);
 }
 
 void multiplyTiles(const Call &call, const Part &part) {

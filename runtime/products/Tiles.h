@@ -97,6 +97,13 @@ template <int V, typename C> void finishRows(const TileSums &sums, int64_t rows,
     finish<kLanes, V>(line, static_cast<C *>(target.c) + row * target.row, target);
   }
 }
+template <bool Right> void finishBlock(const TileSums &sums, int64_t rows, const Target &target) {
+  constexpr int kAcross = Right ? 2 : 1;
+  target.isBf16 ? finishRows<kAcross, Bf16>(sums, rows, target) : finishRows<kAcross, float>(sums, rows, target);
+}
+
+/// The first `count` of sixteen lanes.
+inline __mmask16 lanesThere(int64_t count) { return static_cast<__mmask16>(count >= kTile ? 0xffff : count <= 0 ? 0 : (1 << count) - 1); }
 
 /// Of two lines that lie `width` apart: the words whose place has that bit clear, and those that have it set.
 struct alignas(64) TurnOrder {
@@ -157,7 +164,7 @@ private:
   static void readAlongDepth(const Strip<Source> &in, Block<Parts> &to, int half) {
     alignas(64) static constexpr uint32_t kEven[16] = {0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30};
     const __m512i even = _mm512_load_si512(kEven), odd = _mm512_add_epi32(even, _mm512_set1_epi32(1));
-    const __mmask16 first = maskOf(in.places), last = maskOf(in.places - kTile);
+    const __mmask16 first = lanesThere(in.places), last = lanesThere(in.places - kTile);
     for (int64_t row = 0; row < kTile; ++row) {
       const Source *from = in.from + row * in.row;
       const bool isThere = row < in.rows;
@@ -166,7 +173,7 @@ private:
     }
   }
   static void readAlongRows(const Strip<Source> &in, Block<Parts> &to, int half) {
-    const __mmask16 mask = maskOf(in.rows);
+    const __mmask16 mask = lanesThere(in.rows);
     for (int64_t pair = 0; pair < kTile; ++pair) {
       const Source *from = in.from + 2 * pair * in.depth;
       __builtin_prefetch(from + kSide * in.depth); // the next block's: no page holds many of them, so the CPU doesn't guess
@@ -192,7 +199,6 @@ private:
   static __m512 floatsAt(__mmask16 mask, const Bf16 *from) {
     return (__m512)(__builtin_convertvector((Registers<16>::Halves)_mm256_maskz_loadu_epi16(mask, from), Words<16>) << 16);
   }
-  static __mmask16 maskOf(int64_t count) { return static_cast<__mmask16>(count >= kTile ? 0xffff : count <= 0 ? 0 : (1 << count) - 1); }
 };
 
 /// B's blocks of panels first … last - 1: those along depth of 32 columns, then those of the next.

@@ -100,7 +100,7 @@ void checkCode(const Named &named) {
             layouts.push_back(Layout::asItLies);
           if (code.dots && bf16 && one.aTurned && !one.bTurned && columns % code.panel == 0 && one.bType == type && one.cType == at::kFloat)
             layouts.push_back(Layout::pairsAsItLies);
-          if (code.tiles && (!bf16 || (one.aTurned ? rows > 1 && one.cType == at::kFloat : depth % 32 == 0 || (depth < 32 && depth % 2 == 0))))
+          if (code.side > 0 && (!bf16 || (one.aTurned ? rows > 1 && one.cType == at::kFloat : depth % code.side == 0 || (depth < code.side && depth % 2 == 0))))
             layouts.push_back(bf16 ? Layout::tiles : Layout::splitTiles);
           for (const Layout layout : layouts) {
             const double error = check(code, one, layout), bound = one.cType == at::kBFloat16 ? 1.0 / 250 : 2e-6;
