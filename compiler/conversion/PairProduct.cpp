@@ -61,9 +61,6 @@ private:
   bool accumulate;
 };
 
-} // namespace
-
-namespace {
 void emitLoops(Code &outer, const Matrix &c, const Pairs &a, const Pairs &b, const ProductShape &shape, bool accumulate) {
   Code code(outer.b, outer.loc, {kPairLanes, true});
   Block block(code, c, a, b, shape, accumulate);
@@ -86,6 +83,7 @@ void emitLoops(Code &outer, const Matrix &c, const Pairs &a, const Pairs &b, con
 }
 
 constexpr int64_t kCIsBf16 = 1, kAdds = 2; ///< as runtime/products/Code.h has them
+
 } // namespace
 
 void PairFunctions::orElse(Code &code, int64_t index, ArrayRef<Value> arguments, const std::function<void()> &otherwise) const {
