@@ -39,6 +39,8 @@ int show(const diag::Engine &diags, const std::string &format);
 OptionSpec diagFormatOption();
 /// Replaces a text as a whole or, with a message, not at all; 0 or 1.
 int replaceText(const CommandLine &line, const std::string &path, const std::string &text);
+/// The same of a file that need not be there.
+int writeText(const CommandLine &line, const std::string &path, const std::string &text);
 /// `--set name=value`s; a mistake in one of them.
 std::optional<UsageError> overridesFrom(const CommandLine &line, std::vector<InputOverride> &overrides);
 /// `--choose name=value`s; a mistake in one of them.

@@ -122,8 +122,7 @@ private:
   }
 
   search::TrialSetting setting() const {
-    search::TrialSetting setting{{"/proc/self/exe", request.program.specPath, "--model", request.program.modelPath}, request.train, request.valid, request.folder, space.objectives};
-    setting.compile[0] = fs::read_symlink("/proc/self/exe").string();
+    search::TrialSetting setting{{fs::read_symlink("/proc/self/exe").string(), request.program.specPath, "--model", request.program.modelPath}, request.train, request.valid, request.folder, space.objectives};
     for (const char *option : {"--set", "--stdlib", "--runner"})
       for (const std::string &value : line.all(option))
         setting.compile.insert(setting.compile.end(), {option, value});
@@ -193,28 +192,19 @@ private:
   }
   int show(const diag::Engine &diags, const std::string &format) const { return tool::show(diags, format); }
 
-  int write(const std::string &path, const std::string &content) {
-    std::ofstream file(path + ".new", std::ios::binary | std::ios::trunc);
-    const bool written = static_cast<bool>((file << content).flush());
-    std::error_code error;
-    if (written)
-      fs::rename(path + ".new", path, error);
-    return written && !error ? 0 : refuse(line, diag::Kind::E0701, {path, "not all of it was written"}, "the folder must be writable, and the disk have room");
-  }
-
   int finish() {
     const auto trials = study->trials(space);
     std::vector<TrialRecord> front;
     std::copy_if(trials.begin(), trials.end(), std::back_inserter(front), [](const TrialRecord &trial) { return trial.front; });
-    if (int code = write(request.folder + "/trials.csv", search::csv(space, trials)))
+    if (int code = writeText(line, request.folder + "/trials.csv", search::csv(space, trials)))
       return code;
-    if (int code = write(request.folder + "/front.csv", search::csv(space, front)))
+    if (int code = writeText(line, request.folder + "/front.csv", search::csv(space, front)))
       return code;
-    if (int code = write(request.folder + "/front.svg", search::svg(space, trials)))
+    if (int code = writeText(line, request.folder + "/front.svg", search::svg(space, trials)))
       return code;
     const TrialRecord *best = search::bestOf(space, trials);
     if (best)
-      if (int code = write(request.output, bestProgram(*best, trials.size())))
+      if (int code = writeText(line, request.output, bestProgram(*best, trials.size())))
         return code;
     report(trials, front, best);
     if (search::interrupted())
@@ -261,16 +251,17 @@ private:
   std::unique_ptr<search::Study> study;
 };
 
-/// "" or what stands against the files that are named.
-std::string wrongFile(const SearchRequest &request) {
+/// A file that is named and cannot be read, and why. Rows may be a folder of images.
+std::optional<std::pair<std::string, std::string>> wrongFile(const SearchRequest &request) {
   std::error_code error;
-  for (const std::string &path : {request.program.specPath, request.train})
-    if (std::string why = fs::is_directory(path, error) && path == request.train ? "" : unreadable(path); !why.empty())
-      return path + "\n" + why;
-  if (!request.valid.empty() && !fs::is_directory(request.valid, error))
-    if (std::string why = unreadable(request.valid); !why.empty())
-      return request.valid + "\n" + why;
-  return "";
+  for (const std::string &path : {request.program.specPath, request.train, request.valid}) {
+    const bool areRows = path != request.program.specPath;
+    if (path.empty() || (areRows && fs::is_directory(path, error)))
+      continue;
+    if (std::string why = unreadable(path); !why.empty())
+      return std::pair(path, why);
+  }
+  return std::nullopt;
 }
 
 } // namespace
@@ -296,8 +287,8 @@ int searchCommand(const std::vector<std::string> &words, const Surroundings &sur
   request.valid = line.get("--valid");
   request.output = line.get("--output");
   request.folder = fs::absolute(line.has("--study") ? line.get("--study") : fs::path(request.output).replace_extension(".study").string()).lexically_normal().string();
-  if (std::string why = wrongFile(request); !why.empty())
-    return refuse(line, diag::Kind::E0201, {why.substr(0, why.find('\n')), why.substr(why.find('\n') + 1)});
+  if (const auto wrongOne = wrongFile(request))
+    return refuse(line, diag::Kind::E0201, {wrongOne->first, wrongOne->second});
   std::error_code error;
   if (fs::equivalent(request.output, request.program.specPath, error))
     return refuse(line, diag::Kind::E0701, {request.output, "this command reads it"}, "`-o` names a program of its own");

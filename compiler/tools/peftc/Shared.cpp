@@ -45,22 +45,33 @@ std::string unreadable(const std::string &path) {
   return std::ifstream(path, std::ios::binary) ? "" : std::strerror(errno);
 }
 
+namespace {
+/// Written beside it and renamed: all of it, or nothing.
+bool putInPlace(const fs::path &place, const std::string &text) {
+  const fs::path beside = place.string() + ".new-" + std::to_string(::getpid());
+  std::ofstream out(beside, std::ios::binary | std::ios::trunc);
+  const bool written = static_cast<bool>((out << text).flush());
+  std::error_code error, ignored;
+  if (written && fs::exists(place, ignored))
+    fs::permissions(beside, fs::status(place, ignored).permissions(), ignored);
+  if (written)
+    fs::rename(beside, place, error);
+  if (written && !error)
+    return true;
+  fs::remove(beside, ignored);
+  return false;
+}
+} // namespace
+
+int writeText(const CommandLine &line, const std::string &path, const std::string &text) {
+  return putInPlace(path, text) ? 0 : refuse(line, diag::Kind::E0701, {path, "not all of it was written"}, "the folder must be writable, and the disk have room");
+}
+
 int replaceText(const CommandLine &line, const std::string &path, const std::string &text) {
   std::error_code error;
   const fs::path place = fs::canonical(path, error); // behind links
-  const fs::path beside = place.string() + ".new-" + std::to_string(::getpid());
-  bool written = !error && ::access(place.c_str(), W_OK) == 0;
-  if (written) {
-    std::ofstream out(beside, std::ios::binary | std::ios::trunc);
-    written = static_cast<bool>((out << text).flush());
-  }
-  if (written) {
-    fs::permissions(beside, fs::status(place, error).permissions(), error);
-    fs::rename(beside, place, error);
-  }
-  if (written && !error)
+  if (!error && ::access(place.c_str(), W_OK) == 0 && putInPlace(place, text))
     return 0;
-  fs::remove(beside, error);
   return refuse(line, diag::Kind::E0701, {path, "it is as it was"}, "it must be writable, and the disk have room");
 }
 
