@@ -7,7 +7,6 @@
 #include "runtime/modes/Modes.h"
 #include "runtime/modes/Output.h"
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <cstdio>
 #include <filesystem>
 #include <sstream>
@@ -60,9 +59,9 @@ int importAdapter(Bundle bundle, const Arguments &arguments, const Surroundings 
   for (const auto &[name, value] : session->executor->run("import", Batch{}, tensors, random))
     parameters[name] = value.to(at::kFloat).clone();
   session->restore(parameters, folder);
-  const std::string source = std::filesystem::absolute(folder).string();
-  run.create({{"format", 1}, {"threads", at::get_num_threads()}, {"bundle", bundleFingerprint(session->bundle)}, {"contract", contractFingerprint(session->manifest())},
-              {"model", std::filesystem::absolute(session->modelPath).string()}, {"labels", labels}, {"options", session->options.toJson()}, {"imported", source}});
+  json record = session->runRecord();
+  record["imported"] = std::filesystem::absolute(folder).string();
+  run.create(record);
   run.writeBest(session->saved(), session->adapterMetadata());
   if (arguments.has("json"))
     printJson({{"out", run.path()}, {"parameters", parameters.size()}});

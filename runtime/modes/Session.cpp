@@ -201,6 +201,11 @@ std::map<std::string, std::string> Session::adapterMetadata() const {
   return metadata;
 }
 
+json Session::runRecord() const {
+  return {{"format", 1}, {"threads", at::get_num_threads()}, {"bundle", bundleFingerprint(bundle)}, {"contract", contractFingerprint(manifest())}, {"model", std::filesystem::absolute(modelPath).string()},
+          {"labels", labels.toJson()}, {"options", options.toJson()}};
+}
+
 void Session::restore(const std::map<std::string, at::Tensor> &tensors, const std::string &where) {
   std::string problems;
   const auto expected = saved();

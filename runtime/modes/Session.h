@@ -57,6 +57,8 @@ struct Session {
   /// What an adapter file holds: every parameter that is neither the checkpoint's nor re-made from the seed.
   std::map<std::string, at::Tensor> saved() const;
   std::map<std::string, std::string> adapterMetadata() const;
+  /// What a run's record says of the trainer, the checkpoint and the options; a mode adds where its numbers come from.
+  nlohmann::json runRecord() const;
   /// Copies a file's or checkpoint's tensors into the parameters. Errs R0116 names or shapes differ; `where` names the source.
   void restore(const std::map<std::string, at::Tensor> &tensors, const std::string &where);
   std::unique_ptr<Executor> makeExecutor(const ParameterStore &store) const;

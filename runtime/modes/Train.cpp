@@ -348,9 +348,10 @@ int train(Bundle bundle, const Arguments &arguments, const Surroundings &surroun
   } else {
     folder.lock();
     refuseExisting(request, folder); // another process may have been quicker
-    folder.create({{"format", 1}, {"threads", at::get_num_threads()}, {"executor", executorOf(options)}, {"bundle", bundleFingerprint(session->bundle)}, {"contract", contractFingerprint(session->manifest())},
-                   {"model", std::filesystem::absolute(session->modelPath).string()}, {"labels", session->labels.toJson()}, {"options", session->options.toJson()},
-                   {"train", describe(data)}, {"valid", valid ? describe(*valid) : json()}, {"init", request.init.empty() ? json() : json(std::filesystem::absolute(request.init).string())}});
+    json record = session->runRecord();
+    record.update({{"executor", executorOf(options)}, {"train", describe(data)}, {"valid", valid ? describe(*valid) : json()},
+                   {"init", request.init.empty() ? json() : json(std::filesystem::absolute(request.init).string())}});
+    folder.create(record);
   }
   const int status = Trainer(*session, folder, data, valid ? &*valid : nullptr, request).run();
   reportProfile(*session->executor);
