@@ -3,18 +3,13 @@ import json
 import os
 import pathlib
 import re
-import subprocess
 import tempfile
 import unittest
 
+from commands import run
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RUN = ROOT / "examples/language-model/run"
-
-
-def run(*words, code=0):
-    done = subprocess.run([str(word) for word in words], capture_output=True, text=True, timeout=600)
-    assert done.returncode == code, f"exit {done.returncode}\n{done.stdout}{done.stderr}"
-    return done.stdout
 
 
 class LanguageModel(unittest.TestCase):

@@ -4,20 +4,15 @@ import json
 import os
 import pathlib
 import re
-import subprocess
 import tempfile
 import unittest
+
+from commands import run
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RUN = ROOT / "examples/05-search/run"
 SPACES = ("hybrid", "lora", "adapter", "prefix")
 PEFTC = pathlib.Path(os.environ.get("PEFT_BUILD", ROOT / "build")) / "bin/peftc"
-
-
-def run(*words, code=0):
-    done = subprocess.run([str(word) for word in words], capture_output=True, text=True, timeout=580)
-    assert done.returncode == code, f"exit {done.returncode}\n{done.stdout}{done.stderr}"
-    return done.stdout
 
 
 class SearchExample(unittest.TestCase):

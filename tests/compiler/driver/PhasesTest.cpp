@@ -1,5 +1,6 @@
 // A phase whose passes go wrong: the error names the pass that did, whatever came after it, and leaves the module as it was before that pass.
 #include "compiler/driver/Phases.h"
+#include "tests/compiler/Check.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/OwningOpRef.h"
@@ -12,16 +13,6 @@ using namespace mlir;
 using namespace peftc;
 
 namespace {
-
-int failures = 0;
-
-#define CHECK(CONDITION)                                                                                                                                       \
-  do {                                                                                                                                                         \
-    if (!(CONDITION)) {                                                                                                                                        \
-      std::fprintf(stderr, "%s:%d: not true: %s\n", __FILE__, __LINE__, #CONDITION);                                                                           \
-      ++failures;                                                                                                                                              \
-    }                                                                                                                                                          \
-  } while (false)
 
 LogicalResult addFunction(ModuleOp module, StringRef name) {
   OpBuilder builder = OpBuilder::atBlockEnd(module.getBody());

@@ -4,6 +4,7 @@
 #include "compiler/target/Cpu.h"
 #include "compiler/target/Lowering.h"
 #include "compiler/target/Nvptx.h"
+#include "tests/compiler/Check.h"
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/Parser/Parser.h"
 #include <chrono>
@@ -20,16 +21,6 @@
 using namespace peftc::target;
 
 namespace {
-
-int failures = 0;
-
-#define CHECK(CONDITION)                                                                                                                                       \
-  do {                                                                                                                                                         \
-    if (!(CONDITION)) {                                                                                                                                        \
-      std::fprintf(stderr, "%s:%d: not true: %s\n", __FILE__, __LINE__, #CONDITION);                                                                           \
-      ++failures;                                                                                                                                              \
-    }                                                                                                                                                          \
-  } while (false)
 
 using Map = void (*)(const float *, float *, int64_t);
 
