@@ -51,6 +51,10 @@ bool isElementwise(StringRef op);
 Value rootOf(Value value);
 /// Where the step or kernel that makes `value` puts it; nothing for what lies elsewhere (a parameter, an input) or has no place yet.
 std::optional<int64_t> slotOf(Value value);
+/// Whether a gemm has a branch: its inputs 2 and 3, by the equation that `branch` is.
+bool hasBranch(StepOp step);
+/// Which input of a gemm is the sum that its products are added to, or -1.
+int addendOf(StepOp step);
 /// Whether a step may write `step`'s result over its operand `index`: it reads each element before it writes it.
 bool mayOverwrite(StepOp step, unsigned index);
 } // namespace mlir::plan

@@ -33,7 +33,7 @@ def Plan_StepOp : Plan_Op<"step"> {
     `kind` says who does it, `op` what (a name of Vocabulary.def), `how` its attributes.
     - step_c1: `kind` and `op` are in Vocabulary.def
     - step_c3: an `update` writes over its first operand, an input of the program that has its result's type and that nothing else reads
-    - step_c2: a `gemm` is a contract, of two operands and one that the product is added to; a `random` step a random op
+    - step_c2: a `gemm` is a contract: two factors, two more where there is a branch, and maybe a sum; a `random` step a random op
   }];
   let arguments = (ins StrAttr:$kind, StrAttr:$op, Variadic<Plan_Packed>:$inputs, OptionalAttr<I64Attr>:$slot,
                        DictionaryAttr:$how);
@@ -41,14 +41,18 @@ def Plan_StepOp : Plan_Op<"step"> {
   let assemblyFormat = "$kind $op `(` $inputs `)` (`slot` $slot^)? `with` $how attr-dict `:` functional-type($inputs, $result)";
   let hasVerifier = 1;
 }
-def Plan_ProductOp : Plan_Op<"product", [Pure]> {
-  let summary = "a contract that is one matrix product on the packed batch, added to a third operand if there is one";
+def Plan_ProductOp : Plan_Op<"product", [Pure, AttrSizedOperandSegments]> {
+  let summary = "a contract that is one matrix product on the packed batch; another of little depth and a value may be added to it";
   let description = [{
-    `nn` values; plan-lower-programs makes it a `gemm` step. The third operand has the result's type; its bytes become the result's if nobody else reads them.
+    `nn` values; plan-lower-programs makes it a `gemm` step, whose operands are in this order. `and`: a branch, two factors of a product of the same rows and columns, which
+    the step sums in the same pass (a matrix [x | h] times [W; B]). `plus`: a sum, of the result's type; its bytes become the result's if nobody else reads them.
+
+    product_c1: a branch is two operands and an equation, and the product is not one over examples.
   }];
-  let arguments = (ins AnyType:$x, AnyType:$y, Optional<AnyType>:$sum, StrAttr:$equation, BoolAttr:$over_examples);
+  let arguments = (ins AnyType:$x, AnyType:$y, Variadic<AnyType>:$branch, Optional<AnyType>:$sum, StrAttr:$equation, OptionalAttr<StrAttr>:$branch_equation, BoolAttr:$over_examples);
   let results = (outs AnyType:$result);
-  let assemblyFormat = "$equation $x `,` $y (`plus` $sum^)? `over_examples` $over_examples attr-dict `:` functional-type(operands, results)";
+  let assemblyFormat = "$equation $x `,` $y (`and` $branch_equation^ $branch)? (`plus` $sum^)? `over_examples` $over_examples attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
 }
 def Plan_KernelOp : Plan_Op<"kernel", [SingleBlock, IsolatedFromAbove, Pure]> {
   let summary = "a row program: generated code that computes its results a row (or a tile of rows) at a time";

@@ -73,6 +73,13 @@ int64_t mlir::plan::bandOf(Operation *op) {
   return band ? band.getInt() : -1;
 }
 
+bool mlir::plan::hasBranch(StepOp step) { return step.getHow().get("branch") != nullptr; }
+
+int mlir::plan::addendOf(StepOp step) {
+  const int factors = hasBranch(step) ? 4 : 2;
+  return step.getKind() == "gemm" && static_cast<int>(step.getInputs().size()) > factors ? factors : -1;
+}
+
 bool mlir::plan::mayOverwrite(StepOp step, unsigned index) {
   Value operand = step.getInputs()[index];
   if (operand.getType() != step.getResult().getType())
@@ -81,7 +88,7 @@ bool mlir::plan::mayOverwrite(StepOp step, unsigned index) {
   for (unsigned other = 0; other < step.getInputs().size(); ++other)
     if (other != index && sees(other) && (!isElementwise(step.getOp()) || step.getInputs()[other].getType() != operand.getType()))
       return false; // another operand sees the same bytes in another order
-  return isElementwise(step.getOp()) || (step.getKind() == "gemm" && index == 2);
+  return isElementwise(step.getOp()) || static_cast<int>(index) == addendOf(step);
 }
 
 std::optional<plan::Dim> mlir::plan::rowsOf(PackedType type) {

@@ -13,14 +13,23 @@ LogicalResult StepOp::verify() {
   if (!isOp(getOp()))
     return emitOpError("no op is called `") << getOp() << "`";
   // step_c2
-  if (getKind() == "gemm" && (getOp() != "contract" || getInputs().size() > 3))
+  if (getKind() == "gemm" && getOp() != "contract")
     return emitOpError("a gemm is a contract, not `") << getOp() << "`";
+  const size_t factors = hasBranch(*this) ? 4 : 2;
+  if (getKind() == "gemm" && getInputs().size() != factors && getInputs().size() != factors + 1)
+    return emitOpError("a gemm has ") << factors << " factors and maybe a sum, not " << getInputs().size() << " operands";
   if ((getKind() == "random") != (getOp() == "random"))
     return emitOpError("`") << getOp() << "` is not done by a step of kind `" << getKind() << "`";
   // step_c3
   if (getKind() == "update" && (getInputs().empty() || !isa<BlockArgument>(getInputs()[0]) || !getInputs()[0].hasOneUse() || getInputs()[0].getType() != getResult().getType()))
     return emitOpError("writes over something else than an input of the program that nothing else reads");
   return success();
+}
+
+LogicalResult ProductOp::verify() {
+  // product_c1
+  const bool isWhole = getBranch().empty() ? !getBranchEquation() : getBranch().size() == 2 && getBranchEquation() && !getOverExamples();
+  return isWhole ? success() : emitOpError("a branch is two factors and their equation, of a product by examples");
 }
 
 LogicalResult AliasOp::verify() {

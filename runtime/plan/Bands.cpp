@@ -4,7 +4,6 @@
 #include <ATen/Parallel.h>
 #include <algorithm>
 #include <chrono>
-#include <cstring>
 
 namespace peftrt::plan {
 namespace {
@@ -44,15 +43,13 @@ std::vector<void *> RowWork::origins(const RowShare &share) const {
   return data;
 }
 
-/// With C's rows made what the product is added to.
 products::Call RowWork::callFor(const RowShare &share) const {
-  const std::vector<void *> data = origins(share);
+  const auto origin = [&](const RowsAt &rows) { return rows.origin(share.first, share.thread); };
   products::Call call = call_;
-  call.a = data[0], call.c = data[1];
-  if (data.size() > 2) {
-    const int64_t bytes = call.cRow * (call.cIsBf16 ? 2 : 4);
-    std::memcpy(static_cast<char *>(data[1]) + share.first * bytes, static_cast<const char *>(data[2]) + share.first * bytes, (share.last - share.first) * bytes);
-  }
+  call.a = origin(factors_.a), call.c = origin(factors_.c);
+  call.sum = factors_.sum ? origin(*factors_.sum) : nullptr;
+  if (factors_.branch)
+    call.branch.a = origin(*factors_.branch);
   return call;
 }
 
@@ -66,15 +63,19 @@ void RowWork::runTogether(int64_t first, int64_t last) const {
   if (kernels_)
     return kernels_->runRows(*step_, origins({first, last, 0}).data(), first, last);
   products::Call call = callFor({first, last, 0});
-  const int64_t rows = last - first;
-  call.a = static_cast<const char *>(call.a) + first * call.aRow * (call.aIsBf16 ? 2 : 4);
-  call.c = static_cast<char *>(call.c) + first * call.cRow * (call.cIsBf16 ? 2 : 4);
+  const int64_t rows = last - first, aBytes = call.aIsBf16 ? 2 : 4, cBytes = call.cIsBf16 ? 2 : 4;
+  call.a = static_cast<const char *>(call.a) + first * call.aRow * aBytes;
+  call.branch.a = static_cast<const char *>(call.branch.a) + first * call.branch.aRow * aBytes;
+  call.c = static_cast<char *>(call.c) + first * call.cRow * cBytes;
+  if (call.sum)
+    call.sum = static_cast<const char *>(call.sum) + first * call.cRow * cBytes;
   call.rows = rows;
   if (!b_)
     return products_->multiply(call);
-  const at::Tensor a = matrixAt(call.a, call.aIsBf16, {rows, call.depth}, {call.aRow, call.aDepth}), c = matrixAt(call.c, call.cIsBf16, {rows, call.columns}, {call.cRow, call.cColumn});
+  const auto ofC = [&](const void *data) { return data ? matrixAt(data, call.cIsBf16, {rows, call.columns}, {call.cRow, call.cColumn}) : at::Tensor(); };
+  const at::Tensor a = matrixAt(call.a, call.aIsBf16, {rows, call.depth}, {call.aRow, call.aDepth});
   const at::Tensor b = matrixAt(call.b, call.bIsBf16, {call.depth, call.columns}, {call.bDepth, call.bColumn});
-  products_->multiply(c, {a, b, b_->isConstant}, call.adds ? c : at::Tensor());
+  products_->multiply(ofC(call.c), {a, b, b_->isConstant}, ofC(call.sum));
 }
 
 std::vector<double> runBand(const std::vector<RowWork> &band, int64_t rows, int64_t most) {

@@ -29,8 +29,12 @@ class RowWork {
 public:
   /// `operands`, and then results.
   RowWork(KernelRunner &kernels, const KernelStep &step, std::vector<RowsAt> operands) : kernels_(&kernels), step_(&step), operands_(std::move(operands)) {}
-  /// A product; `operands` are A, C and what is added, if it is not C itself. `b`: B of a product that is the library's; else it is prepared.
-  RowWork(Products &products, const products::Call &call, std::vector<RowsAt> operands, std::optional<Packed> b) : products_(&products), call_(call), operands_(std::move(operands)), b_(std::move(b)) {}
+  struct Factors {
+    RowsAt a, c;
+    std::optional<RowsAt> sum, branch; ///< what is added, and A of a branch that is a part of the call
+  };
+  /// A product. `b`: B of one that is the library's; else it is prepared.
+  RowWork(Products &products, const products::Call &call, Factors factors, std::optional<Packed> b) : products_(&products), call_(call), factors_(std::move(factors)), b_(std::move(b)) {}
   /// By the calling thread; not of the library's.
   void run(const RowShare &share) const;
   /// By all threads, who have all of their rows in common.
@@ -46,6 +50,7 @@ private:
   Products *products_ = nullptr;
   products::Call call_{};
   std::vector<RowsAt> operands_;
+  Factors factors_;
   std::optional<Packed> b_;
 };
 

@@ -6,14 +6,15 @@
 #include "runtime/bundle/Errors.h"
 #include "runtime/plan/Equation.h"
 #include "runtime/plan/Packed.h"
+#include "runtime/plan/ProductSteps.h"
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
 namespace peftrt::plan {
 namespace {
 
-Equation equationOf(const Step &step) {
-  const std::string text = step.op.attrs.at("equation");
+Equation equationOf(const Step &step, const char *attribute) {
+  const std::string text = step.op.attrs.at(attribute);
   const auto equation = equationFrom(text);
   if (!equation)
     failBundle(where(step) + ": the equation `" + text + "`");
@@ -136,10 +137,10 @@ bool isOneMatrix(const Step &step, const Equation &equation) {
   return step.out.layout == Layout::run && !has(equation.out, letter);
 }
 
-void contract(Step &step) {
-  Equation equation = equationOf(step);
+/// The first two operands' product, added to `sum` if that is defined.
+void contractPair(Step &step, Equation equation, const at::Tensor &sum) {
   const auto isDense = [](const Packed &packed) { return packed.layout == Layout::run || packed.layout == Layout::example; };
-  const at::Tensor &x = step.in[0].tensor, &y = step.in[1].tensor, sum = step.in.size() > 2 ? step.in[2].tensor : at::Tensor();
+  const at::Tensor &x = step.in[0].tensor, &y = step.in[1].tensor;
   const Means means{&step.context.products, step.in[0].isConstant, step.in[1].isConstant};
   if (isDense(step.in[0]) && isDense(step.in[1])) {
     const auto name = [](std::string &axes, const Packed &packed) {
@@ -161,6 +162,14 @@ void contract(Step &step) {
   } else {
     forEachExample(step, [&](at::Tensor &out, const std::vector<at::Tensor> &in, int64_t) { contractDense(out, equation, in[0], in[1], {}); });
   }
+}
+
+void contract(Step &step) {
+  contractPair(step, equationOf(step, "equation"), addendOf(step.op) ? step.in.back().tensor : at::Tensor());
+  if (!hasBranch(step.op))
+    return;
+  Step branch{step.op, {step.in[2], step.in[3]}, step.out, step.context};
+  contractPair(branch, equationOf(step, "branch"), step.out.tensor);
 }
 
 } // namespace

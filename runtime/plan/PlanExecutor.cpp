@@ -13,7 +13,6 @@
 #include <ATen/Parallel.h>
 #include <algorithm>
 #include <c10/core/InferenceMode.h>
-#include <cstring>
 
 namespace peftrt {
 namespace {
@@ -49,7 +48,7 @@ at::ScalarType dtypeOf(ValueType type) {
 struct Work {
   Handler handler = nullptr;
   std::optional<KernelStep> kernel;
-  std::optional<ProductStep> product; ///< which its handler does too, slower
+  std::optional<ProductStep> product, branch; ///< which its handler does too, slower
   bool isNothing() const { return !handler && !kernel; }
 };
 
@@ -78,6 +77,9 @@ Work workOf(const PlanProgram &plan, size_t index, const KernelLibrary &library)
     failBundle("`" + plan.body.name + "`: the result of " + op.op + " at " + op.loc + " has no slot");
   work.handler = found->second;
   work.product = productStepOf(op, plan.body);
+  work.branch = branchStepOf(op, plan.body);
+  if (hasBranch(op) && !work.branch)
+    work.product.reset();
   return work;
 }
 
@@ -85,7 +87,7 @@ Work workOf(const PlanProgram &plan, size_t index, const KernelLibrary &library)
 bool isByRows(const Work &work) {
   if (work.kernel)
     return work.kernel->space == KernelStep::Space::rows && work.kernel->example && work.kernel->tasks.k != 0;
-  return work.isNothing() || (work.product && work.product->byRows);
+  return work.isNothing() || (work.product && work.product->byRows && (!work.branch || work.branch->byRows));
 }
 
 int64_t bandOf(const Op &op) { return op.attrs.value("band", int64_t{-1}); }
@@ -246,13 +248,12 @@ private:
   void run(const Work &work, const Op &op, std::vector<Packed> &values, RunContext &context) {
     if (work.kernel)
       return kernels_.run(*work.kernel, dataOf(op, values).data());
-    if (work.product) {
+    if (work.product && !work.branch) {
       products::Call call = callOf(*work.product, op, values, context.size);
-      if (prepare(call, *work.product, op, values, 0)) {
-        if (const void *sum = addendOf(op, values))
-          std::memcpy(call.c, sum, values[op.out[0]].tensor.nbytes());
+      if (const auto sum = addendOf(op))
+        call.sum = values[*sum].tensor.data_ptr();
+      if (prepare(call, *work.product, op, values, 0))
         return products_.multiply(call);
-      }
     }
     if (work.handler)
       apply(work.handler, op, values, context);
@@ -263,15 +264,40 @@ private:
     return products_.prepare(call, b.isConstant ? &b.tensor : nullptr, place);
   }
 
-  /// The bytes that a product is added to, if they are not its result's.
-  static const void *addendOf(const Op &op, const std::vector<Packed> &values) {
-    const void *sum = op.in.size() > 2 ? values[op.in[2]].tensor.data_ptr() : nullptr;
-    return sum == values[op.out[0]].tensor.data_ptr() ? nullptr : sum;
+  bool join(products::Call &call, const products::Call &branch, const ProductStep &step, const Op &op, const std::vector<Packed> &values, size_t place) {
+    const Packed &b = values[op.in[step.b]];
+    return products_.join(call, branch, b.isConstant ? &b.tensor : nullptr, place);
   }
 
   static RowsAt rowsAt(const PlanProgram &plan, int64_t value, const std::vector<Packed> &values) {
     const int64_t thread = threadBytesOf(plan, value);
     return {values[value].tensor.data_ptr(), thread ? rowBytesOf(plan.body.values[value]) : 0, thread};
+  }
+
+  /// One work, or two: a branch that is no part of its product is added behind it.
+  void addProduct(const PlanProgram &plan, const Work &work, const Op &op, const std::vector<Packed> &values, const BatchSize &size, std::vector<RowWork> &band) {
+    const auto at = [&](int64_t value) { return rowsAt(plan, value, values); };
+    const auto ifLibrarys = [&](bool isOwn, const ProductStep &step) { return isOwn ? std::nullopt : std::optional(values[op.in[step.b]]); };
+    products::Call call = callOf(*work.product, op, values, size);
+    RowWork::Factors factors{at(op.in[work.product->a]), at(op.out[0]), {}, {}};
+    if (const auto sum = addendOf(op))
+      factors.sum = at(*sum);
+    const size_t place = 2 * band.size(); // a product and its branch have panels of their own
+    const bool isOwn = prepare(call, *work.product, op, values, place);
+    if (!work.branch) {
+      band.emplace_back(products_, call, factors, ifLibrarys(isOwn, *work.product));
+      return;
+    }
+    products::Call branch = callOf(*work.branch, op, values, size);
+    const RowsAt branchA = at(op.in[work.branch->a]);
+    if (isOwn && join(call, branch, *work.branch, op, values, place + 1)) {
+      factors.branch = branchA;
+      band.emplace_back(products_, call, factors, std::nullopt);
+      return;
+    }
+    band.emplace_back(products_, call, factors, ifLibrarys(isOwn, *work.product));
+    const bool isBranchOwn = prepare(branch, *work.branch, op, values, place + 2);
+    band.emplace_back(products_, branch, RowWork::Factors{branchA, factors.c, factors.c, {}}, ifLibrarys(isBranchOwn, *work.branch));
   }
 
   void runBand(const Prepared &prepared, size_t begin, size_t end, std::vector<Packed> &values, const std::vector<int64_t> &offsets, const BatchSize &size) {
@@ -286,7 +312,6 @@ private:
         values[result] = place(prepared.plan, op, result, values, offsets, size);
       if (work.isNothing())
         continue;
-      ops.push_back(&op);
       const int64_t own = work.kernel ? kernels_.tasksOf(*work.kernel) : work.product->rows.at(size);
       if (rows >= 0 && own != rows)
         failBundle("`" + program.name + "`: steps of one band have " + std::to_string(rows) + " and " + std::to_string(own) + " rows");
@@ -298,14 +323,11 @@ private:
           for (const int64_t value : *list)
             operands.push_back(rowsAt(prepared.plan, value, values));
         band.emplace_back(kernels_, *work.kernel, std::move(operands));
+        ops.push_back(&op);
         continue;
       }
-      products::Call call = callOf(*work.product, op, values, size);
-      const bool isOwn = prepare(call, *work.product, op, values, band.size());
-      std::vector<RowsAt> operands = {rowsAt(prepared.plan, op.in[work.product->a], values), rowsAt(prepared.plan, op.out[0], values)};
-      if (addendOf(op, values))
-        operands.push_back(rowsAt(prepared.plan, op.in[2], values));
-      band.emplace_back(products_, call, std::move(operands), isOwn ? std::nullopt : std::optional(values[op.in[work.product->b]]));
+      addProduct(prepared.plan, work, op, values, size, band);
+      ops.resize(band.size(), &op);
     }
     const std::vector<double> seconds = plan::runBand(band, rows, prepared.plan.bands.at(program.ops[begin].attrs.at("band").get<int64_t>()));
     for (size_t index = 0; options_.profile && index < ops.size(); ++index)

@@ -15,15 +15,16 @@ struct Axes {
 
 class Reader {
 public:
-  Reader(const Op &op, const Program &program) : op_(op), program_(program) {}
+  /// Of the operands `first` and the one behind it.
+  Reader(const Op &op, const Program &program, size_t first) : op_(op), program_(program), first_(first) {}
 
-  std::optional<ProductStep> step() {
-    if (!op_.attrs.contains("equation") || program_.flat)
+  std::optional<ProductStep> step(const std::string &attribute) {
+    if (!op_.attrs.contains(attribute) || program_.flat)
       return std::nullopt;
-    const auto equation = equationFrom(op_.attrs.at("equation"));
+    const auto equation = equationFrom(op_.attrs.at(attribute));
     if (!equation)
       return std::nullopt;
-    const auto x = axesOf(equation->x, op_.in[0]), y = axesOf(equation->y, op_.in[1]), out = axesOf(equation->out, op_.out[0]);
+    const auto x = axesOf(equation->x, op_.in[first_]), y = axesOf(equation->y, op_.in[first_ + 1]), out = axesOf(equation->out, op_.out[0]);
     if (!x || !y || !out || conflict_ || (x->ragged && y->ragged && x->ragged != y->ragged))
       return std::nullopt;
     return split(x->letters, y->letters, out->letters, x->ragged ? x->ragged : y->ragged);
@@ -75,8 +76,8 @@ private:
     if (!straight && out != right + left)
       return std::nullopt;
     const std::string &rows = straight ? left : right, &columns = straight ? right : left, &a = straight ? x : y, &b = straight ? y : x;
-    step.a = straight ? 0 : 1;
-    step.b = straight ? 1 : 0;
+    step.a = first_ + (straight ? 0 : 1);
+    step.b = first_ + (straight ? 1 : 0);
     step.aTurned = a != rows + sum;
     step.bTurned = b != sum + columns;
     if ((step.aTurned && a != sum + rows) || (step.bTurned && b != columns + sum))
@@ -88,13 +89,20 @@ private:
 
   const Op &op_;
   const Program &program_;
+  const size_t first_;
   std::map<char, Extent> extents_;
   bool conflict_ = false;
 };
 
 } // namespace
 
-std::optional<ProductStep> productStepOf(const Op &op, const Program &program) { return op.op == "contract" ? Reader(op, program).step() : std::nullopt; }
+std::optional<int64_t> addendOf(const Op &op) {
+  const size_t factors = hasBranch(op) ? 4 : 2;
+  return op.in.size() > factors ? std::optional(op.in[factors]) : std::nullopt;
+}
+
+std::optional<ProductStep> productStepOf(const Op &op, const Program &program) { return op.op == "contract" ? Reader(op, program, 0).step("equation") : std::nullopt; }
+std::optional<ProductStep> branchStepOf(const Op &op, const Program &program) { return hasBranch(op) ? Reader(op, program, 2).step("branch") : std::nullopt; }
 
 products::Call callOf(const ProductStep &step, const Op &op, const std::vector<Packed> &values, const BatchSize &size) {
   const at::Tensor &a = values[op.in[step.a]].tensor, &b = values[op.in[step.b]].tensor, &c = values[op.out[0]].tensor;
@@ -106,7 +114,6 @@ products::Call callOf(const ProductStep &step, const Op &op, const std::vector<P
   call.bDepth = step.bTurned ? 1 : columns, call.bColumn = step.bTurned ? depth : 1;
   call.cRow = columns, call.cColumn = 1;
   call.rows = rows, call.depth = depth, call.columns = columns;
-  call.adds = op.in.size() > 2;
   call.aIsBf16 = isBf16(a), call.bIsBf16 = isBf16(b), call.cIsBf16 = isBf16(c);
   return call;
 }

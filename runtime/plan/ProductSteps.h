@@ -20,9 +20,15 @@ struct ProductStep {
   bool byRows = false; ///< a row of the result needs that row of A, and all of B
 };
 
+/// How a contract's operands lie: [x, y], [x, y, sum], or with a branch (`plan.product … and`) [x, y, h, u] and maybe the sum.
+inline bool hasBranch(const Op &op) { return op.attrs.contains("branch"); }
+std::optional<int64_t> addendOf(const Op &op); ///< the value that is the sum
+
 /// Nothing where it is no single product, or only after its operands are copied into another order: `ContractSteps` does those.
 std::optional<ProductStep> productStepOf(const Op &op, const Program &program);
-/// The product on these values, not prepared yet.
+/// Of `h u`, with the operands' places in the whole list.
+std::optional<ProductStep> branchStepOf(const Op &op, const Program &program);
+/// The product on these values, not prepared yet; nothing is added to it.
 products::Call callOf(const ProductStep &step, const Op &op, const std::vector<Packed> &values, const BatchSize &size);
 
 } // namespace peftrt::plan

@@ -1,5 +1,6 @@
 // Profile: see Profile.h.
 #include "runtime/plan/Profile.h"
+#include "runtime/plan/ProductSteps.h"
 #include <algorithm>
 #include <cstdio>
 #include <vector>
@@ -20,7 +21,7 @@ std::string shapeOf(const Value &value) {
 std::string nameOf(const Program &program, const Op &op) {
   if (op.op == "kernel")
     return "kernel " + op.attrs.value("symbol", "");
-  std::string text = op.op == "contract" ? "contract " + op.attrs.value("equation", "") + (op.in.size() > 2 ? " +" : "") : op.op;
+  std::string text = op.op == "contract" ? "contract " + op.attrs.value("equation", "") + (hasBranch(op) ? " and " + op.attrs.value("branch", "") : "") + (addendOf(op) ? " +" : "") : op.op;
   for (const int64_t operand : op.in)
     text += " " + shapeOf(program.values[operand]);
   return text;

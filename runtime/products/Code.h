@@ -15,6 +15,14 @@ enum class Layout {
   pairsAsItLies ///< bf16, columns adjacent and whole panels; A's rows are adjacent too, and C is f32: both are paired as they are read
 };
 
+/// H [rows, depth] of A's type; what it is multiplied with is in blocks of the product's layout. A thin depth, H's blocks are made anew for each chunk of rows.
+struct Branch {
+  const void *a, *packed;
+  int64_t aRow, aDepth;
+  int64_t depth; ///< 0: there is none; kMostBranchDepth at most
+};
+constexpr int64_t kMostBranchDepth = 128;
+
 /// C [rows, columns] = A [rows, depth] B [depth, columns]. Strides are in elements. Element (i, k) of A lies i * aRow + k * aDepth behind `a`, (k, j) of B
 /// k * bDepth + j * bColumn behind `b`, (i, j) of C i * cRow + j * cColumn behind `c`.
 struct Call {
@@ -22,9 +30,10 @@ struct Call {
   void *packed; ///< B's panels, from the beginning of a cache line
   void *c;
   int64_t aRow, aDepth, bDepth, bColumn, cRow, cColumn, rows, depth, columns;
-  bool adds; ///< C += A B
+  const void *sum; ///< what A B is added to, by C's strides: C itself, or bytes that C has none of; or null
   bool aIsBf16, bIsBf16, cIsBf16;
   Layout layout;
+  Branch branch; ///< whose product is added too; of layouts of tiles only
 };
 
 /// Rows and panels of C, or of B.

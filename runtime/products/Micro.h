@@ -20,23 +20,27 @@ static_assert(kChunk % 24 == 0);
 /// A block's place in C.
 struct Target {
   void *c;
+  const void *sum; ///< what the block is added to, as C lies; or null
   int64_t row, column; ///< from one to the next, in elements
   int64_t width; ///< columns that are there
-  bool isBf16, adds;
+  bool isBf16;
 };
 
-template <int L, int V, typename C> inline void finish(const Floats<L> (&sums)[V], C *to, const Target &target) {
+/// A line of the block, `row` rows below its first.
+template <int L, int V, typename C> inline void finish(const Floats<L> (&sums)[V], int64_t row, const Target &target) {
+  C *to = static_cast<C *>(target.c) + row * target.row;
+  const C *from = target.sum ? static_cast<const C *>(target.sum) + row * target.row : nullptr;
   if (target.width >= V * L && target.column == 1) {
 #pragma GCC unroll 4
     for (int v = 0; v < V; ++v)
-      store<L>(target.adds ? load<L>(to + v * L) + sums[v] : sums[v], to + v * L);
+      store<L>(from ? load<L>(from + v * L) + sums[v] : sums[v], to + v * L);
     return;
   }
   float line[V * L];
   __builtin_memcpy(line, sums, sizeof line);
   for (int64_t column = 0; column < least(target.width, V * L); ++column) {
     C &place = to[column * target.column];
-    const float sum = target.adds ? widen(place) + line[column] : line[column];
+    const float sum = from ? widen(from[column * target.column]) + line[column] : line[column];
     if constexpr (sizeof(C) == sizeof(float))
       place = sum;
     else
@@ -132,11 +136,21 @@ template <int L, int R, int V, typename A, typename B> __attribute__((noinline))
     sumFloats<L, R, V>(in, sums);
 #pragma GCC unroll 12
   for (int r = 0; r < R; ++r)
-    target.isBf16 ? finish<L, V>(sums[r], static_cast<Bf16 *>(target.c) + r * target.row, target) : finish<L, V>(sums[r], static_cast<float *>(target.c) + r * target.row, target);
+    target.isBf16 ? finish<L, V, Bf16>(sums[r], r, target) : finish<L, V, float>(sums[r], r, target);
 }
 
 inline void advance(Target &target, int64_t elements) {
-  target.c = static_cast<char *>(target.c) + elements * (target.isBf16 ? sizeof(Bf16) : sizeof(float));
+  const int64_t bytes = elements * static_cast<int64_t>(target.isBf16 ? sizeof(Bf16) : sizeof(float));
+  target.c = static_cast<char *>(target.c) + bytes;
+  if (target.sum)
+    target.sum = static_cast<const char *>(target.sum) + bytes;
+}
+
+/// Where C's element (row, column) is. Behind the first stretch of depth what is there is added to.
+inline Target targetOf(const Call &call, int64_t row, int64_t column, bool isFirst) {
+  Target target{call.c, isFirst ? call.sum : call.c, call.cRow, call.cColumn, call.columns - column, call.cIsBf16};
+  advance(target, row * call.cRow + column * call.cColumn);
+  return target;
 }
 
 /// `rows` rows in blocks of R, what is left in smaller ones.
@@ -172,8 +186,7 @@ template <typename A, typename B> void multiplyAs(const Call &call, const Part &
       for (int64_t column = part.firstPanel * kPanel; column < least(part.lastPanel * kPanel, call.columns); column += kPanel) {
         const int64_t here = widthAt(column, call.columns);
         const B *from = lies ? b + start * call.bDepth + column : b + start / rowsAPlace * width + column * places;
-        Target target{call.c, call.cRow, call.cColumn, call.columns - column, call.cIsBf16, call.adds || start > 0};
-        advance(target, chunk * call.cRow + column * call.cColumn);
+        const Target target = targetOf(call, chunk, column, start == 0);
         panel(Factors<A, B>{static_cast<const A *>(call.a) + chunk * call.aRow + start * call.aDepth, from, call.aRow, call.aDepth, lies ? call.bDepth : here, depth},
               least(kChunk, part.lastRow - chunk), here, target);
       }
@@ -206,8 +219,7 @@ void multiplyTurned(const Call &call, const Part &part) {
       const int64_t depth = least(kTurnedDepth, call.depth - start), rows = least(kTurnedRows, part.lastRow - row);
       pairColumns(static_cast<const Bf16 *>(call.a) + start * call.aDepth + row, call.aDepth, depth, rows, pairs);
       for (int64_t column = part.firstPanel * kPanel; column < least(part.lastPanel * kPanel, call.columns); column += kColumns) {
-        Target target{call.c, call.cRow, call.cColumn, kColumns, call.cIsBf16, call.adds || start > 0};
-        advance(target, row * call.cRow + column * call.cColumn);
+        const Target target = targetOf(call, row, column, start == 0);
         blocks<kLanes, 8, kTurnedVectors>(Factors<Pair, Bf16>{pairs, static_cast<const Bf16 *>(call.b) + start * call.bDepth + column, 1, kTurnedRows, call.bDepth, depth}, rows, target);
       }
     }

@@ -161,6 +161,19 @@ bool Products::prepare(Call &call, const at::Tensor *constant, size_t place) {
   return true;
 }
 
+bool Products::join(Call &call, Call branch, const at::Tensor *constant, size_t place) {
+  const bool hasBlocks = (call.layout == Layout::tiles && call.depth % code_->side == 0) || call.layout == Layout::splitTiles;
+  const bool canBeBlocks = (branch.aRow == 1 || branch.aDepth == 1) && (branch.bDepth == 1 || branch.bColumn == 1);
+  const bool isSplit = call.layout == Layout::splitTiles;
+  if (!hasBlocks || !canBeBlocks || branch.aIsBf16 != call.aIsBf16 || (isSplit && branch.bIsBf16) || branch.depth == 0 || branch.depth > kMostBranchDepth)
+    return false;
+  branch.layout = call.layout;
+  if (call.columns > 0)
+    pack(branch, constant, place);
+  call.branch = {branch.a, branch.packed, branch.aRow, branch.aDepth, branch.depth};
+  return true;
+}
+
 void Products::multiplyRows(const Call &call, int64_t first, int64_t last) const {
   if (call.columns > 0)
     code_->multiply(call, {first, last, 0, parts(call.columns, code_->panel)});
@@ -204,14 +217,13 @@ void Products::multiply(at::Tensor c, const Operands &in, const at::Tensor &sum)
   const auto isBf16 = [](const at::Tensor &tensor) { return tensor.scalar_type() == at::kBFloat16; };
   const auto isNumber = [&](const at::Tensor &tensor) { return isBf16(tensor) || tensor.scalar_type() == at::kFloat; };
   const at::Tensor &a = in.a, &b = in.b;
-  const bool inPlace = sum.defined() && sum.data_ptr() == c.data_ptr();
-  Call call{a.data_ptr(), b.data_ptr(), nullptr, c.data_ptr(), a.stride(0), a.stride(1), b.stride(0), b.stride(1), c.stride(0), c.stride(1), a.size(0), a.size(1), b.size(1), inPlace, isBf16(a), isBf16(b), isBf16(c), Layout::floats};
+  Call call{a.data_ptr(), b.data_ptr(), nullptr, c.data_ptr(), a.stride(0), a.stride(1), b.stride(0), b.stride(1), c.stride(0), c.stride(1), a.size(0), a.size(1), b.size(1), nullptr, isBf16(a), isBf16(b), isBf16(c), Layout::floats, {}};
   if (!isNumber(a) || !isNumber(b) || !isNumber(c) || !prepare(call, in.bIsConstant ? &b : nullptr))
     return multiplyByLibrary(c, in, sum);
-  if (sum.defined() && !inPlace) {
+  if (sum.defined() && sum.strides() != c.strides())
     c.copy_(sum);
-    call.adds = true;
-  }
+  if (sum.defined())
+    call.sum = sum.strides() == c.strides() ? sum.data_ptr() : c.data_ptr();
   multiply(call);
 }
 

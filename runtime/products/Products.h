@@ -31,6 +31,8 @@ public:
   /// Makes the panels that B needs, in a room of its own for each `place`. False: it is a product for the library, and nothing is done.
   /// `constant`: B, if it stays as it is.
   bool prepare(products::Call &call, const at::Tensor *constant, size_t place = 0);
+  /// Makes `branch`, whose rows and columns are those of `call`, which is prepared, a part of it. False: they do not go together, and nothing is done.
+  bool join(products::Call &call, products::Call branch, const at::Tensor *constant, size_t place);
   /// Rows first … last - 1 of a product that is prepared; all of it, by all threads.
   void multiplyRows(const products::Call &call, int64_t first, int64_t last) const;
   void multiply(const products::Call &call) const;

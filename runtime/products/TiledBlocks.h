@@ -17,20 +17,7 @@ constexpr int64_t kBlockRows = 192, kStretch = 512; ///< A's blocks of a chunk's
 constexpr int kHigh = 0, kMiddle = 1, kLow = 2, kParts = 3;
 static_assert(kBlockRows % kSide == 0 && kStretch % kSide == 0);
 
-template <bool Bottom> inline void loadA(const Tile (&tiles)[2]) {
-  _tile_loadd(4, &tiles[0], sizeof(Words<16>));
-  if constexpr (Bottom)
-    _tile_loadd(5, &tiles[1], sizeof(Words<16>));
-}
-
-/// A step along depth of bf16.
-template <bool Bottom, bool Right> inline void addStep(const Block<1> *a, const Block<1> *b) {
-  loadA<Bottom>(a->parts[0]), loadB<Right>(b->parts[0]);
-  fetch<sizeof(Block<1>)>(a + 1);
-  fetch<sizeof(Block<1>)>(b + 1);
-  addTiles<Bottom, Right>();
-}
-/// And of f32: from one pair of parts to the next only one side is loaded. The small products come first.
+/// A step along depth of f32: from one pair of parts to the next only one side is loaded. The small products come first.
 template <bool Bottom, bool Right> inline void addStep(const Block<kParts> *a, const Block<kParts> *b) {
   constexpr int kPart = sizeof a->parts[0];
   loadA<Bottom>(a->parts[kHigh]), loadB<Right>(b->parts[kLow]);
@@ -53,31 +40,38 @@ template <bool Bottom, bool Right> inline void addStep(const Block<kParts> *a, c
   addTiles<Bottom, Right>();
 }
 
-template <bool Bottom, bool Right, int Parts> void sumBlocks(const Block<Parts> *a, const Block<Parts> *b, int64_t steps, TileSums &sums) {
+template <bool Bottom, bool Right, int Parts> void sumBlocks(const BlockFactors<Parts> &in, const BlockFactors<Parts> &branch, TileSums &sums) {
   zeroTiles<Bottom, Right>();
-  for (int64_t step = 0; step < steps; ++step)
-    addStep<Bottom, Right>(a + step, b + step);
+  const BlockFactors<Parts> both[] = {in, branch};
+  for (const BlockFactors<Parts> &factors : both)
+    for (int64_t step = 0; step < factors.steps; ++step)
+      addStep<Bottom, Right>(factors.a + step, factors.b + step);
   storeTiles<Bottom, Right>(sums);
 }
 
-template <bool Right, int Parts> void multiplyBlock(const Block<Parts> *a, const Block<Parts> *b, int64_t steps, int64_t rows, const Target &target) {
+template <bool Right, int Parts> void multiplyBlock(const BlockFactors<Parts> &in, const BlockFactors<Parts> &branch, int64_t rows, const Target &target) {
   alignas(64) TileSums sums;
-  rows > kTile ? sumBlocks<true, Right>(a, b, steps, sums) : sumBlocks<false, Right>(a, b, steps, sums);
+  rows > kTile ? sumBlocks<true, Right>(in, branch, sums) : sumBlocks<false, Right>(in, branch, sums);
   finishBlock<Right>(sums, rows, target);
 }
 
-/// `rows` rows from `first` on, whose stretch of depth from `start` on is in blocks, by all columns of a part.
-template <int Parts> void multiplyChunk(const Call &call, const Part &part, const Block<Parts> *a, int64_t first, int64_t rows, int64_t start) {
-  const int64_t steps = blocksOf(least(kStretch, call.depth - start));
+/// Rows whose stretch of depth is in blocks.
+template <int Parts> struct Chunk {
+  const Block<Parts> *blocks;
+  int64_t first, rows, start;
+};
+
+/// By all columns of a part; `branchOf(row, column)`: what else is summed there.
+template <int Parts, typename BranchOf> void multiplyChunk(const Call &call, const Part &part, const Chunk<Parts> &chunk, const BranchOf &branchOf) {
+  const int64_t steps = blocksOf(least(kStretch, call.depth - chunk.start));
   for (int64_t column = part.firstPanel * kPanel; column < least(part.lastPanel * kPanel, call.columns); column += kSide) {
-    const Block<Parts> *b = static_cast<const Block<Parts> *>(call.packed) + column / kSide * blocksOf(call.depth) + start / kSide;
-    Target target{call.c, call.cRow, call.cColumn, call.columns - column, false, call.adds || start > 0};
-    advance(target, first * call.cRow + column * call.cColumn);
-    for (int64_t row = 0; row < rows; row += kSide, a += steps, advance(target, kSide * call.cRow)) {
-      const int64_t here = least(kSide, rows - row);
-      target.width > kTile ? multiplyBlock<true>(a, b, steps, here, target) : multiplyBlock<false>(a, b, steps, here, target);
+    const Block<Parts> *b = static_cast<const Block<Parts> *>(call.packed) + column / kSide * blocksOf(call.depth) + chunk.start / kSide;
+    Target target = targetOf(call, chunk.first, column, chunk.start == 0);
+    for (int64_t row = 0; row < chunk.rows; row += kSide, advance(target, kSide * call.cRow)) {
+      const int64_t here = least(kSide, chunk.rows - row);
+      const BlockFactors<Parts> in{chunk.blocks + row / kSide * steps, b, steps}, branch = branchOf(row, column);
+      target.width > kTile ? multiplyBlock<true>(in, branch, here, target) : multiplyBlock<false>(in, branch, here, target);
     }
-    a -= blocksOf(rows) * steps;
   }
 }
 
@@ -85,14 +79,18 @@ template <typename Source, int Parts> void multiplyBlocks(const Call &call, cons
   Block<Parts> blocks[kBlockRows / kSide * (kStretch / kSide)];
   TileShapes shapes;
   shapes.configure(2 * kTile); // rows that are not there are zeros
-  for (int64_t chunk = part.firstRow; chunk < part.lastRow; chunk += kBlockRows)
+  BranchBlocks<Source, Parts, kBlockRows> branch(call.branch);
+  for (int64_t chunk = part.firstRow; chunk < part.lastRow; chunk += kBlockRows) {
+    branch.make(chunk, least(kBlockRows, part.lastRow - chunk));
     for (int64_t start = 0; start < call.depth; start += kStretch) {
       const int64_t rows = least(kBlockRows, part.lastRow - chunk), depth = least(kStretch, call.depth - start);
       const Source *a = static_cast<const Source *>(call.a) + chunk * call.aRow + start * call.aDepth;
       for (int64_t row = 0; row < rows; row += kSide)
         BlockMaker<Source, Parts, true>::make({a + row * call.aRow, call.aRow, call.aDepth, rows - row, depth}, blocks + row / kSide * blocksOf(depth));
-      multiplyChunk(call, part, blocks, chunk, rows, start);
+      const bool isLast = start + depth == call.depth;
+      multiplyChunk<Parts>(call, part, {blocks, chunk, rows, start}, [&](int64_t row, int64_t column) { return isLast ? branch.at(row, column) : BlockFactors<Parts>{}; });
     }
+  }
   _tile_release();
 }
 

@@ -79,7 +79,7 @@ void multiplyPairs(void *c, const uint32_t *a, const uint32_t *b, int64_t cRow, 
   shapes.configure(2 * kTile); // rows that are not there are zeros
   for (int64_t row = 0; row < rows; row += kSide)
     for (int64_t column = 0; column < columns; column += kSide) {
-      Target target{c, cRow, 1, columns - column, (how & kCIsBf16) != 0, (how & kAdds) != 0};
+      Target target{c, how & kAdds ? c : nullptr, cRow, 1, columns - column, (how & kCIsBf16) != 0};
       advance(target, row * cRow + column);
       target.width > kTile ? finishPairs<true>(in, row, column, target) : finishPairs<false>(in, row, column, target);
     }

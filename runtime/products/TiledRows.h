@@ -7,7 +7,7 @@
 namespace peftrt::products {
 namespace {
 
-/// 32 rows of A by 32 columns of B.
+/// 32 rows of A, as they lie, by 32 columns of B.
 struct TiledFactors {
   const Bf16 *a;
   int64_t aRow;
@@ -15,7 +15,7 @@ struct TiledFactors {
   int64_t steps; ///< blocks along depth
 };
 
-template <bool Bottom, bool Right> void sumTiles(TiledFactors in, TileSums &sums) {
+template <bool Bottom, bool Right> void sumTiles(TiledFactors in, const BlockFactors<1> &branch, TileSums &sums) {
   const int64_t pitch = in.aRow * static_cast<int64_t>(sizeof(Bf16));
   zeroTiles<Bottom, Right>();
   for (int64_t step = 0; step < in.steps; ++step, in.a += kSide, ++in.b) {
@@ -26,29 +26,34 @@ template <bool Bottom, bool Right> void sumTiles(TiledFactors in, TileSums &sums
     fetch<sizeof(Block<1>)>(in.b + 1);
     addTiles<Bottom, Right>();
   }
+  for (int64_t step = 0; step < branch.steps; ++step)
+    addStep<Bottom, Right>(branch.a + step, branch.b + step);
   storeTiles<Bottom, Right>(sums);
 }
 
-template <bool Right> void tiledBlock(const TiledFactors &in, int64_t rows, const Target &target) {
+template <bool Right> void tiledBlock(const TiledFactors &in, const BlockFactors<1> &branch, int64_t rows, const Target &target) {
   alignas(64) TileSums sums;
-  rows > kTile ? sumTiles<true, Right>(in, sums) : sumTiles<false, Right>(in, sums);
+  rows > kTile ? sumTiles<true, Right>(in, branch, sums) : sumTiles<false, Right>(in, branch, sums);
   finishBlock<Right>(sums, rows, target);
 }
 
 void multiplyTiles(const Call &call, const Part &part) {
   TileShapes shapes;
   int64_t shaped = 0;
-  for (int64_t chunk = part.firstRow; chunk < part.lastRow; chunk += kChunk)
+  BranchBlocks<Bf16, 1, kChunk> branch(call.branch);
+  for (int64_t chunk = part.firstRow; chunk < part.lastRow; chunk += kChunk) {
+    branch.make(chunk, least(kChunk, part.lastRow - chunk));
     for (int64_t column = part.firstPanel * kPanel; column < least(part.lastPanel * kPanel, call.columns); column += kSide)
       for (int64_t row = chunk; row < least(chunk + kChunk, part.lastRow); row += kSide) {
         const int64_t rows = least(kSide, part.lastRow - row), steps = blocksOf(call.depth); // a chunk is whole blocks of rows
         if (shaped != rows)
           shapes.configure(shaped = rows, least(kSide, call.depth));
         const TiledFactors in{static_cast<const Bf16 *>(call.a) + row * call.aRow, call.aRow, static_cast<const Block<1> *>(call.packed) + column / kSide * steps, steps};
-        Target target{call.c, call.cRow, call.cColumn, call.columns - column, call.cIsBf16, call.adds};
-        advance(target, row * call.cRow + column * call.cColumn);
-        target.width > kTile ? tiledBlock<true>(in, rows, target) : tiledBlock<false>(in, rows, target);
+        const Target target = targetOf(call, row, column, true);
+        const BlockFactors<1> more = branch.at(row - chunk, column);
+        target.width > kTile ? tiledBlock<true>(in, more, rows, target) : tiledBlock<false>(in, more, rows, target);
       }
+  }
   _tile_release();
 }
 static_assert(kChunk % kSide == 0);

@@ -17,6 +17,11 @@ struct alignas(64) Tile {
 template <int Parts> struct Block {
   Tile parts[Parts][2]; ///< the first sixteen rows or columns, and the others
 };
+/// 32 rows of A by 32 columns of B, each in blocks along depth.
+template <int Parts> struct BlockFactors {
+  const Block<Parts> *a, *b;
+  int64_t steps;
+};
 inline int64_t blocksOf(int64_t length) { return (length + kSide - 1) / kSide; }
 
 /// What `_tile_loadconfig` reads.
@@ -76,6 +81,21 @@ template <int Bytes> inline void fetch(const void *from) {
     __builtin_prefetch(static_cast<const char *>(from) + line);
 }
 
+/// A's tiles that lie together.
+template <bool Bottom> inline void loadA(const Tile (&tiles)[2]) {
+  _tile_loadd(4, &tiles[0], sizeof(Words<16>));
+  if constexpr (Bottom)
+    _tile_loadd(5, &tiles[1], sizeof(Words<16>));
+}
+
+/// A step along depth of bf16.
+template <bool Bottom, bool Right> inline void addStep(const Block<1> *a, const Block<1> *b) {
+  loadA<Bottom>(a->parts[0]), loadB<Right>(b->parts[0]);
+  fetch<sizeof(Block<1>)>(a + 1);
+  fetch<sizeof(Block<1>)>(b + 1);
+  addTiles<Bottom, Right>();
+}
+
 using TileSums = float[2 * kTile][2 * kTile];
 
 template <bool Bottom, bool Right> inline void storeTiles(TileSums &sums) {
@@ -94,7 +114,7 @@ template <int V, typename C> void finishRows(const TileSums &sums, int64_t rows,
     Floats<kLanes> line[V];
     for (int v = 0; v < V; ++v)
       line[v] = load<kLanes>(&sums[row][v * kLanes]);
-    finish<kLanes, V>(line, static_cast<C *>(target.c) + row * target.row, target);
+    finish<kLanes, V, C>(line, row, target);
   }
 }
 template <bool Right> void finishBlock(const TileSums &sums, int64_t rows, const Target &target) {
@@ -199,6 +219,27 @@ private:
   static __m512 floatsAt(__mmask16 mask, const Bf16 *from) {
     return (__m512)(__builtin_convertvector((Registers<16>::Halves)_mm256_maskz_loadu_epi16(mask, from), Words<16>) << 16);
   }
+};
+
+/// A chunk's rows of a call's branch, in blocks, and where the other side's are.
+template <typename Source, int Parts, int64_t Rows> class BranchBlocks {
+public:
+  explicit BranchBlocks(const Branch &branch) : branch_(branch), steps_(blocksOf(branch.depth)) {}
+  void make(int64_t first, int64_t rows) {
+    const Source *a = static_cast<const Source *>(branch_.a) + first * branch_.aRow;
+    for (int64_t row = 0; row < rows && steps_ > 0; row += kSide)
+      BlockMaker<Source, Parts, true>::make({a + row * branch_.aRow, branch_.aRow, branch_.aDepth, rows - row, branch_.depth}, blocks_ + row / kSide * steps_);
+  }
+  /// 32 rows from `row` of the chunk on, by 32 columns.
+  BlockFactors<Parts> at(int64_t row, int64_t column) const {
+    return {blocks_ + row / kSide * steps_, static_cast<const Block<Parts> *>(branch_.packed) + column / kSide * steps_, steps_};
+  }
+
+private:
+  static_assert(Rows % kSide == 0);
+  const Branch branch_;
+  const int64_t steps_;
+  Block<Parts> blocks_[Rows / kSide * (kMostBranchDepth / kSide)];
 };
 
 /// B's blocks of panels first … last - 1: those along depth of 32 columns, then those of the next.

@@ -20,9 +20,9 @@ namespace {
 
 std::optional<plan::Dim> rowsOf(Value value) { return plan::rowsOf(cast<PackedType>(value.getType())); }
 
-/// A product of rows with a matrix of the run, as all three lie: [row, sum] and [sum, columns] or [columns, sum] to [row, columns].
-std::optional<plan::Dim> rowsOfProduct(StepOp step) {
-  StringRef equation = cast<StringAttr>(step.getHow().get("equation")).getValue();
+/// A product of rows with a matrix of the run, as all three lie: [row, sum] and [sum, columns] or [columns, sum] to [row, columns]. Its factors are the inputs from
+/// `first` on.
+std::optional<plan::Dim> rowsOfProduct(StepOp step, StringRef equation, unsigned first) {
   auto [inputs, out] = equation.split("->");
   auto [x, y] = inputs.split(',');
   auto rows = rowsOf(step.getResult());
@@ -30,7 +30,7 @@ std::optional<plan::Dim> rowsOfProduct(StepOp step) {
     return std::nullopt;
   for (bool second : {false, true}) {
     StringRef activations = second ? y : x;
-    Value from = step.getInputs()[second ? 1 : 0], matrix = step.getInputs()[second ? 0 : 1];
+    Value from = step.getInputs()[first + (second ? 1 : 0)], matrix = step.getInputs()[first + (second ? 0 : 1)];
     StringRef letters = second ? x : y, sum = activations.drop_front(!activations.empty()), columns = out.drop_front();
     const bool lies = letters == (sum + columns).str() || letters == (columns + sum).str();
     if (!sum.empty() && activations[0] == out[0] && lies && rowsOf(from) == rows && !cast<PackedType>(matrix.getType()).getExample())
@@ -39,12 +39,18 @@ std::optional<plan::Dim> rowsOfProduct(StepOp step) {
   return std::nullopt;
 }
 
+std::optional<plan::Dim> rowsOfProducts(StepOp step) {
+  auto equationOf = [&](StringRef name) { return cast<StringAttr>(step.getHow().get(name)).getValue(); };
+  auto rows = rowsOfProduct(step, equationOf("equation"), 0);
+  return rows && hasBranch(step) ? rowsOfProduct(step, equationOf("branch"), 2) : rows;
+}
+
 /// The rows that the op does one by one, if it does.
 std::optional<plan::Dim> rowsDoneBy(Operation *op) {
   if (auto kernel = dyn_cast<KernelOp>(op))
     return kernel.getSpace() == "rows" ? rowsOf(kernel.getResult(0)) : std::nullopt;
   auto step = dyn_cast<StepOp>(op);
-  return step && step.getKind() == "gemm" ? rowsOfProduct(step) : std::nullopt;
+  return step && step.getKind() == "gemm" ? rowsOfProducts(step) : std::nullopt;
 }
 
 class Bands {

@@ -1,7 +1,8 @@
 // FormProducts (plan-form-products): which contracts are one matrix product of the whole batch, and which of them add to another.
 //
 // In     plan.program of nn ops
-// Out    such contracts as plan.product; `a + product`, where nobody else reads either, as a product that adds to a
+// Out    such contracts as plan.product; `a + product`, where nobody else reads either, as a product that adds to a, and where the depth of one is little as a product
+//        with a branch: [x | h] [W; B] in one pass
 // Errs   none
 // Why here  before kernels are formed: a sum that a product makes by itself is no elementwise op
 //
@@ -51,6 +52,31 @@ bool isOneProduct(nn::ContractOp op) {
   return !level(op.getX()) && isMatrixProduct(x, y, result);
 }
 
+/// How many numbers each of a product's is the sum of; nothing if it depends on the batch.
+std::optional<int64_t> depthOf(plan::ProductOp product) {
+  auto [inputs, result] = product.getEquation().split("->");
+  auto [x, y] = inputs.split(',');
+  auto type = cast<nn::NNType>(product.getX().getType());
+  int64_t depth = 1;
+  for (auto [letter, dim] : llvm::zip_equal(x, type.getDims())) {
+    if (result.contains(letter))
+      continue;
+    if (!dim.isStatic())
+      return std::nullopt;
+    depth *= dim.constant;
+  }
+  return depth;
+}
+
+/// A product of examples whose depth is so little that its factors are better read together with another product's.
+constexpr int64_t kMostBranchDepth = 128, kLeastRatio = 2;
+bool isBranchOf(plan::ProductOp branch, plan::ProductOp product) {
+  if (branch.getSum() || !branch.getBranch().empty() || !product.getBranch().empty() || branch.getOverExamples() || product.getOverExamples() || !cast<nn::NNType>(product.getResult().getType()).getExample())
+    return false;
+  auto little = depthOf(branch), much = depthOf(product);
+  return little && much && *little <= kMostBranchDepth && *little * kLeastRatio <= *much;
+}
+
 /// A product that only `reader` reads.
 plan::ProductOp ownProduct(Value value) {
   auto product = value.getDefiningOp<plan::ProductOp>();
@@ -63,14 +89,21 @@ void accumulate(nn::AddOp add) {
   if (!left || !right || add.getX().getType() != add.getResult().getType() || add.getY().getType() != add.getResult().getType())
     return;
   plan::ProductOp later = left->isBeforeInBlock(right) ? right : left, earlier = later == left ? right : left;
-  if (later.getSum())
+  if (isBranchOf(later, earlier) || (!isBranchOf(earlier, later) && later.getSum()))
     std::swap(later, earlier);
-  if (later.getSum())
+  if (isBranchOf(earlier, later)) {
+    later.getBranchMutable().assign({earlier.getX(), earlier.getY()});
+    later.setBranchEquationAttr(earlier.getEquationAttr());
+  } else if (!later.getSum()) {
+    later.getSumMutable().assign(earlier.getResult());
+  } else {
     return;
+  }
   later->moveBefore(add); // behind both
-  later.getSumMutable().assign(earlier.getResult());
   add.getResult().replaceAllUsesWith(later.getResult());
   add.erase();
+  if (earlier.use_empty())
+    earlier.erase();
 }
 
 /// `(product + b) + product`: the products first, so that they meet.
@@ -103,8 +136,8 @@ LogicalResult mlir::plan::formProducts(ModuleOp module) {
     for (Operation &op : llvm::make_early_inc_range(block))
       if (auto contract = dyn_cast<nn::ContractOp>(op); contract && isOneProduct(contract)) {
         OpBuilder builder(contract);
-        Value product = ProductOp::create(builder, contract.getLoc(), contract.getResult().getType(), contract.getX(), contract.getY(), Value(), contract.getEquationAttr(),
-                                          contract.getOverExamplesAttr());
+        Value product = ProductOp::create(builder, contract.getLoc(), contract.getResult().getType(), contract.getX(), contract.getY(), ValueRange(), Value(),
+                                          contract.getEquationAttr(), StringAttr(), contract.getOverExamplesAttr());
         contract.getResult().replaceAllUsesWith(product);
         contract.erase();
       }

@@ -24,7 +24,10 @@ plan::PackedType packed(nn::NNType type) {
 
 DictionaryAttr productAttributes(plan::ProductOp op) {
   Builder builder(op.getContext());
-  return builder.getDictionaryAttr({builder.getNamedAttr("equation", op.getEquationAttr()), builder.getNamedAttr("over_examples", op.getOverExamplesAttr())});
+  SmallVector<NamedAttribute> attributes = {builder.getNamedAttr("equation", op.getEquationAttr()), builder.getNamedAttr("over_examples", op.getOverExamplesAttr())};
+  if (StringAttr branch = op.getBranchEquationAttr())
+    attributes.push_back(builder.getNamedAttr("branch", branch));
+  return builder.getDictionaryAttr(attributes);
 }
 
 /// A parameter's step says whether it stays as it is.

@@ -4,6 +4,7 @@
 #include "tests/runtime/Expect.h"
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <vector>
@@ -45,6 +46,7 @@ struct Case {
   int64_t rows, depth, columns;
   bool aTurned, bTurned, cTurned, adds;
   at::ScalarType aType, bType, cType;
+  int64_t branch = 0; ///< its depth
 };
 
 at::Tensor numbers(int64_t rows, int64_t columns, bool turned, at::ScalarType type) {
@@ -53,11 +55,25 @@ at::Tensor numbers(int64_t rows, int64_t columns, bool turned, at::ScalarType ty
 
 Call callOf(const at::Tensor &a, const at::Tensor &b, const at::Tensor &c, bool adds) {
   const auto isBf16 = [](const at::Tensor &tensor) { return tensor.scalar_type() == at::kBFloat16; };
-  return {a.data_ptr(), b.data_ptr(), nullptr, c.data_ptr(), a.stride(0), a.stride(1), b.stride(0), b.stride(1), c.stride(0), c.stride(1), a.size(0), a.size(1), b.size(1), adds, isBf16(a), isBf16(b), isBf16(c), Layout::floats};
+  return {a.data_ptr(), b.data_ptr(), nullptr, c.data_ptr(), a.stride(0), a.stride(1), b.stride(0), b.stride(1), c.stride(0), c.stride(1), a.size(0), a.size(1), b.size(1), adds ? c.data_ptr() : nullptr, isBf16(a), isBf16(b), isBf16(c), Layout::floats, {}};
 }
 
 /// The first cache line from there on.
 void *lineAt(void *from) { return reinterpret_cast<void *>((reinterpret_cast<uintptr_t>(from) + 63) / 64 * 64); }
+
+/// The other side of a branch in blocks, and H as it lies. Held by the caller.
+struct BranchOperands {
+  at::Tensor a, b;
+  std::vector<float> packed;
+  BranchOperands(const Code &code, const Case &one, Call &call)
+      : a(numbers(one.rows, one.branch, one.bTurned, one.aType)), b(numbers(one.branch, one.columns, one.aTurned, one.bType)),
+        packed((one.branch + 32) * (one.columns + code.panel) * 3 / 2 + 16, std::numeric_limits<float>::quiet_NaN()) {
+    Call branch = callOf(a, b, a, false);
+    branch.columns = one.columns, branch.layout = call.layout, branch.packed = lineAt(packed.data());
+    code.pack(branch, 0, (one.columns + code.panel - 1) / code.panel);
+    call.branch = {branch.a, branch.packed, branch.aRow, branch.aDepth, one.branch};
+  }
+};
 
 /// In one part, then in single rows and panels: the same bits.
 double check(const Code &code, const Case &one, Layout layout) {
@@ -72,15 +88,19 @@ double check(const Code &code, const Case &one, Layout layout) {
   call.packed = lineAt(packed.data());
   if (layout != Layout::asItLies && layout != Layout::pairsAsItLies)
     code.pack(call, 0, panels);
+  std::optional<BranchOperands> branch;
+  if (one.branch > 0)
+    branch.emplace(code, one, call);
   code.multiply(call, {0, one.rows, 0, panels});
   call.c = pieces.data_ptr();
+  call.sum = one.adds ? before.data_ptr() : nullptr; // bytes of their own
   for (int64_t row = 0; row < one.rows; row += 5)
     for (int64_t panel = 0; panel < panels; ++panel)
       code.multiply(call, {row, std::min(row + 5, one.rows), panel, panel + 1});
   EXPECT(at::equal(whole, pieces));
   EXPECT(at::equal(whole.narrow(1, one.columns, 3), before.narrow(1, one.columns, 3)) && at::equal(whole.narrow(0, one.rows, 3), before.narrow(0, one.rows, 3)));
-  const at::Tensor rounded = one.aType == at::kBFloat16 ? b.to(at::kBFloat16) : b;
-  return errorOf(result(whole), a, rounded, one.adds ? result(before) : at::Tensor());
+  const at::Tensor left = branch ? at::cat({a, branch->a}, 1) : a, right = branch ? at::cat({b, branch->b}, 0) : b;
+  return errorOf(result(whole), left, one.aType == at::kBFloat16 ? right.to(at::kBFloat16) : right, one.adds ? result(before) : at::Tensor());
 }
 
 void checkCode(const Named &named) {
@@ -103,7 +123,10 @@ void checkCode(const Named &named) {
           if (code.side > 0 && (!bf16 || (one.aTurned ? rows > 1 && one.cType == at::kFloat : depth % code.side == 0 || (depth < code.side && depth % 2 == 0))))
             layouts.push_back(bf16 ? Layout::tiles : Layout::splitTiles);
           for (const Layout layout : layouts) {
-            const double error = check(code, one, layout), bound = one.cType == at::kBFloat16 ? 1.0 / 250 : 2e-6;
+            const bool isBlocks = layout == Layout::splitTiles || (layout == Layout::tiles && (one.aTurned || depth % code.side == 0));
+            Case both = one;
+            both.branch = isBlocks ? std::array{0, 1, 8, 31, 64, 128}[draw % 6] : 0;
+            const double error = check(code, both, layout), bound = one.cType == at::kBFloat16 ? 1.0 / 250 : 2e-6;
             if (!(error <= bound))
               std::fprintf(stderr, "%s: %ld x %ld x %ld, layout %d: off by %.2e\n", named.name, rows, depth, columns, static_cast<int>(layout), error);
             EXPECT(error <= bound);

@@ -14,6 +14,27 @@ module {
     plan.return %s : !nn.tensor<example, [seq, 4], f32>
   }
 
+  // A product of little depth is a branch of another, whichever comes first, and whatever that one is added to.
+  // CHECK: plan.program @thin
+  // CHECK: %[[H:.*]] = plan.product "ay,zy->az" %arg0, %arg2 over_examples false
+  // CHECK-NEXT: %[[ONE:.*]] = plan.product "ay,zy->az" %arg0, %arg1 and "ay,zy->az" %[[H]], %arg3 over_examples false
+  // CHECK: %[[P:.*]] = plan.product "ay,zy->az" %{{.*}}, %arg1 over_examples false
+  // CHECK-NEXT: %[[TWO:.*]] = plan.product "ay,zy->az" %{{.*}}, %arg1 and "ay,zy->az" %[[H]], %arg3 plus %[[P]] over_examples false
+  // CHECK-NEXT: plan.return %[[TWO]]
+  plan.program @thin inputs ["x", "w", "a", "b"] results ["y"] {
+  ^bb0(%x: !nn.tensor<example, [seq, 4], f32>, %w: !nn.tensor<[4, 4], f32>, %a: !nn.tensor<[1, 4], f32>, %b: !nn.tensor<[4, 1], f32>):
+    %h = nn.contract "ay,zy->az" %x, %a over_examples false : (!nn.tensor<example, [seq, 4], f32>, !nn.tensor<[1, 4], f32>) -> !nn.tensor<example, [seq, 1], f32>
+    %t = nn.contract "ay,zy->az" %h, %b over_examples false : (!nn.tensor<example, [seq, 1], f32>, !nn.tensor<[4, 1], f32>) -> !nn.tensor<example, [seq, 4], f32>
+    %y = nn.contract "ay,zy->az" %x, %w over_examples false : (!nn.tensor<example, [seq, 4], f32>, !nn.tensor<[4, 4], f32>) -> !nn.tensor<example, [seq, 4], f32>
+    %s = nn.add %t, %y : (!nn.tensor<example, [seq, 4], f32>, !nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [seq, 4], f32>
+    %v = nn.contract "ay,zy->az" %s, %w over_examples false : (!nn.tensor<example, [seq, 4], f32>, !nn.tensor<[4, 4], f32>) -> !nn.tensor<example, [seq, 4], f32>
+    %u = nn.contract "ay,zy->az" %h, %b over_examples false : (!nn.tensor<example, [seq, 1], f32>, !nn.tensor<[4, 1], f32>) -> !nn.tensor<example, [seq, 4], f32>
+    %p = nn.contract "ay,zy->az" %x, %w over_examples false : (!nn.tensor<example, [seq, 4], f32>, !nn.tensor<[4, 4], f32>) -> !nn.tensor<example, [seq, 4], f32>
+    %r = nn.add %p, %v : (!nn.tensor<example, [seq, 4], f32>, !nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [seq, 4], f32>
+    %q = nn.add %r, %u : (!nn.tensor<example, [seq, 4], f32>, !nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [seq, 4], f32>
+    plan.return %q : !nn.tensor<example, [seq, 4], f32>
+  }
+
   // Somebody else reads the first product: it keeps its bytes.
   // CHECK: plan.program @shared
   // CHECK-NOT: plus
