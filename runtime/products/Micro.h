@@ -55,14 +55,19 @@ template <typename A, typename B> struct Factors {
   int64_t aRow, aDepth, bDepth, depth;
 };
 
+constexpr int64_t kAhead = 16; ///< rows of B that are asked for before they are read
+
 template <int L, int R, int V, typename A, typename B> inline void sumFloats(const Factors<A, B> &in, Floats<L> (&sums)[R][V]) {
   const A *a = in.a;
   const B *b = in.b;
   for (int64_t place = 0; place < in.depth; ++place, a += in.aDepth, b += in.bDepth) {
     Floats<L> parts[V];
 #pragma GCC unroll 4
-    for (int v = 0; v < V; ++v)
+    for (int v = 0; v < V; ++v) {
+      if constexpr (L == 16 && V == 2 && sizeof(B) == sizeof(float)) // a line of memory
+        __builtin_prefetch(b + kAhead * in.bDepth + v * L);
       parts[v] = load<L>(b + v * L);
+    }
 #pragma GCC unroll 12
     for (int r = 0; r < R; ++r) {
       const Floats<L> factor = splat<L>(widen(a[r * in.aRow]));
@@ -101,17 +106,15 @@ template <int L, int R, int V> inline void sumPairs(const Factors<Bf16, Pair> &i
   }
 }
 
-constexpr int64_t kAhead = 16; ///< rows of B that are asked for before they are read
-
 /// Pairs of A's rows, and B's rows as they lie; aDepth: from one pair of A to the next.
 template <int L, int R, int V> inline void sumPairs(const Factors<Pair, Bf16> &in, Floats<L> (&sums)[R][V]) {
   static_assert(L == 16 && V % 2 == 0);
   for (int64_t row = 0; row < in.depth; row += 2) {
     const Bf16 *b = in.b + row * in.bDepth, *later = row + 1 < in.depth ? b + in.bDepth : nullptr;
     const Pair *a = in.a + row / 2 * in.aDepth;
-    if constexpr (V == 2) { // a line of memory a row
-      __builtin_prefetch(b + kAhead * in.bDepth);
-      __builtin_prefetch(b + (kAhead + 1) * in.bDepth);
+    if constexpr (V == 2) { // a line of memory a row: the next one of each
+      __builtin_prefetch(b + V * L);
+      __builtin_prefetch(b + in.bDepth + V * L);
     }
     PairedRows parts[V / 2];
 #pragma GCC unroll 2
@@ -193,48 +196,17 @@ template <typename A, typename B> void multiplyAs(const Call &call, const Part &
     }
 }
 
-#if PEFT_DOTS
-constexpr int64_t kTurnedRows = 48;   ///< of C; the pairs of their A lie on the stack
-constexpr int64_t kTurnedDepth = 128; ///< few rows, so that B comes from memory nearly in the order in which it lies there
-constexpr int kTurnedVectors = 2;     ///< a line of memory of each row of B
-
-/// `rows` columns of A, [depth, rows], as pairs of its rows: [depth / 2, kTurnedRows].
-void pairColumns(const Bf16 *from, int64_t pitch, int64_t depth, int64_t rows, Pair *to) {
-  for (int64_t row = 0; row < depth; row += 2, to += kTurnedRows) {
-    const Bf16 *earlier = from + row * pitch, *later = row + 1 < depth ? earlier + pitch : nullptr;
-    int64_t column = 0;
-    for (; column + kNarrow <= rows; column += kNarrow)
-      store<kNarrow>(loadWords<kNarrow>(earlier + column) | (later ? loadWords<kNarrow>(later + column) << 16 : Words<kNarrow>{}), &to[column].bits);
-    for (; column < rows; ++column)
-      to[column].bits = earlier[column] | (later ? static_cast<uint32_t>(later[column]) << 16 : 0);
-  }
-}
-
-/// Aᵀ and B lie alike, row by row of what is summed (a weight's gradient: tokens): a block of both is paired where it lies.
-void multiplyTurned(const Call &call, const Part &part) {
-  constexpr int64_t kColumns = kTurnedVectors * kLanes;
-  Pair pairs[kTurnedDepth / 2 * kTurnedRows];
-  for (int64_t start = 0; start < call.depth; start += kTurnedDepth)
-    for (int64_t row = part.firstRow; row < part.lastRow; row += kTurnedRows) {
-      const int64_t depth = least(kTurnedDepth, call.depth - start), rows = least(kTurnedRows, part.lastRow - row);
-      pairColumns(static_cast<const Bf16 *>(call.a) + start * call.aDepth + row, call.aDepth, depth, rows, pairs);
-      for (int64_t column = part.firstPanel * kPanel; column < least(part.lastPanel * kPanel, call.columns); column += kColumns) {
-        const Target target = targetOf(call, row, column, start == 0);
-        blocks<kLanes, 8, kTurnedVectors>(Factors<Pair, Bf16>{pairs, static_cast<const Bf16 *>(call.b) + start * call.bDepth + column, 1, kTurnedRows, call.bDepth, depth}, rows, target);
-      }
-    }
-}
-#endif
-
 } // namespace
 } // namespace peftrt::products
 
+#include "runtime/products/Turned.h"
 #if PEFT_TILES
 #include "runtime/products/Tiles.h"
 // All are made of tiles:
 #include "runtime/products/TiledBlocks.h"
 #include "runtime/products/TiledPairs.h"
 #include "runtime/products/TiledRows.h"
+#include "runtime/products/TiledTurned.h"
 #endif
 
 namespace peftrt::products {
@@ -256,12 +228,18 @@ void multiply(const Call &call, const Part &part) {
     return multiplyBlocks<float, kParts>(call, part);
   if (call.layout == Layout::tiles)
     return call.aDepth == 1 ? multiplyTiles(call, part) : multiplyBlocks<Bf16, 1>(call, part);
+  if (call.layout == Layout::pairsAsItLies)
+    return multiplyTurnedTiles(call, part);
 #endif
 #if PEFT_DOTS
   if (call.layout == Layout::pairs)
     return multiplyAs<Bf16, Pair>(call, part);
   if (call.layout == Layout::pairsAsItLies)
-    return multiplyTurned(call, part);
+    return multiplyTurned<Bf16>(call, part);
+#endif
+#if PEFT_LANES == 16
+  if (call.layout == Layout::asItLies && !call.aIsBf16 && call.aRow == 1)
+    return multiplyTurned<float>(call, part);
 #endif
   if (!call.aIsBf16)
     return multiplyAs<float, float>(call, part);

@@ -16,6 +16,7 @@ using namespace products;
 constexpr int64_t kLine = 64;          ///< bytes of a cache line
 constexpr int64_t kThin = 64;          ///< a side below this makes a product thin
 constexpr int64_t kBf16Bytes = 2, kSplitBytes = 6; ///< of a number in a block of tiles: one part, or three
+constexpr int64_t kStretch = 512;      ///< of depth: a thin gradient's sums
 constexpr int64_t kThreadWork = 1 << 18; ///< multiply-adds that are worth a thread
 constexpr int64_t kConstantShare = 4;  ///< of the machine's memory, at most one part in so many is panels of constants
 
@@ -133,7 +134,7 @@ void Products::pack(Call &call, const at::Tensor *constant, size_t place) {
 }
 
 int64_t Products::scratchBytes() const {
-  int64_t bytes = 0;
+  int64_t bytes = stretches_.size;
   for (const Buffer &buffer : scratch_)
     bytes += buffer.size;
   return bytes;
@@ -158,7 +159,41 @@ bool Products::prepare(Call &call, const at::Tensor *constant, size_t place) {
   call.layout = layoutFor(call);
   if (call.layout != Layout::asItLies && call.layout != Layout::pairsAsItLies && call.rows > 0 && call.columns > 0)
     pack(call, constant, place);
+  if (isSummedByStretches(call))
+    stretches_.growTo(parts(call.depth, kStretch) * call.rows * call.columns * static_cast<int64_t>(sizeof(float)));
   return true;
+}
+
+/// A thin gradient over many tokens: threads that shared out its columns would each read every token's line, of which the others made the most.
+bool Products::isSummedByStretches(const Call &call) const {
+  const bool lies = call.layout == Layout::pairsAsItLies || (call.layout == Layout::asItLies && !call.aIsBf16);
+  return lies && call.aRow == 1 && !call.cIsBf16 && call.rows < kThin && call.depth > kStretch;
+}
+
+/// Each stretch of depth has sums of its own, which are added in their order: threads change no bit.
+void Products::multiplyStretches(const Call &call) const {
+  const int64_t stretches = parts(call.depth, kStretch), size = call.rows * call.columns, bytes = call.aIsBf16 ? 2 : 4;
+  auto *sums = static_cast<float *>(stretches_.begin());
+  at::parallel_for(0, stretches, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t stretch = begin; stretch < end; ++stretch) {
+      const int64_t start = stretch * kStretch;
+      Call part = call;
+      part.a = static_cast<const char *>(call.a) + start * call.aDepth * bytes, part.b = static_cast<const char *>(call.b) + start * call.bDepth * bytes;
+      part.depth = std::min(kStretch, call.depth - start);
+      part.c = sums + stretch * size, part.sum = nullptr, part.cRow = call.columns, part.cColumn = 1;
+      code_->multiply(part, {0, call.rows, 0, parts(call.columns, code_->panel)});
+    }
+  });
+  const auto at = [&](auto *c, int64_t row, int64_t column) -> auto & { return c[row * call.cRow + column * call.cColumn]; };
+  at::parallel_for(0, call.columns, kThreadWork / 8, [&](int64_t begin, int64_t end) {
+    for (int64_t row = 0; row < call.rows; ++row)
+      for (int64_t column = begin; column < end; ++column) {
+        float sum = call.sum ? at(static_cast<const float *>(call.sum), row, column) : 0;
+        for (int64_t stretch = 0; stretch < stretches; ++stretch)
+          sum += sums[stretch * size + row * call.columns + column];
+        at(static_cast<float *>(call.c), row, column) = sum;
+      }
+  });
 }
 
 bool Products::join(Call &call, Call branch, const at::Tensor *constant, size_t place) {
@@ -184,6 +219,8 @@ void Products::multiply(const Call &call) const {
   const int64_t rows = parts(call.rows, kRows), panels = parts(call.columns, code_->panel), tasks = std::max(rows, panels);
   if (call.rows == 0 || call.columns == 0)
     return;
+  if (isSummedByStretches(call))
+    return multiplyStretches(call);
   const int64_t grain = std::max<int64_t>(1, tasks * kThreadWork / std::max<int64_t>(1, call.rows * call.depth * call.columns));
   at::parallel_for(0, tasks, grain, [&](int64_t begin, int64_t end) {
     const Part part = rows >= panels ? Part{begin * kRows, std::min(end * kRows, call.rows), 0, panels} : Part{0, call.rows, begin, end};

@@ -78,10 +78,13 @@ private:
   bool isBetterTurned(const products::Call &call) const;
   int64_t panelBytes(const products::Call &call) const;
   void pack(products::Call &call, const at::Tensor *constant, size_t place);
+  bool isSummedByStretches(const products::Call &call) const;
+  void multiplyStretches(const products::Call &call) const;
 
   const products::Code *code_;
   const bool library_; ///< for large products
   std::vector<Buffer> scratch_;
+  Buffer stretches_; ///< sums of a product that is summed by stretches
   std::map<Key, Constant> constants_;
   int64_t constantBytes_ = 0, constantLimit_;
 };

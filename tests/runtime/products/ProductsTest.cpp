@@ -218,6 +218,19 @@ void checkChoice() {
   const at::Tensor tokens = at::randn({70, 128}), low = at::randn({70, 8});
   own.multiply(gradient, {tokens.t(), low, false});
   EXPECT(errorOf(gradient, tokens.t(), low, {}) < 2e-6);
+  for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) // a thin gradient over many tokens, both ways round
+    for (const int64_t rank : {8, 40}) {
+      const at::Tensor many = at::randn({1500, 128}).to(type), thin = at::randn({1500, rank}).to(type), before = at::randn({128, rank});
+      at::Tensor once = before.clone(), turned = at::empty({rank, 128}), alone = before.clone();
+      own.multiply(once, {many.t(), thin, false}, once);
+      own.multiply(turned, {thin.t(), many, false});
+      EXPECT(errorOf(once, many.t(), thin, before) < 2e-6 && errorOf(turned, thin.t(), many, {}) < 2e-6);
+      const int threads = at::get_num_threads();
+      at::set_num_threads(threads == 1 ? 2 : 1);
+      own.multiply(alone, {many.t(), thin, false}, alone);
+      at::set_num_threads(threads);
+      EXPECT(at::equal(once, alone));
+    }
   own.multiply(at::empty({0, 80}), {a.narrow(0, 0, 0), b, false});
   own.multiply(c, {a.narrow(1, 0, 0), b.narrow(0, 0, 0), false});
   EXPECT(at::equal(c, at::zeros({100, 80})));
