@@ -43,7 +43,8 @@ std::vector<Elementary> elementary() {
   const auto sin = [](double x) { return std::sin(x); };
   const auto cos = [](double x) { return std::cos(x); };
   const auto rsqrt = [](double x) { return 1 / std::sqrt(x); };
-  return {{"exp", "math.exp %x", exp, -87, 88, 0, 2e-7},
+  return {{"exp", "math.exp %x", exp, -87.33, 88.72, 0, 2e-7},
+          {"exp_far_below", "math.exp %x", exp, -1e6, -87.5, 1.2e-38, 0},
           {"expm1", "math.expm1 %x", expm1, -5, 5, 1e-6, 1e-6},
           {"erf", "math.erf %x", erf, -6, 6, 1e-6, 0},
           {"tanh", "math.tanh %x", tanh, -12, 12, 1e-6, 0},
