@@ -40,19 +40,13 @@ template <bool Bottom, bool Right> inline void addStep(const Block<kParts> *a, c
   addTiles<Bottom, Right>();
 }
 
-template <bool Bottom, bool Right, int Parts> void sumBlocks(const BlockFactors<Parts> &in, const BlockFactors<Parts> &branch, TileSums &sums) {
+template <bool Bottom, bool Right, int Parts> void multiplyBlock(const BlockFactors<Parts> &in, const BlockFactors<Parts> &branch, int64_t rows, const Target &target) {
   zeroTiles<Bottom, Right>();
   const BlockFactors<Parts> both[] = {in, branch};
   for (const BlockFactors<Parts> &factors : both)
     for (int64_t step = 0; step < factors.steps; ++step)
       addStep<Bottom, Right>(factors.a + step, factors.b + step);
-  storeTiles<Bottom, Right>(sums);
-}
-
-template <bool Right, int Parts> void multiplyBlock(const BlockFactors<Parts> &in, const BlockFactors<Parts> &branch, int64_t rows, const Target &target) {
-  alignas(64) TileSums sums;
-  rows > kTile ? sumBlocks<true, Right>(in, branch, sums) : sumBlocks<false, Right>(in, branch, sums);
-  finishBlock<Right>(sums, rows, target);
+  finishBlock<Bottom, Right>(rows, target);
 }
 
 /// Rows whose stretch of depth is in blocks.
@@ -70,7 +64,7 @@ template <int Parts, typename BranchOf> void multiplyChunk(const Call &call, con
     for (int64_t row = 0; row < chunk.rows; row += kSide, advance(target, kSide * call.cRow)) {
       const int64_t here = least(kSide, chunk.rows - row);
       const BlockFactors<Parts> in{chunk.blocks + row / kSide * steps, b, steps}, branch = branchOf(row, column);
-      target.width > kTile ? multiplyBlock<true>(in, branch, here, target) : multiplyBlock<false>(in, branch, here, target);
+      byShape(here, target, [&](auto bottom, auto right) { multiplyBlock<bottom.value, right.value>(in, branch, here, target); });
     }
   }
 }

@@ -45,7 +45,7 @@ inline TileAt tileOfA(const PairProduct &in, int64_t row, int64_t pair, Tile &ro
 }
 
 /// 32 rows by 32 columns, as far as they are there.
-template <bool Bottom, bool Right> void pairBlock(const PairProduct &in, int64_t row, int64_t column, TileSums &sums) {
+template <bool Bottom, bool Right> void pairBlock(const PairProduct &in, int64_t row, int64_t column, int64_t rows, const Target &target) {
   Tile rooms[4];
   zeroTiles<Bottom, Right>();
   for (int64_t pair = 0; pair < in.pairs; pair += kTile) {
@@ -63,14 +63,7 @@ template <bool Bottom, bool Right> void pairBlock(const PairProduct &in, int64_t
     }
     addTiles<Bottom, Right>();
   }
-  storeTiles<Bottom, Right>(sums);
-}
-
-template <bool Right> void finishPairs(const PairProduct &in, int64_t row, int64_t column, const Target &target) {
-  alignas(64) TileSums sums;
-  const int64_t rows = least(kSide, in.rows - row);
-  rows > kTile ? pairBlock<true, Right>(in, row, column, sums) : pairBlock<false, Right>(in, row, column, sums);
-  finishBlock<Right>(sums, rows, target);
+  finishBlock<Bottom, Right>(rows, target);
 }
 
 void multiplyPairs(void *c, const uint32_t *a, const uint32_t *b, int64_t cRow, int64_t aRow, int64_t aPair, int64_t bPair, int64_t rows, int64_t pairs, int64_t columns, int64_t how) {
@@ -81,7 +74,8 @@ void multiplyPairs(void *c, const uint32_t *a, const uint32_t *b, int64_t cRow, 
     for (int64_t column = 0; column < columns; column += kSide) {
       Target target{c, how & kAdds ? c : nullptr, cRow, 1, columns - column, (how & kCIsBf16) != 0};
       advance(target, row * cRow + column);
-      target.width > kTile ? finishPairs<true>(in, row, column, target) : finishPairs<false>(in, row, column, target);
+      const int64_t here = least(kSide, rows - row);
+      byShape(here, target, [&](auto bottom, auto right) { pairBlock<bottom.value, right.value>(in, row, column, here, target); });
     }
   _tile_release();
 }

@@ -15,7 +15,7 @@ struct TiledFactors {
   int64_t steps; ///< blocks along depth
 };
 
-template <bool Bottom, bool Right> void sumTiles(TiledFactors in, const BlockFactors<1> &branch, TileSums &sums) {
+template <bool Bottom, bool Right> void tiledBlock(TiledFactors in, const BlockFactors<1> &branch, int64_t rows, const Target &target) {
   const int64_t pitch = in.aRow * static_cast<int64_t>(sizeof(Bf16));
   zeroTiles<Bottom, Right>();
   for (int64_t step = 0; step < in.steps; ++step, in.a += kSide, ++in.b) {
@@ -28,13 +28,7 @@ template <bool Bottom, bool Right> void sumTiles(TiledFactors in, const BlockFac
   }
   for (int64_t step = 0; step < branch.steps; ++step)
     addStep<Bottom, Right>(branch.a + step, branch.b + step);
-  storeTiles<Bottom, Right>(sums);
-}
-
-template <bool Right> void tiledBlock(const TiledFactors &in, const BlockFactors<1> &branch, int64_t rows, const Target &target) {
-  alignas(64) TileSums sums;
-  rows > kTile ? sumTiles<true, Right>(in, branch, sums) : sumTiles<false, Right>(in, branch, sums);
-  finishBlock<Right>(sums, rows, target);
+  finishBlock<Bottom, Right>(rows, target);
 }
 
 void multiplyTiles(const Call &call, const Part &part) {
@@ -51,7 +45,7 @@ void multiplyTiles(const Call &call, const Part &part) {
         const TiledFactors in{static_cast<const Bf16 *>(call.a) + row * call.aRow, call.aRow, static_cast<const Block<1> *>(call.packed) + column / kSide * steps, steps};
         const Target target = targetOf(call, row, column, true);
         const BlockFactors<1> more = branch.at(row - chunk, column);
-        target.width > kTile ? tiledBlock<true>(in, more, rows, target) : tiledBlock<false>(in, more, rows, target);
+        byShape(rows, target, [&](auto bottom, auto right) { tiledBlock<bottom.value, right.value>(in, more, rows, target); });
       }
   }
   _tile_release();

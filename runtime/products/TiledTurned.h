@@ -28,7 +28,8 @@ void multiplyTurnedTiles(const Call &call, const Part &part) {
       BlockMaker<Bf16, 1, true>::make({static_cast<const Bf16 *>(call.a) + start * call.aDepth + row, 1, call.aDepth, rows, depth}, a);
       for (int64_t column = part.firstPanel * kPanel; column < least(part.lastPanel * kPanel, call.columns); column += kSide) {
         pairStretch(static_cast<const Bf16 *>(call.b) + start * call.bDepth + column, call.bDepth, depth, b);
-        multiplyBlock<true>(BlockFactors<1>{a, b, blocksOf(depth)}, BlockFactors<1>{}, rows, targetOf(call, row, column, start == 0));
+        const Target target = targetOf(call, row, column, start == 0);
+        byShape(rows, target, [&](auto bottom, auto right) { multiplyBlock<bottom.value, right.value>(BlockFactors<1>{a, b, blocksOf(depth)}, BlockFactors<1>{}, rows, target); });
       }
     }
   _tile_release();

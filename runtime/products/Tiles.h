@@ -96,17 +96,30 @@ template <bool Bottom, bool Right> inline void addStep(const Block<1> *a, const 
   addTiles<Bottom, Right>();
 }
 
+template <bool Value> struct Is {
+  static constexpr bool value = Value;
+};
+/// `body` for the tiles that a block has below and to the right of its first.
+template <typename Body> inline void byShape(int64_t rows, const Target &target, const Body &body) {
+  const bool right = target.width > kTile;
+  if (rows > kTile)
+    right ? body(Is<true>(), Is<true>()) : body(Is<true>(), Is<false>());
+  else
+    right ? body(Is<false>(), Is<true>()) : body(Is<false>(), Is<false>());
+}
+
 using TileSums = float[2 * kTile][2 * kTile];
 
-template <bool Bottom, bool Right> inline void storeTiles(TileSums &sums) {
-  constexpr int64_t kPitch = sizeof sums[0];
-  _tile_stored(0, sums[0], kPitch);
+/// `row`: numbers from one to the next.
+template <bool Bottom, bool Right> inline void storeTiles(float *to, int64_t row) {
+  const int64_t pitch = row * static_cast<int64_t>(sizeof(float));
+  _tile_stored(0, to, pitch);
   if constexpr (Right)
-    _tile_stored(1, &sums[0][kTile], kPitch);
+    _tile_stored(1, to + kTile, pitch);
   if constexpr (Bottom)
-    _tile_stored(2, sums[kTile], kPitch);
+    _tile_stored(2, to + kTile * row, pitch);
   if constexpr (Bottom && Right)
-    _tile_stored(3, &sums[kTile][kTile], kPitch);
+    _tile_stored(3, to + kTile * row + kTile, pitch);
 }
 
 template <int V, typename C> void finishRows(const TileSums &sums, int64_t rows, const Target &target) {
@@ -117,8 +130,13 @@ template <int V, typename C> void finishRows(const TileSums &sums, int64_t rows,
     finish<kLanes, V, C>(line, row, target);
   }
 }
-template <bool Right> void finishBlock(const TileSums &sums, int64_t rows, const Target &target) {
-  constexpr int kAcross = Right ? 2 : 1;
+/// From C's tiles to their place: at once where nothing is to be added or rounded, and all of the block is there.
+template <bool Bottom, bool Right> inline void finishBlock(int64_t rows, const Target &target) {
+  constexpr int kAcross = Right ? 2 : 1, kDown = Bottom ? 2 : 1;
+  if (!target.isBf16 && !target.sum && target.column == 1 && target.width >= kAcross * kTile && rows == kDown * kTile)
+    return storeTiles<Bottom, Right>(static_cast<float *>(target.c), target.row);
+  alignas(64) TileSums sums;
+  storeTiles<Bottom, Right>(sums[0], 2 * kTile);
   target.isBf16 ? finishRows<kAcross, Bf16>(sums, rows, target) : finishRows<kAcross, float>(sums, rows, target);
 }
 
