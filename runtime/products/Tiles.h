@@ -110,16 +110,15 @@ template <typename Body> inline void byShape(int64_t rows, const Target &target,
 
 using TileSums = float[2 * kTile][2 * kTile];
 
-/// `row`: numbers from one to the next.
-template <bool Bottom, bool Right> inline void storeTiles(float *to, int64_t row) {
-  const int64_t pitch = row * static_cast<int64_t>(sizeof(float));
-  _tile_stored(0, to, pitch);
+template <bool Bottom, bool Right> inline void storeTiles(TileSums &sums) {
+  constexpr int64_t kPitch = sizeof sums[0];
+  _tile_stored(0, sums[0], kPitch);
   if constexpr (Right)
-    _tile_stored(1, to + kTile, pitch);
+    _tile_stored(1, &sums[0][kTile], kPitch);
   if constexpr (Bottom)
-    _tile_stored(2, to + kTile * row, pitch);
+    _tile_stored(2, sums[kTile], kPitch);
   if constexpr (Bottom && Right)
-    _tile_stored(3, to + kTile * row + kTile, pitch);
+    _tile_stored(3, &sums[kTile][kTile], kPitch);
 }
 
 template <int V, typename C> void finishRows(const TileSums &sums, int64_t rows, const Target &target) {
@@ -130,16 +129,13 @@ template <int V, typename C> void finishRows(const TileSums &sums, int64_t rows,
     finish<kLanes, V, C>(line, row, target);
   }
 }
-/// From C's tiles to their place: at once where nothing is to be added or rounded, and all of the block is there.
+/// From C's tiles to their place, by the stack: even f32 to which nothing is added gains nothing from tiles that are stored into C itself.
 template <bool Bottom, bool Right> inline void finishBlock(int64_t rows, const Target &target) {
-  constexpr int kAcross = Right ? 2 : 1, kDown = Bottom ? 2 : 1;
-  if (!target.isBf16 && !target.sum && target.column == 1 && target.width >= kAcross * kTile && rows == kDown * kTile)
-    return storeTiles<Bottom, Right>(static_cast<float *>(target.c), target.row);
+  constexpr int kAcross = Right ? 2 : 1;
   alignas(64) TileSums sums;
-  storeTiles<Bottom, Right>(sums[0], 2 * kTile);
+  storeTiles<Bottom, Right>(sums);
   target.isBf16 ? finishRows<kAcross, Bf16>(sums, rows, target) : finishRows<kAcross, float>(sums, rows, target);
 }
-
 /// The first `count` of sixteen lanes.
 inline __mmask16 lanesThere(int64_t count) { return static_cast<__mmask16>(count >= kTile ? 0xffff : count <= 0 ? 0 : (1 << count) - 1); }
 
