@@ -133,7 +133,7 @@ public:
       if (auto random = dyn_cast<nn::RandomOp>(op))
         randomKeys[random.getResult()] = randomKeyOf(code, kernel.call, random);
     scratch = code.field(kernel.call, CallField::scratch);
-    if (code.pairs)
+    if (llvm::any_of(kernel.body().getOps<nn::ContractOp>(), [&](nn::ContractOp op) { return byPairs(op); }))
       functions.table = code.field(kernel.call, CallField::pairs);
     code.loop(kernel.begin, kernel.end, 1, [&](Value task) { emitTask(task); });
   }

@@ -44,6 +44,14 @@ class Cache(CompilerTest):
         self.assertEqual(bundle.stat().st_mtime_ns, made)
         self.assertEqual(self.compiled(cache="elsewhere"), first)
 
+    def test_equal_code_is_compiled_once(self):
+        """Only programs in bf16 multiply pairs; others have no third variant of their attention."""
+        for precision, due in (("fp32", ["x86-64-v3", "x86-64-v4"]), ("bf16", ["x86-64-v3", "x86-64-v4", "x86-64-v4-bf16"])):
+            shutil.rmtree(self.here / "bundle", ignore_errors=True)
+            self.write("s.peft", SPEC + f"run {{ precision = {precision} }}\n")
+            self.compiled("trainer", "--bundle", "bundle", cache=None)
+            self.assertEqual(sorted(path.stem for path in (self.here / "bundle/kernels").iterdir()), due, precision)
+
     def test_every_input_counts(self):
         first = self.compiled()
         self.assertNotEqual(self.compiled("two", "--set", "rank=2"), first)
