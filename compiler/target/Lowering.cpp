@@ -103,18 +103,17 @@ void peftc::target::optimize(llvm::Module &module, llvm::TargetMachine &machine)
   llvm::FunctionAnalysisManager functions;
   llvm::CGSCCAnalysisManager components;
   llvm::ModuleAnalysisManager modules;
-  llvm::PipelineTuningOptions tuning; // kernels come in vectors and in blocks that fill the registers: what would do that again only takes time
-  tuning.LoopVectorization = tuning.SLPVectorization = tuning.LoopInterleaving = tuning.LoopUnrolling = false;
-  // Nor does what one iteration writes and the next one reads stand in memory, and looking for it takes longer than all else does together.
-  llvm::PassInstrumentationCallbacks callbacks;
-  callbacks.registerShouldRunOptionalPassCallback([](llvm::StringRef pass, llvm::Any) { return pass != "LoopLoadEliminationPass"; });
-  llvm::PassBuilder builder(&machine, tuning, std::nullopt, &callbacks);
+  llvm::PassBuilder builder(&machine);
   builder.registerModuleAnalyses(modules);
   builder.registerCGSCCAnalyses(components);
   builder.registerFunctionAnalyses(functions);
   builder.registerLoopAnalyses(loops);
   builder.crossRegisterProxies(loops, functions, components, modules);
-  builder.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O2).run(module, modules);
+  // Kernels come in vectors and in blocks that fill the registers, without calls: of a compiler's usual pipeline only this changes them, and the rest of it takes three
+  // times as long (loops unrolled, turned and made vectors again; loads behind stores looked for; functions inlined).
+  llvm::ModulePassManager passes;
+  llvm::cantFail(builder.parsePassPipeline(passes, "function(early-cse,instcombine,simplifycfg,loop-mssa(licm),gvn,instcombine)"));
+  passes.run(module, modules);
 }
 
 bool peftc::target::emitCode(llvm::Module &module, llvm::TargetMachine &machine, llvm::CodeGenFileType type, llvm::SmallVectorImpl<char> &bytes) {
