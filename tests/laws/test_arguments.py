@@ -46,6 +46,11 @@ PROGRAMS = {
                                                         "attach serial_adapter(reduction = 8) to decoder.layers[*].cross\ntrain encoder.distance_bias, decoder.distance_bias, decoder.norm"),
     "adapters fused": ("adapter_fusion, serial_adapter", "task classify(labels = 3)\nattach adapter_fusion([serial_adapter(16), serial_adapter(8, act = gelu)]) to layers[*].ffn\ntrain head"),
     "updates gated": ("mole, lora", "task classify(labels = 3)\nattach mole([lora(2), lora(3)]) to layers[*].attention.{q, v}\ntrain head"),
+    "a domain's expert": ("moa, lora", "task classify(labels = 3)\nattach moa([lora(2), lora(3)]) to layers[*].attention.{q, v}\ntrain head"),
+    "experts mixed": ("moa, lora", "task classify(labels = 3)\nattach moa([lora(2), lora(3)], soft = true) to layers[*].ffn.{up, down}\ntrain head"),
+    "heads by themselves": ("kernel_mix, aprompt", "model base = llama\ntask causal_lm\nattach kernel_mix(r = 2, output = true) to layers[*].attention where kind == attention\n"
+                                                   "attach aprompt(n = 2, m = 3, r = 2, length = 5) to layers[*].attention where kind == attention"),
+    "prototypes of tasks": ("pha", "task classify(labels = 3)\nattach pha(tasks = 3, reduction = 8, e = 6) to model\ntrain head"),
     "a residual Kronecker adapter": ("krona_adapter, krona", "task classify(labels = 3)\nattach krona_adapter(residual = true) to layers[*].ffn\nattach krona(rows = 4, columns = 8) to layers[*].attention.{q, v}\ntrain head"),
     "weights that adapt": ("hiwi", "task classify(labels = 3)\nattach hiwi(k = 4, weight = true) to layers[*].ffn.{up, down}\ntrain head"),
     "experts of a decoder": ("mixlora", "model base = llama\ntask classify(labels = 3)\nattach mixlora(silu, n = 3, r = 2) to layers[*].ffn\ntrain head"),

@@ -3,7 +3,7 @@ import math
 
 import torch
 from safetensors.torch import load_file
-from subject import BIN, Subject, checkpoint, compare, main, random_rows, refused, write_rows
+from subject import BIN, Subject, checkpoint, classifier, compare, main, random_rows, refused, write_rows
 from torch.nn.functional import layer_norm, softmax
 from transcription import BOTTLENECK, D, LABELS, LAYERS, Values, after, before, bottleneck, check_method, prompted
 
@@ -72,6 +72,26 @@ def test_prompt_ensemble(folder):
               "grad.prompt_ensemble.P": torch.stack([one["grad.prompt.P"] for one in each]) / 2,
               "grad.head.classifier.W": sum(one["grad.head.classifier.W"] for one in each) / 2}
     return f"{compare(ours, theirs):.1e}"
+
+
+def test_info_prompt(folder):
+    """Where both scores read nothing, prompt and noise look alike: each bound is minus the log of how many there are, and pulls at nothing but what would tell them apart."""
+    checkpoint_folder = checkpoint(folder / "model")
+    told = subject_of(folder / "told", checkpoint_folder, "attach info_prompt(n = 3, beta = 0.3, gamma = 0.2, negatives = 6) to model", "info_prompt")
+    single = subject_of(folder / "single", checkpoint_folder, "attach prompt(n = 3) to model", "prompt")
+    P, head = torch.randn(3, D) * 0.3, {"head.classifier.W": torch.randn(LABELS, D) * 0.3, "head.classifier.b": torch.randn(LABELS) * 0.1}
+    rows, blind = random_rows(7, LABELS), {"info_prompt.A": torch.zeros(D, D), "info_prompt.B": torch.zeros(D, D), "info_prompt.c": torch.ones(LABELS)}
+    theirs = single.inspect(rows, single.save_init({"prompt.P": P, **head}))
+    ours = told.inspect(rows, told.save_init({"info_prompt.P": P, **blind, **head}))
+    assert all(ours[f"grad.info_prompt.{name}"].abs().max() > 1e-4 for name in "AB"), "the scores are to learn"
+    worst = compare(ours, {"loss": theirs["loss"] + 0.5 * math.log(7), "logits": theirs["logits"], "grad.info_prompt.P": theirs["grad.prompt.P"]})
+    # A prompt far from noise: the head's score is to rise for it, by what the head makes of it and not of noise, whose mean is near zero.
+    model, A, p = classifier(checkpoint_folder, LABELS), torch.randn(D, D) * 0.02, torch.randn(D) * 30
+    many = subject_of(folder / "many", checkpoint_folder, "attach info_prompt(n = 60, beta = 0.3, gamma = 0, negatives = 6) to model", "info_prompt")
+    seen = many.inspect(rows, many.save_init({**blind, "info_prompt.P": p.expand(60, D), "info_prompt.A": A, "info_prompt.c": torch.zeros(LABELS), **head}))
+    read = lambda x: torch.tanh(model.bert.pooler.dense(x)) @ head["head.classifier.W"].T + head["head.classifier.b"]  # noqa: E731
+    compare(seen, {"grad.info_prompt.c": 0.3 * 6 / 7 * (read(torch.zeros(D)) - read(A @ p))}, tolerance=0.05)
+    return f"{worst:.1e}"
 
 
 def test_adamix_of_like_copies(folder):
@@ -161,4 +181,4 @@ def test_attempt(folder):
 
 
 if __name__ == "__main__":
-    main([test_adapter_fusion, test_mole, test_prompt_ensemble, test_adamix_of_like_copies, test_trained_parts, test_rows_of_tasks, test_attempt])
+    main([test_adapter_fusion, test_mole, test_prompt_ensemble, test_info_prompt, test_adamix_of_like_copies, test_trained_parts, test_rows_of_tasks, test_attempt])

@@ -6,7 +6,7 @@ import math
 
 import torch
 from subject import main
-from torch.nn.functional import gelu, layer_norm, relu, softmax
+from torch.nn.functional import cross_entropy, gelu, layer_norm, relu, softmax
 from transcription import BOTTLENECK, D, FF, HEADS, LAYERS, Values, after, before, bottleneck, check_method, prompted
 
 TASKS = 3
@@ -25,6 +25,8 @@ def kron_map(x, weight):
 
 
 LINEAR = {
+    "kernel_mix": ("r = 2, alpha = 5, groups = 3", lambda i, o: {"A": (3, 2, i), "B": (3, o // 3, 2)}, {},
+                   lambda v, x, y, m: y + 2.5 * torch.cat([x @ v.A[h].T @ v.B[h].T for h in range(3)], -1)),
     "hadamard_adapter": ("", lambda i, o: {"l": (o,), "c": (o,)}, {}, lambda v, x, y, m: v.l * y + v.c),
     "ssf": ("", lambda i, o: {"g": (o,), "c": (o,)}, {}, lambda v, x, y, m: v.g * y + v.c),
     "mov": ("n = 3", lambda i, o: {"L": (3, o), "R": (3, i)}, {}, lambda v, x, y, m: y * torch.einsum("bse,eo->bso", softmax(x @ v.R.T, -1), v.L)),
@@ -97,7 +99,14 @@ def tanh_gelu(x):
     return gelu(x, approximate="tanh")
 
 
+def prototyped(v, y):
+    h = layer_norm(v.H2 @ relu(v.H1 @ torch.cat([v.K[v.row["task"]], v.p[v.place]])), (5,))
+    return relu(y @ (v.Gd @ h).view(6, D).T + v.Gbd @ h) @ (v.Gu @ h).view(D, 6).T + v.Gbu @ h
+
+
+GENERATED_BY_PROTOTYPE = {"p": (4, 5), "H1": (10, 10), "H2": (5, 10), "Gd": (6 * D, 5), "Gu": (D * 6, 5), "Gbd": (6, 5), "Gbu": (D, 5)}
 BRANCH = {
+    "pha": ("tasks = 3, reduction = 4, e = 5", {}, {"K": (TASKS, 5), **GENERATED_BY_PROTOTYPE}, lambda v, u, y, norm: y + prototyped(v, y)),
     "pfeiffer_adapter": ("reduction = 4", BOTTLENECK, {}, lambda v, u, y, norm: y + bottleneck(v, norm(u + y))),
     "tiny_attn": ("e = 3", {"Wq": (3, D), "Wk": (3, D), "Wv": (3, D), "Wo": (D, 3)}, {}, lambda v, u, y, norm: y + attend_tiny(v, y)),
     "krona_adapter": ("rows = 4, columns = 6, scale = 2, residual = true", {"A": (4, 6), "B": (6, 4), "g": ()}, {},
@@ -125,8 +134,30 @@ def test_branches(folder):
             for branch in ("attention", "ffn"):
                 shapes.update({f"layers.{i}.{branch}.{method}.{name}": shape for name, shape in of_site.items()})
         worst[method] = check_method(folder / method, f"{method}({arguments}) to layers[*].{{attention, ffn}} where kind == sublayer", shapes, hook, method,
-                              row=tasked if method == "hyperformer" else lambda row, place: row)
+                              row=tasked if method in ("hyperformer", "pha") else lambda row, place: row)
     return f"{len(worst)} methods, {max(worst.values()):.1e}"
+
+
+def test_prototypes(folder):
+    """PHA on the model: the texts' own embeddings are to lie near the prototype of their task."""
+    terms = []
+
+    def hook(model, values, row):
+        top = Values(values, "", "pha")
+        for i, layer in enumerate(model.bert.encoder.layer):
+            for at, last in enumerate((layer.attention.output.dense, layer.output.dense)):
+                v = Values({**values, "pha.pha.K": top.K}, "", "pha.pha")
+                v.row, v.place = row, 2 * i + at
+                after(last, lambda x, y, v=v: y + prototyped(v, y))
+
+        def near(x, y):
+            t = top.M2 @ relu(top.M1 @ y[0].mean(0))
+            score = (top.K @ t) / (top.K.norm(dim=1) * t.norm() + 1e-8) / 0.5
+            terms.append(0.1 * cross_entropy(score[None], torch.tensor([row["task"]])) / 7)
+            return y
+        after(model.bert.embeddings.word_embeddings, near)
+    shapes = {"pha.K": (TASKS, 5), "pha.M1": (5, D), "pha.M2": (5, 5), **{f"pha.pha.{name}": shape for name, shape in GENERATED_BY_PROTOTYPE.items()}}
+    return f"{check_method(folder, 'pha(tasks = 3, reduction = 4, e = 5) to model', shapes, hook, 'pha', extra=lambda values: sum(terms), row=tasked):.1e}"
 
 
 def test_residual_adapter(folder):
@@ -137,6 +168,45 @@ def test_residual_adapter(folder):
             after(layer.output.LayerNorm, lambda x, y, v=v: y + bottleneck(v, layer_norm(y, (D,), v.g, v.c, 1e-5)))
     shapes = {f"layers.{i}.residual_adapter.{name}": shape for i in range(LAYERS) for name, shape in {**BOTTLENECK, "g": (D,), "c": (D,)}.items()}
     return f"{check_method(folder, 'residual_adapter(reduction = 4) to layers[*]', shapes, hook, 'residual_adapter'):.1e}"
+
+
+def test_attention_prompts(folder):
+    """APrompt: tokens whose keys and values are the layer's own, keys and values of more tokens, and a term of scores by places, of the text's keys only."""
+    n, m, r, length, e = 3, 2, 4, 9, D // HEADS
+
+    def hook(model, values, row):
+        for i, layer in enumerate(model.bert.encoder.layer):
+            v, attention = Values(values, f"layers.{i}.attention", "aprompt"), layer.attention.self
+
+            def attend(hidden, *args, v=v, attention=attention, **rest):
+                heads = lambda y: y.view(1, -1, HEADS, e)  # noqa: E731
+                q, places = heads(attention.query(hidden)), torch.arange(hidden.shape[1]).clamp(max=length - 1)
+                k = torch.cat([heads(v.Pk), heads(attention.key(v.P)), heads(attention.key(hidden))], 1)
+                w = torch.cat([heads(v.Pv), heads(attention.value(v.P)), heads(attention.value(hidden))], 1)
+                shape = torch.cat([torch.zeros(len(places), m + n), v.Fq[places] @ v.Fk[places].T], 1)
+                return torch.einsum("bhsk,bkhe->bshe", softmax(torch.einsum("bshe,bkhe->bhsk", q, k) / math.sqrt(e) + shape, -1), w).flatten(2), None
+            attention.forward = attend
+    shapes = {f"layers.{i}.attention.aprompt.{name}": shape for i in range(LAYERS)
+              for name, shape in {"P": (n, D), "Pk": (m, D), "Pv": (m, D), "Fq": (length, r), "Fk": (length, r)}.items()}
+    return f"{check_method(folder, f'aprompt(n = {n}, m = {m}, r = {r}, length = {length}) to layers[*].attention where kind == attention', shapes, hook, 'aprompt'):.1e}"
+
+
+def test_kernel_mix(folder):
+    """On attention: each head of queries and values has factors of its own, and the output's factors read what each head gives."""
+    def hook(model, values, row):
+        for i, layer in enumerate(model.bert.encoder.layer):
+            for site, module in (("q", layer.attention.self.query), ("v", layer.attention.self.value), ("o", layer.attention.output.dense)):
+                v = Values(values, f"layers.{i}.attention.{site}", "kernel_mix.kernel_mix")
+                if site == "o":
+                    after(module, lambda x, y, v=v: y + sum(part @ v.A[h].T @ v.B[h].T for h, part in enumerate(x.chunk(HEADS, -1))))
+                else:
+                    after(module, lambda x, y, v=v: y + torch.cat([x @ v.A[h].T @ v.B[h].T for h in range(HEADS)], -1))
+    shapes = {}
+    for i in range(LAYERS):
+        for site in "qvo":
+            shapes[f"layers.{i}.attention.{site}.kernel_mix.kernel_mix.A"] = (HEADS, 2, D // HEADS if site == "o" else D)
+            shapes[f"layers.{i}.attention.{site}.kernel_mix.kernel_mix.B"] = (HEADS, D if site == "o" else D // HEADS, 2)
+    return f"{check_method(folder, 'kernel_mix(r = 2, output = true) to layers[*].attention where kind == attention', shapes, hook, 'kernel_mix'):.1e}"
 
 
 # ---- on the model: what the text's embeddings become, and where the classifier reads
@@ -281,4 +351,4 @@ def test_model(folder):
 
 
 if __name__ == "__main__":
-    main([test_linear, test_branches, test_residual_adapter, test_model])
+    main([test_linear, test_branches, test_residual_adapter, test_prototypes, test_attention_prompts, test_kernel_mix, test_model])

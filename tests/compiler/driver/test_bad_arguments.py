@@ -14,7 +14,7 @@ from compiles import PEFTC, CompilerTest  # noqa: E402
 LIBRARY = str(pathlib.Path(__file__).resolve().parents[3] / "stdlib")
 HEAD = "model base = bert\ntask classify(labels = 3)\n"
 SITES = {"linear": "layers[1].attention.q", "attention": "layers[1].attention", "sublayer": "layers[1].ffn", "layer": "layers[1]", "norm": "layers[1].ffn.norm"}
-UNASKED = {"attempt_prompt", "mixlora", "adapter_fusion", "mole"}  # need a file, a branch with a gate, other methods
+UNASKED = {"attempt_prompt", "lorahub", "ipt_space", "ipt", "mixlora", "adapter_fusion", "mole", "moa"}  # need a file, a branch with a gate, other methods
 BOTH = re.compile(r"\b\d+(?:\.\d+)?\b")
 
 
