@@ -63,6 +63,9 @@ template <bool Bottom, bool Right> void pairBlock(const PairProduct &in, int64_t
     }
     addTiles<Bottom, Right>();
   }
+  constexpr int kAcross = Right ? 2 : 1, kDown = Bottom ? 2 : 1;
+  if (!target.isBf16 && !target.sum && target.width >= kAcross * kTile && rows == kDown * kTile)
+    return storeTiles<Bottom, Right>(static_cast<float *>(target.c), target.row); // a kernel's scratch is near
   finishBlock<Bottom, Right>(rows, target);
 }
 

@@ -110,15 +110,16 @@ template <typename Body> inline void byShape(int64_t rows, const Target &target,
 
 using TileSums = float[2 * kTile][2 * kTile];
 
-template <bool Bottom, bool Right> inline void storeTiles(TileSums &sums) {
-  constexpr int64_t kPitch = sizeof sums[0];
-  _tile_stored(0, sums[0], kPitch);
+/// `row`: numbers from one to the next.
+template <bool Bottom, bool Right> inline void storeTiles(float *to, int64_t row) {
+  const int64_t pitch = row * static_cast<int64_t>(sizeof(float));
+  _tile_stored(0, to, pitch);
   if constexpr (Right)
-    _tile_stored(1, &sums[0][kTile], kPitch);
+    _tile_stored(1, to + kTile, pitch);
   if constexpr (Bottom)
-    _tile_stored(2, sums[kTile], kPitch);
+    _tile_stored(2, to + kTile * row, pitch);
   if constexpr (Bottom && Right)
-    _tile_stored(3, &sums[kTile][kTile], kPitch);
+    _tile_stored(3, to + kTile * row + kTile, pitch);
 }
 
 template <int V, typename C> void finishRows(const TileSums &sums, int64_t rows, const Target &target) {
@@ -129,11 +130,11 @@ template <int V, typename C> void finishRows(const TileSums &sums, int64_t rows,
     finish<kLanes, V, C>(line, row, target);
   }
 }
-/// From C's tiles to their place, by the stack: even f32 to which nothing is added gains nothing from tiles that are stored into C itself.
+/// From C's tiles to their place, by the stack: from there C's lines need not be near.
 template <bool Bottom, bool Right> inline void finishBlock(int64_t rows, const Target &target) {
   constexpr int kAcross = Right ? 2 : 1;
   alignas(64) TileSums sums;
-  storeTiles<Bottom, Right>(sums);
+  storeTiles<Bottom, Right>(sums[0], 2 * kTile);
   target.isBf16 ? finishRows<kAcross, Bf16>(sums, rows, target) : finishRows<kAcross, float>(sums, rows, target);
 }
 /// The first `count` of sixteen lanes.
