@@ -238,10 +238,16 @@ static ModuleNode &attachedTo(ModuleNode &owner, llvm::StringRef name) {
   return *node;
 }
 
-/// `train` and `freeze` in a method: of its site, or of what it has attached there itself.
+/// `train` and `freeze` in a method: of its site, of what it has attached there itself, or (`freeze A`) of its own parameters.
 void Elaborator::execTrain(Instance &instance, const ast::TrainStmt &stmt) {
+  const auto &paths = stmt.selector.paths;
+  if (stmt.freeze && llvm::all_of(paths, [&](const auto &path) { return path.size() == 1 && instance.params.count(path.front().name); })) {
+    for (const auto &path : paths)
+      parameters_.at(instance.params.at(path.front().name)).setTrainableAttr(builder_.getBoolAttr(false));
+    return;
+  }
   ModuleNode &own = attachedTo(*instance.site, instance.name);
-  const auto &first = stmt.selector.paths.front().front();
+  const auto &first = paths.front().front();
   const bool ofOwn = first.kind == ast::SelectorPart::Kind::Name && own.attached.count(first.name);
   trainMatches(resolve(stmt.selector, ofOwn ? own : *instance.site, instance.env, true), !stmt.freeze, stmt.range);
 }

@@ -254,6 +254,18 @@ bool attaches(const Block &body, const std::string &name) {
   });
 }
 
+/// Whether a method declares a parameter of that name.
+bool declares(const Block &body, const std::string &name) {
+  return std::any_of(body.begin(), body.end(), [&](const StmtPtr &stmt) {
+    if (auto *param = stmt->as<ParamStmt>())
+      return param->name.text == name;
+    if (auto *choice = stmt->as<IfStmt>())
+      return declares(choice->thenBody, name) || declares(choice->elseBody, name);
+    auto *on = stmt->as<OnStmt>();
+    return on && declares(on->body, name);
+  });
+}
+
 /// `train y` in a method: weights and modules of its site are trained, nothing else.
 void trainInMethod(const TrainStmt &stmt, const MethodStmt &method, const std::string &kind, const Network &network, diag::Engine &diags) {
   for (const Parts &parts : stmt.selector.paths) {
@@ -261,11 +273,10 @@ void trainInMethod(const TrainStmt &stmt, const MethodStmt &method, const std::s
     if (part.kind != SelectorPart::Kind::Name || network.children.count(part.name) || network.weights.count(part.name) ||
         (parts.size() == 1 && part.name == "model") || attaches(method.body, part.name))
       continue;
+    const bool own = declares(method.body, part.name);
+    if (own && stmt.freeze && parts.size() == 1)
+      continue;
     auto report = diags.report(Kind::E0403, part.range, {kind, part.name});
-    bool own = std::any_of(method.body.begin(), method.body.end(), [&](const StmtPtr &inner) {
-      auto *param = inner->as<ParamStmt>();
-      return param && param->name.text == part.name;
-    });
     report.here(own ? "a parameter of the method, which is trained anyway" : "no weight of any module");
     if (auto better = diag::suggest(part.name, {network.weights.begin(), network.weights.end()}))
       report.help("there is `" + *better + "`").fixit(part.range, *better);

@@ -65,7 +65,7 @@ class Laws(LawsTest):
         bodies = [body for _, body in about(source, method)]
         declared = set(re.findall(r"\bparam (\w+)", "".join(bodies)))
         trained = set(re.findall(r"^\s*train (\w+)$", "\n".join(bodies), re.M))
-        drawn = set(re.findall(r"\bfrozen (\w+)", "".join(bodies))) | set(re.findall(r"^\s*freeze \w+\.(\w+)$", "\n".join(bodies), re.M))
+        drawn = set(re.findall(r"\bfrozen (\w+)", "".join(bodies))) | set(re.findall(r"^\s*freeze (?:\w+\.)?(\w+)$", "\n".join(bodies), re.M))
         whole = re.search(r"^train (?!head$)", source, re.M)  # the program's own statement: it says modules, not weights
         for parameter in manifest["parameters"]:
             last = parameter["name"].rsplit(".", 1)[-1]

@@ -7,7 +7,7 @@ import shutil
 import warnings
 
 import torch
-from peft import (AdaLoraConfig, IA3Config, LNTuningConfig, LoraConfig, MultitaskPromptTuningConfig, PeftModel, PrefixTuningConfig, PromptEncoderConfig, PromptTuningConfig,
+from peft import (AdaLoraConfig, IA3Config, LNTuningConfig, LoraConfig, MultitaskPromptTuningConfig, PeftModel, PrefixTuningConfig, PromptEncoderConfig, PromptTuningConfig, VeraConfig,
                   get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict)
 from safetensors.torch import load_file, save_file
 from decoders import flat, random_checkpoint, rows_of, theirs
@@ -170,6 +170,20 @@ def test_vera(folder):
     return f"export {worst:.1e}"
 
 
+def test_kept_vera(folder):
+    """A run that keeps both matrices reads those of a folder, whatever drew them; they are not trained."""
+    network, config = Bert(folder), VeraConfig(task_type="SEQ_CLS", r=8, target_modules=["query", "intermediate.dense"], save_projection=True)
+    subject = subject_of(folder / "subject", network, "attach vera(r = 8, kept = true) to layers[*].{attention.q, ffn.up}", "vera")
+    text = f"import {there(folder, network, subject, config):.1e}, export {back(folder, network, subject):.1e}"
+    theirs, ours = load_file(folder / "theirs/adapter_model.safetensors"), load_file(folder / "imported/adapter.safetensors")
+    assert torch.equal(ours["vera.A"], theirs["base_model.vera_A"]) and torch.equal(ours["vera.B"], theirs["base_model.vera_B"])
+    assert not any("vera.A" in name or "vera.B" in name for name in subject.inspect(network.rows) if name.startswith("grad."))
+    run(subject.trainer, "train", "--data", folder / "train.jsonl", "--init", folder / "imported/adapter.safetensors", "--out", folder / "further")
+    after = load_file(folder / "further/adapter.safetensors")
+    assert torch.equal(ours["vera.A"], after["vera.A"]) and not torch.equal(ours["layers.0.attention.q.vera.v"], after["layers.0.attention.q.vera.v"])
+    return text
+
+
 def test_adalora(folder):
     config = AdaLoraConfig(task_type="SEQ_CLS", init_r=4, target_r=4, lora_alpha=6, target_modules=["query", "value"], total_step=1000)
     return both_ways(folder, Bert(folder), "attach adalora(r = 4, alpha = 6, gamma = 0) to layers[*].attention.{q, v}", "adalora", config)
@@ -227,6 +241,12 @@ def test_made_by_networks(folder):
         said = refused(subject.trainer, "import", folder / method / "exported", "--out", folder / method / "again")
         assert "R0123" in said and "`prompt_embeddings` does not tell its parameters: it is made by nn." in said, said
     return ", ".join(worst)
+
+
+def test_made_before(folder):
+    """A prompt that peft's network has made is read as the prompt that it is, by `p_tuning` without a network."""
+    network, config = Bert(folder), PromptEncoderConfig(task_type="SEQ_CLS", num_virtual_tokens=TOKENS, encoder_hidden_size=10)
+    return both_ways(folder, network, f"attach p_tuning(n = {TOKENS}, hidden = 0) to model", "p_tuning", config, past_prompt)
 
 
 # ---- what does not fit
@@ -358,5 +378,5 @@ def test_parts(folder):
 
 
 if __name__ == "__main__":
-    main([test_lora, test_lora_of_a_decoder, test_lora_patterns, test_dora, test_vera, test_adalora, test_ia3, test_ln_tuning, test_prompt, test_mpt, test_prefix, test_made_by_networks,
+    main([test_lora, test_lora_of_a_decoder, test_lora_patterns, test_dora, test_vera, test_kept_vera, test_adalora, test_ia3, test_ln_tuning, test_prompt, test_mpt, test_prefix, test_made_by_networks, test_made_before,
           test_misfits, test_what_files_cannot_say, test_parts])

@@ -75,6 +75,8 @@ static void testKinds() {
             "s:6:24: error[E0402]: `m` is for linear or layer sites, `layers[*].ffn` is sublayer\n"},
            {"method m on linear { train W, b }\nattach m to pooler", ""},
            {"method m on linear { param A: [out] = zeros; y <- y + A; train A }", "s:4:64: error[E0403]: `linear` has no `A`\n"},
+           {"method m on linear { if true { param A: [out] = zeros; freeze A; y <- y + A } }", ""},
+           {"method m on linear { freeze A; y <- 2 * y }", "s:4:29: error[E0403]: `linear` has no `A`\n"},
            {"method m on linear { train y }", "s:4:28: error[E0403]: `linear` has no `y`\n"},
        })
     CHECK_EQ(std::string(c.text) + "\n" + messages(kProgram + c.text), std::string(c.text) + "\n" + c.expected);
