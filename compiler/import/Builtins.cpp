@@ -48,7 +48,7 @@ Value BuiltinCall::run() {
       {"transpose", &B::transpose}, {"rearrange", &B::rearrange}, {"one_hot", &B::oneHot}, {"index", &B::index}, {"where", &B::where},
       {"gather", &B::gather},
       {"roll", &B::turn},         {"repeat", &B::turn},         {"origin", &B::origin},     {"total", &B::total},
-      {"all_sites", &B::allSites}, {"all_rows", &B::allRows},  {"ranks", &B::ranks},       {"siblings", &B::siblings}, {"sequence", &B::sequence}};
+      {"all_sites", &B::allSites}, {"all_rows", &B::allRows},  {"ranks", &B::placed},      {"order", &B::placed},       {"siblings", &B::siblings}, {"sequence", &B::sequence}};
   if (kInitializers.count(name))
     return initializer();
   if (kElementwise.count(name))

@@ -53,7 +53,7 @@ private:
   Value total();
   Value allSites();
   Value allRows();
-  Value ranks();
+  Value placed();
   Value siblings();
   Value join();
   Value transpose();

@@ -112,12 +112,13 @@ Value BuiltinCall::allRows() { return e.allRows(tensor(0, "x"), range); }
 
 Value BuiltinCall::allSites() { return e.allSites(need(0, "x"), &given, env); }
 
-Value BuiltinCall::ranks() {
+/// `ranks(x, axis)` and `order(x, axis)`, along the first axis unless said.
+Value BuiltinCall::placed() {
   Tensor x = tensor(0, "x");
   if (x.type().rank() == 0)
-    e.fail(Kind::E0350, range, {"`ranks` of a single number"});
-  const int64_t axis = named("axis") ? e.axisOf(*named("axis"), x, env) : 0;
-  return e.emit<mlir::nn::RanksOp>(range, {x.value}, {e.attr("axis", e.intAttr(axis))}, x.axes);
+    e.fail(Kind::E0350, range, {"`" + name + "` of a single number"});
+  const auto axis = e.attr("axis", e.intAttr(named("axis") ? e.axisOf(*named("axis"), x, env) : 0));
+  return name == "ranks" ? e.emit<mlir::nn::RanksOp>(range, {x.value}, {axis}, x.axes) : e.emit<mlir::nn::OrderOp>(range, {x.value}, {axis}, x.axes);
 }
 
 Value BuiltinCall::siblings() {

@@ -12,9 +12,7 @@ using namespace mlir::nn;
 
 namespace {
 NNType typeOf(Value value) { return cast<NNType>(value.getType()); }
-NNType make(MLIRContext *context, bool example, ArrayRef<Dim> dims, Type element) {
-  return NNType::get(context, example, dims, element);
-}
+NNType make(MLIRContext *context, bool example, ArrayRef<Dim> dims, Type element) { return NNType::get(context, example, dims, element); }
 Type boolType(MLIRContext *context) { return IntegerType::get(context, 1); }
 Type indexType(MLIRContext *context) { return IntegerType::get(context, 64); }
 bool anyExample(ValueRange values) {
@@ -177,10 +175,12 @@ PEFT_INFER(ArgmaxOp) {
   return success();
 }
 PEFT_INFER(RanksOp) {
-  if (failed(axisOf(location, op.getAxis(), typeOf(operands[0]).rank())))
-    return failure();
   types.push_back(typeOf(operands[0]).withElement(Float32Type::get(context)));
-  return success();
+  return axisOf(location, op.getAxis(), typeOf(operands[0]).rank());
+}
+PEFT_INFER(OrderOp) {
+  types.push_back(typeOf(operands[0]).withElement(indexType(context)));
+  return axisOf(location, op.getAxis(), typeOf(operands[0]).rank());
 }
 PEFT_INFER(AllRowsOp) {
   NNType x = typeOf(operands[0]);

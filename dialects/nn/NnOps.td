@@ -192,6 +192,11 @@ def NN_RanksOp : NN_InferredOp<"ranks"> {
   let arguments = (ins NN_Tensor:$x, I64Attr:$axis);
   let assemblyFormat = "$x `axis` $axis attr-dict `:` functional-type(operands, results)";
 }
+def NN_OrderOp : NN_InferredOp<"order"> {
+  let summary = "the indices that put an axis into rising order, equal entries as they stand";
+  let arguments = (ins NN_Tensor:$x, I64Attr:$axis);
+  let assemblyFormat = "$x `axis` $axis attr-dict `:` functional-type(operands, results)";
+}
 def NN_ContractOp : NN_InferredOp<"contract", [NN_Diff, NN_Affine, NN_Structure, NN_GrowAlong]> {
   let summary = "a product summed over the letters that the result lacks";
   let description = [{

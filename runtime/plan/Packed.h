@@ -69,7 +69,7 @@ using Handler = void (*)(Step &);
 using Handlers = std::map<std::string, Handler>;
 Handlers sourceSteps();      ///< SourceSteps.cpp: param constant literal iota dim random
 Handlers elementwiseSteps(); ///< ElementwiseSteps.cpp
-Handlers reductionSteps();   ///< ReductionSteps.cpp: reduce argmax ranks
+Handlers reductionSteps();   ///< ReductionSteps.cpp: reduce argmax ranks order
 Handlers contractSteps();    ///< ContractSteps.cpp
 Handlers layoutSteps();      ///< LayoutSteps.cpp: transpose … concat, siblings, sum_siblings, stop_grad
 Handlers indexingSteps();    ///< IndexingSteps.cpp: gather scatter_add

@@ -1,4 +1,4 @@
-// ReductionSteps: reduce, argmax and ranks.
+// ReductionSteps: reduce, argmax, ranks and order.
 //
 // Numerics  float sums are LibTorch's cascade sums; summing over a leading ragged axis and over examples at once is one sum.
 #include "runtime/bundle/Errors.h"
@@ -120,8 +120,17 @@ void ranks(Step &step) {
     forEachExample(step, [&](at::Tensor &out, const std::vector<at::Tensor> &in, int64_t) { rankInto(out, in[0], step.axis()); });
 }
 
+void orderInto(at::Tensor out, const at::Tensor &x, int64_t axis) { out.copy_(at::argsort(x, /*stable=*/true, axis, /*descending=*/false)); }
+
+void order(Step &step) {
+  if (const auto axis = packedAxis(step.in[0], step.axis()))
+    orderInto(step.out.tensor, step.in[0].tensor, *axis);
+  else
+    forEachExample(step, [&](at::Tensor &out, const std::vector<at::Tensor> &in, int64_t) { orderInto(out, in[0], step.axis()); });
+}
+
 } // namespace
 
-Handlers reductionSteps() { return {{"reduce", reduce}, {"argmax", argmax}, {"ranks", ranks}}; }
+Handlers reductionSteps() { return {{"reduce", reduce}, {"argmax", argmax}, {"ranks", ranks}, {"order", order}}; }
 
 } // namespace peftrt::plan

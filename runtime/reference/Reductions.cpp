@@ -29,10 +29,12 @@ at::Tensor ranks(const Call &call) {
   return (below.to(call.dtype()) + (alike.to(call.dtype()) + 1) / 2).movedim(-1, call.axis());
 }
 
+at::Tensor order(const Call &call) { return at::argsort(call.in[0], /*stable=*/true, call.axis(), /*descending=*/false); }
+
 at::Tensor contract(const Call &call) { return at::einsum(call.op.attrs.at("equation").get<std::string>(), call.in); }
 
 } // namespace
 
-Table reductions() { return {{"reduce", reduce}, {"argmax", argmax}, {"ranks", ranks}, {"contract", contract}}; }
+Table reductions() { return {{"reduce", reduce}, {"argmax", argmax}, {"ranks", ranks}, {"order", order}, {"contract", contract}}; }
 
 } // namespace peftrt::reference

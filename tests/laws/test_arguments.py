@@ -50,6 +50,7 @@ PROGRAMS = {
     "experts mixed": ("moa, lora", "task classify(labels = 3)\nattach moa([lora(2), lora(3)], soft = true) to layers[*].ffn.{up, down}\ntrain head"),
     "heads by themselves": ("kernel_mix, aprompt", "model base = llama\ntask causal_lm\nattach kernel_mix(r = 2, output = true) to layers[*].attention where kind == attention\n"
                                                    "attach aprompt(n = 2, m = 3, r = 2, length = 5) to layers[*].attention where kind == attention"),
+    "one vector for all": ("intrinsic_said", "task classify(labels = 3)\nattach intrinsic_said(n = 5, scaled = false) to layers[*].attention.{q, v}, layers[0].ffn.up\ntrain head"),
     "prototypes of tasks": ("pha", "task classify(labels = 3)\nattach pha(tasks = 3, reduction = 8, e = 6) to model\ntrain head"),
     "a residual Kronecker adapter": ("krona_adapter, krona", "task classify(labels = 3)\nattach krona_adapter(residual = true) to layers[*].ffn\nattach krona(rows = 4, columns = 8) to layers[*].attention.{q, v}\ntrain head"),
     "weights that adapt": ("hiwi", "task classify(labels = 3)\nattach hiwi(k = 4, weight = true) to layers[*].ffn.{up, down}\ntrain head"),

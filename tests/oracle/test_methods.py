@@ -24,7 +24,26 @@ def kron_map(x, weight):
     return x @ weight.T
 
 
+def hadamard(x):
+    """By butterflies, as in every textbook."""
+    width = 1
+    while width < len(x):
+        pairs = x.view(-1, 2, width)
+        x = torch.stack([pairs[:, 0] + pairs[:, 1], pairs[:, 0] - pairs[:, 1]], 1).reshape(-1)
+        width *= 2
+    return x
+
+
+def fastfood(v, count):
+    """The first `count` entries of H diag(g) Π H diag(b) z, over |g| sqrt(count); the permutation puts u into rising order."""
+    assert len(v.b) >= count > len(v.b) // 2 and set(v.b.tolist()) == {0, 1}
+    padded = torch.cat([v.z, torch.zeros(len(v.b) - len(v.z))])
+    mixed = hadamard(padded * (2 * v.b - 1))[v.u.argsort(stable=True)]
+    return hadamard(v.g * mixed)[:count] / (v.g.norm() * math.sqrt(count))
+
+
 LINEAR = {
+    "intrinsic_said": ("n = 7", lambda i, o: {"l": ()}, {"z": (7,)}, lambda v, x, y, m: y + x @ (v.l * fastfood(v, x.shape[-1] * y.shape[-1])).view(y.shape[-1], x.shape[-1]).T),
     "kernel_mix": ("r = 2, alpha = 5, groups = 3", lambda i, o: {"A": (3, 2, i), "B": (3, o // 3, 2)}, {},
                    lambda v, x, y, m: y + 2.5 * torch.cat([x @ v.A[h].T @ v.B[h].T for h in range(3)], -1)),
     "hadamard_adapter": ("", lambda i, o: {"l": (o,), "c": (o,)}, {}, lambda v, x, y, m: v.l * y + v.c),

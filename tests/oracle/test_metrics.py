@@ -134,12 +134,16 @@ def test_own_metric(folder):
     """A library's function, `total` beside `all_rows`, several numbers a row; and `run.best` by its name."""
     table = table_of(7)
     metrics = ("metric together = pearson(all_rows(logits)[:, 0], all_rows(logits)[:, 1])\n  metric most = max(all_rows(target)) - total(target) / total(1 + 0 * target)\n"
-               "  metric length = max(real(all_rows(ids)))")
+               "  metric length = max(real(all_rows(ids)))\n"
+               "  metric order = sum(real(order(-floor(all_rows(target) / 2)) * index(all_rows(target), axis = 0)))")
     subject = subject_of(folder, OWN.format(metric=metrics), table)
     ids = [[5, 3, 9], [7], [11, 2], [1, 1, 50]]
     rows = [{"input_ids": row, "label": place * 1.5} for place, row in enumerate(ids)]
     said = table[torch.tensor([row[0] for row in ids]), :2].double().numpy()
-    close(report_of(subject, rows), {"together": scipy.stats.pearsonr(said[:, 0], said[:, 1]).statistic, "most": 4.5 - 2.25, "length": 50})
+    # Of 0, 0, -1, -2 the order is 3, 2, 0, 1: equal entries stay as they stand.
+    expected = {"together": scipy.stats.pearsonr(said[:, 0], said[:, 1]).statistic, "most": 4.5 - 2.25, "length": 50, "order": 2 * 1 + 0 * 2 + 1 * 3}
+    close(report_of(subject, rows), expected)
+    close(report_of(subject, rows, "--reference"), expected)
     data = subject.folder / "rows.jsonl"
     run(subject.trainer, "train", "--data", data, "--valid", data, "--out", folder / "run", "--set", "run.best=together:max", "--epochs", "2")
     lines = [json.loads(line) for line in (folder / "run/metrics.jsonl").read_text().splitlines()]
@@ -152,7 +156,7 @@ def test_refused(folder):
     subject = subject_of(folder, "task regress", table_of(8))
     for metric, words in (("metric m = all_rows(target)", "a metric is one number"), ("metric m = sum(all_rows(target)) + target", "a metric is one number a row, or made of"),
                           ("metric m = sum(all_rows(target) * real(all_rows(ids)))", "as many entries a row"), ("metric m = sum(all_rows(1))", "whatever the rows are"),
-                          ("let m = all_rows(target)", "only a metric sees"), ("metric m = max(ranks(1))", "`ranks` of a single number"),
+                          ("let m = all_rows(target)", "only a metric sees"), ("metric m = max(ranks(1))", "`ranks` of a single number"), ("metric m = max(order(1))", "`order` of a single number"),
                           ("metric m = sum(ranks(all_rows(target), axis = 1))", "axis 1"), ("metric m = 1 + 1", "whatever the rows are")):
         (folder / "spec.peft").write_text(ARCH + OWN.format(metric=metric) + RUN)
         said = refused(BIN / "peftc", folder / "spec.peft", "--model", folder / "model", "-o", folder / "trainer")

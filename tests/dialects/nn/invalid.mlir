@@ -410,6 +410,14 @@ func.func @f(%x: !nn.tensor<example, [seq, 4], f32>, %v3: !nn.tensor<[3], f32>, 
 
 // -----
 func.func @f(%x: !nn.tensor<example, [seq, 4], f32>, %v3: !nn.tensor<[3], f32>, %w: !nn.tensor<[9, 4], f32>, %i: !nn.tensor<example, [seq], i64>, %ss: !nn.tensor<example, [seq, seq], f32>) {
+  // expected-error-re@+2 {{{{.*}}axis 2 of a value with 2 axes}}
+  // expected-error@+1 {{failed to infer returned types}}
+  %0 = nn.order %x axis 2 : (!nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [seq, 4], i64>
+  return
+}
+
+// -----
+func.func @f(%x: !nn.tensor<example, [seq, 4], f32>, %v3: !nn.tensor<[3], f32>, %w: !nn.tensor<[9, 4], f32>, %i: !nn.tensor<example, [seq], i64>, %ss: !nn.tensor<example, [seq, seq], f32>) {
   // expected-error-re@+2 {{{{.*}}[3] is the same whatever the rows are}}
   // expected-error@+1 {{failed to infer returned types}}
   %0 = nn.all_rows %v3 : (!nn.tensor<[3], f32>) -> !nn.tensor<example, [seq, 3], f32>

@@ -82,6 +82,8 @@ module {
     %2 = nn.argmax %x axis 1 : (!nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [seq], i64>
     // CHECK: nn.ranks %{{.*}} axis 0 : {{.*}} -> !nn.tensor<example, [seq], f32>
     %ranks = nn.ranks %i axis 0 : (!nn.tensor<example, [seq], i64>) -> !nn.tensor<example, [seq], f32>
+    // CHECK: nn.order %{{.*}} axis 1 : {{.*}} -> !nn.tensor<example, [seq, 4], i64>
+    %order = nn.order %x axis 1 : (!nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [seq, 4], i64>
     // CHECK: nn.all_rows {{.*}} -> !nn.tensor<example, [seq, 4], f32>
     %rows = nn.all_rows %x : (!nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [seq, 4], f32>
     // CHECK: nn.contract "ay,zy->az"
