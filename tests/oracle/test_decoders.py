@@ -8,7 +8,7 @@ import transformers
 from decoders import LABELS, MIXED, VOCABULARY, check_all, merged_logits, random_checkpoint, randomise, rows_of, spec, theirs
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file
-from subject import BIN, Subject, compare, main, padded, refused, run
+from subject import BIN, Subject, compare, main, padded, refused, run, write_rows
 from test_llama import ours_of
 
 SIZES = dict(vocab_size=VOCABULARY, hidden_size=24, intermediate_size=37, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=64, rms_norm_eps=1e-5,
@@ -37,8 +37,13 @@ def ours(tensors):
     return named
 
 
-def check(folder, arch, **options):
-    return check_all(folder, make(folder / "model", arch, **options), arch, ours)
+# Two of a head's 6 features are not turned; the others have other frequencies in texts of more than 16 tokens.
+LONGROPE = {"rope_type": "longrope", "rope_theta": 100.0, "partial_rotary_factor": 0.7, "short_factor": [1.0, 1.3], "long_factor": [2.0, 5.0]}
+STRETCHED = dict(rope_parameters=LONGROPE, original_max_position_embeddings=16)
+
+
+def check(folder, arch, lengths=MIXED, **options):
+    return check_all(folder, make(folder / "model", arch, **options), arch, ours, lengths=lengths)
 
 
 def found(worst):
@@ -60,6 +65,35 @@ def test_qwen3(folder):
 
 def test_phi3(folder):
     return found({"window": check(folder / "window", "phi3", sliding_window=5), "tied": check(folder / "tied", "phi3", tie_word_embeddings=True)})
+
+
+def test_partial_rotary(folder):
+    return found({"part": check(folder / "part", "phi3", rope_parameters={"rope_type": "default", "rope_theta": 100.0, "partial_rotary_factor": 0.7}),
+                  "all": check(folder / "all", "phi3", rope_parameters={"rope_type": "default", "rope_theta": 100.0, "partial_rotary_factor": 1.0})})
+
+
+def test_longrope(folder):
+    """Up to the length that the network was made for: beyond, other factors hold, and no row goes there."""
+    shares, lengths = {}, (7, 2, 16, 5)
+    for name, rope in {"plain": LONGROPE, "told": {**LONGROPE, "attention_factor": 1.7}}.items():
+        shares[name] = check(folder / name, "phi3", lengths, **{**STRETCHED, "rope_parameters": rope})
+    whole = {**LONGROPE, "partial_rotary_factor": 1.0, "short_factor": [1.0, 1.1, 1.2, 1.3, 1.4], "long_factor": [1.5, 2.0, 3.0, 4.0, 5.0]}
+    shares["other"] = check(folder / "mistral", "mistral", lengths, rope_parameters=whole, original_max_position_embeddings=16)
+    said = refused(folder / "plain/subject/trainer", "eval", "--data", write_rows(folder / "rows.jsonl", rows_of((3,))), "--set", "run.max_length=17")
+    assert "R0150" in said and "16 positions" in said, said
+    return found(shares)
+
+
+def test_older_longrope(folder):
+    """As Phi-3's first files have it: `su`, the share that is turned beside the table."""
+    model = make(folder / "model", "phi3", **STRETCHED)
+    path = folder / "model/config.json"
+    config = json.loads(path.read_text())
+    config.pop("rope_parameters")
+    config.update(rope_theta=100.0, partial_rotary_factor=0.7, rope_scaling={"type": "su", "short_factor": LONGROPE["short_factor"], "long_factor": LONGROPE["long_factor"]})
+    path.write_text(json.dumps(config))
+    subject, rows = Subject(folder / "subject", folder / "model", spec("train norm", arch="phi3").replace("max_length = 64", "max_length = 16")), rows_of((12, 16))
+    return found({"su": compare({"logits": subject.inspect(rows)["logits"].reshape(-1, VOCABULARY)}, {"logits": theirs(model, rows)["logits"]})})
 
 
 def test_fused_lora(folder):
@@ -112,9 +146,14 @@ def test_classify(folder):
 def test_refused(folder):
     cases = [("gemma", {"use_bidirectional_attention": True}, "E0355", "what is behind"), ("gemma", {"hidden_activation": "gelu"}, "E0609", "hidden_activation"),
              ("qwen3", {"use_sliding_window": True, "sliding_window": 5, "layer_types": ["full_attention", "chunked_attention"]}, "E0355", "chunked_attention"),
-             ("phi3", {"rope_parameters": {"rope_type": "longrope", "rope_theta": 1e4}}, "E0355", "longrope"),
+             ("phi3", {"rope_parameters": {"rope_type": "longrope", "rope_theta": 1e4}}, "E0355", "`longrope` rotary positions need `short_factor` and"),
+             ("phi3", {"rope_parameters": {**LONGROPE, "short_factor": [1.0, 2.0, 3.0]}, "original_max_position_embeddings": 16}, "E0355", "`short_factor` has 3 numbers, and 2 pairs"),
+             ("phi3", {"rope_parameters": LONGROPE, "original_max_position_embeddings": None}, "E0355", "original_max_position_embeddings"),
+             ("phi3", {"rope_parameters": {"rope_type": "yarn", "rope_theta": 1e4, "factor": 4.0}}, "E0355", "yarn"),
+             ("phi3", {"rope_parameters": {"rope_type": "proportional", "rope_theta": 1e4}}, "E0355", "proportional"),
              ("phi3", {"num_key_value_heads": 4}, "E0603", "qkv_proj.weight"), ("phi3", {"intermediate_size": 36}, "E0603", "gate_up_proj.weight"),
-             ("phi3", {"rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "partial_rotary_factor": 0.5}}, "E0355", "whole heads"),
+             ("phi3", {"rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "partial_rotary_factor": 0.5}}, "E0355", "3 of a head's 6 are to be turned"),
+             ("mistral", {"partial_rotary_factor": 0.6}, "E0355", "only whole heads are turned by their positions here, not 6 of 10 features"),
              ("mistral", {"num_key_value_heads": 3}, "E0355", "evenly")]
     for arch, changes, code, words in cases:
         model = folder / arch
@@ -131,4 +170,4 @@ def test_refused(folder):
 
 
 if __name__ == "__main__":
-    main([test_mistral, test_gemma, test_qwen3, test_phi3, test_fused_lora, test_classify, test_refused])
+    main([test_mistral, test_gemma, test_qwen3, test_phi3, test_partial_rotary, test_longrope, test_older_longrope, test_fused_lora, test_classify, test_refused])

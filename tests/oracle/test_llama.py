@@ -331,7 +331,7 @@ def test_refused(folder):
 
     cases = [({"final_logit_softcapping": 30.0}, "E0609", "final_logit_softcapping"), ({"rope_parameters": {"rope_type": "longrope", "rope_theta": 1e4}}, "E0355", "longrope"),
              ({"rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [2, 3]}}, "E0609", "rope_parameters.mrope_section"),
-             ({"rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "partial_rotary_factor": 0.5}}, "E0355", "whole heads"),
+             ({"rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "partial_rotary_factor": 0.6}}, "E0355", "whole heads"),
              ({"num_key_value_heads": 3}, "E0355", "evenly"), ({"model_type": "mistral"}, "E0604", "mistral"), ({"hidden_act": "relu6"}, "E0355", "relu6"),
              ({"intermediate_size": 38}, "E0603", "mlp.gate_proj.weight"), ({"num_hidden_layers": 3}, "E0602", "model.layers.2.")]
     for changes, code, words in cases:
