@@ -253,6 +253,27 @@ def test_prompts_and_responses(folder):
     return f"loss {mine['loss'].item():.4f}"
 
 
+def test_vocabularies(folder):
+    """A tokenizer may know fewer tokens than the network has rows for (padded tables), not more (tokens that were added to it alone); a table has as many rows as config.json says."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    make(folder / "model")
+    for words in (90, VOCABULARY, VOCABULARY + 3):
+        tokenizer = Tokenizer(models.WordLevel({f"w{place}": place for place in range(words)}, unk_token="w0"))
+        tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+        tokenizer.save(str(folder / "model/tokenizer.json"))
+        subject = Subject(folder / f"subject{words}", folder / "model", spec("train norm"))
+        rows = write_rows(folder / "rows.jsonl", [{"text": "w5 w6"}, {"text": f"w7 w{words - 1} w8"}])
+        if words <= VOCABULARY:
+            run(subject.trainer, "eval", "--data", rows)
+            continue
+        said = refused(subject.trainer, "eval", "--data", rows)
+        assert "R0139" in said and "rows.jsonl:2" in said and f"the tokenizer gives id {words - 1}, the model has a vocabulary of {VOCABULARY}" in said, said
+    config = json.loads((folder / "model/config.json").read_text())
+    (folder / "model/config.json").write_text(json.dumps({**config, "vocab_size": 128}))
+    said = refused(BIN / "peftc", subject.folder / "spec.peft", "--model", folder / "model", "-o", folder / "trainer")
+    assert "E0603" in said and "[101, 24]" in said and "[128, 24]" in said, said
+
+
 def test_merge(folder):
     found = []
     for name, options in {"own": {}, "tied": {"tie_word_embeddings": True}}.items():
@@ -370,4 +391,4 @@ def test_refused_rows_and_shards(folder):
 
 if __name__ == "__main__":
     main([test_rope, test_older_config, test_shapes, test_qwen2, test_long, test_reference, test_lora, test_prefix, test_prompt, test_keys_behind, test_bf16, test_labels_and_metrics, test_predict,
-          test_prompts_and_responses, test_merge, test_tied_head_does_not_merge, test_classify, test_readme, test_kernels, test_refused, test_refused_rows_and_shards])
+          test_prompts_and_responses, test_vocabularies, test_merge, test_tied_head_does_not_merge, test_classify, test_readme, test_kernels, test_refused, test_refused_rows_and_shards])
