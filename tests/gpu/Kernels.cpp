@@ -1,0 +1,227 @@
+// Kernels: stands in for a bundle's generated code: a trainer's kernels, called as those of a CPU are (runtime/cpu/Kernels.h), run from PTX in the emulator.
+//
+// In    a bundle's folder that also holds `kernels.ptx`; a shared object of the test has a function for each kernel, which calls `emulateKernel`
+// Out   what the kernel writes, in the trainer's own memory; a line `symbol instructions` in the folder's `ran.txt` for each launch
+// Errs  to stderr, and the process ends with 3: what the emulator finds, and results that were not written whole
+//
+// Every operand and result is a buffer of its own with its exact size, by the types that the plan gives it; what is only read cannot be written.
+#include "runtime/bundle/Format.h"
+#include "runtime/cpu/Kernels.h"
+#include "tests/gpu/emulator/Fault.h"
+#include "tests/gpu/emulator/Grid.h"
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <set>
+#include <sstream>
+
+namespace {
+
+using emulator::Buffer;
+using emulator::Fault;
+using peftrt::KernelCall;
+using peftrt::Value;
+
+/// What the plan says of a kernel.
+struct Called {
+  std::vector<Value> in, out;
+  peftrt::Dim scratch;
+  size_t sites = 0;
+  bool flat = false;
+};
+
+struct Subject {
+  emulator::Memory memory;
+  std::unique_ptr<emulator::Module> module;
+  std::map<std::string, Called> calls;
+  int64_t sequences = 1;
+  emulator::Size3 grid, block;
+  std::string folder;
+};
+
+std::string contents(const std::string &path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file)
+    throw Fault("cannot read " + path);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+bool isSame(const std::vector<Value> &left, const std::vector<Value> &right) {
+  return std::equal(left.begin(), left.end(), right.begin(), right.end(), [](const Value &a, const Value &b) { return a.type == b.type && a.perExample == b.perExample && a.dims == b.dims; });
+}
+
+void readPlan(Subject &subject) {
+  for (const peftrt::PlanProgram &program : peftrt::planOf(nlohmann::json::parse(contents(subject.folder + "/plan.json")))) {
+    for (const Value &value : program.body.values)
+      for (const peftrt::Dim &dim : value.dims)
+        subject.sequences = std::max(subject.sequences, dim.sequence + 1);
+    for (size_t index = 0; index < program.body.ops.size(); ++index) {
+      const peftrt::Op &op = program.body.ops[index];
+      if (program.kinds[index] != "kernel")
+        continue;
+      Called called;
+      for (const int64_t value : op.in)
+        called.in.push_back(program.body.values[static_cast<size_t>(value)]);
+      for (const int64_t value : op.out)
+        called.out.push_back(program.body.values[static_cast<size_t>(value)]);
+      called.scratch = peftrt::dimOf(op.attrs.at("scratch")), called.sites = op.attrs.at("sites").size(), called.flat = program.body.flat;
+      const std::string symbol = op.attrs.at("symbol");
+      const auto [found, isNew] = subject.calls.emplace(symbol, called);
+      if (!isNew && !(isSame(found->second.in, called.in) && isSame(found->second.out, called.out)))
+        throw Fault("the plan calls `" + symbol + "` with operands of different types");
+    }
+  }
+}
+
+/// The bundle of a folder: its plan, its text, and in `grid.txt` how many blocks and threads.
+Subject &subjectOf(const std::string &folder) {
+  static std::map<std::string, Subject> subjects;
+  const auto [found, isNew] = subjects.try_emplace(folder);
+  Subject &subject = found->second;
+  if (!isNew)
+    return subject;
+  subject.folder = folder;
+  readPlan(subject);
+  subject.module = std::make_unique<emulator::Module>(subject.memory, contents(folder + "/kernels.ptx"));
+  std::istringstream(contents(folder + "/grid.txt")) >> subject.grid.x >> subject.block.x;
+  return subject;
+}
+
+/// Memory of one launch, until it is over.
+class Operands {
+public:
+  Operands(Subject &subject, const Called &called, const KernelCall &call) : subject_(subject), called_(called), call_(call) {
+    const size_t count = called.in.size() + called.out.size();
+    for (size_t index = 0; index < count; ++index) {
+      const bool isResult = index >= called.in.size();
+      const std::string name = isResult ? "result " + std::to_string(index - called.in.size()) : "operand " + std::to_string(index);
+      place(name, isResult ? called.out[index - called.in.size()] : called.in[index], index, isResult);
+    }
+    for (const auto &[pointer, row] : rows_) {
+      auto buffer = std::make_unique<Buffer>(row.name, row.size, row.isRead, row.isWritten, static_cast<char *>(pointer));
+      buffer->shift = reinterpret_cast<uintptr_t>(pointer) % 16; // as it would be misaligned where it lies
+      if (!row.isRead)
+        results_.push_back(buffer.get());
+      addresses_[pointer] = own(std::move(buffer));
+    }
+  }
+  ~Operands() {
+    for (const uint64_t address : owned_)
+      subject_.memory.remove(address);
+  }
+  Operands(const Operands &) = delete;
+  Operands &operator=(const Operands &) = delete;
+
+  /// The parameters of the entry (compiler/conversion/Kernels.h).
+  std::string parameters(int64_t tasks) {
+    for (size_t index = 0; index < called_.in.size() + called_.out.size(); ++index)
+      pointers_.push_back(addresses_.at(call_.data[index]));
+    const int64_t examples = call_.examples, sequences = subject_.sequences;
+    const uint64_t scratch = scratchBytes();
+    struct {
+      uint64_t data, offsets, squares, sites, scratch;
+      int64_t examples, elements;
+      uint32_t key[2], step, pass;
+      uint64_t lengths, pairs;
+    } call{constant("the table of operands", pointers_.data(), pointers_.size() * 8), constant("the offsets of examples", call_.offsets, sequences * (examples + 1) * 8),
+           constant("the squares of examples", call_.squares, sequences * (sequences + 1) / 2 * (examples + 1) * 8), constant("the sites of random numbers", call_.sites, called_.sites * 4),
+           ownScratch(scratch * subject_.grid.all() * subject_.block.all()), examples, call_.elements, {call_.key[0], call_.key[1]}, call_.step, call_.pass,
+           constant("the lengths of examples", call_.lengths, sequences * examples * 8), 0};
+    static_assert(sizeof call == sizeof(KernelCall));
+    std::string bytes(reinterpret_cast<const char *>(&call), sizeof call);
+    bytes.append(reinterpret_cast<const char *>(&tasks), 8);
+    bytes.append(reinterpret_cast<const char *>(&scratch), 8);
+    return bytes;
+  }
+
+  void checkWhole() const {
+    for (const Buffer *result : results_)
+      if (const uint64_t place = result->firstUnwritten(); place < result->size)
+        throw Fault("leaves `" + result->name + "` unwritten from byte " + std::to_string(place) + " of " + std::to_string(result->size));
+  }
+
+private:
+  struct Row {
+    std::string name;
+    uint64_t size = 0;
+    bool isRead = false, isWritten = false;
+  };
+
+  /// Operands and results at one place are one buffer.
+  void place(const std::string &name, const Value &value, size_t index, bool isResult) {
+    Row &row = rows_[call_.data[index]];
+    row.name += (row.name.empty() ? "" : " and ") + name;
+    row.size = std::max(row.size, bytesOf(value));
+    (isResult ? row.isWritten : row.isRead) = true;
+  }
+
+  /// Tokens of an example's sequence, as far apart as they lie.
+  int64_t room(int64_t sequence, int64_t example) const {
+    const int64_t *offsets = call_.offsets + sequence * (call_.examples + 1);
+    return offsets[example + 1] - offsets[example];
+  }
+
+  uint64_t bytesOf(const Value &value) const {
+    int64_t elements = 0;
+    if (called_.flat && value.dims.size() == 1 && value.dims[0].c == 1) {
+      elements = call_.elements;
+    } else {
+      for (int64_t example = 0; example < (value.perExample ? call_.examples : 1); ++example) {
+        int64_t own = 1;
+        for (const peftrt::Dim &dim : value.dims)
+          own *= dim.ragged() ? dim.at(room(dim.sequence, example)) : dim.c;
+        elements += own;
+      }
+    }
+    return static_cast<uint64_t>(elements * peftrt::widthOf(value.type));
+  }
+
+  uint64_t scratchBytes() const {
+    int64_t longest = 0;
+    for (int64_t example = 0; example < call_.examples; ++example)
+      longest = std::max(longest, room(called_.scratch.sequence, example));
+    return static_cast<uint64_t>(called_.scratch.at(longest));
+  }
+
+  uint64_t own(std::unique_ptr<Buffer> buffer) { return owned_.emplace_back(subject_.memory.add(std::move(buffer))); }
+  /// Vectors read beyond a row that was written and leave out what they found there; NaN everywhere shows in the numbers if one does not.
+  uint64_t ownScratch(uint64_t size) {
+    auto buffer = std::make_unique<Buffer>("scratch", size, true, true);
+    std::fill_n(buffer->at(0, size, 1), size, static_cast<char>(0xff));
+    return own(std::move(buffer));
+  }
+  uint64_t constant(const std::string &name, const void *bytes, uint64_t size) {
+    static char none;
+    return own(std::make_unique<Buffer>(name, size, true, false, size ? static_cast<char *>(const_cast<void *>(bytes)) : &none));
+  }
+
+  Subject &subject_;
+  const Called &called_;
+  const KernelCall &call_;
+  std::map<void *, Row> rows_;
+  std::map<void *, uint64_t> addresses_;
+  std::vector<uint64_t> pointers_, owned_;
+  std::vector<const Buffer *> results_;
+};
+
+} // namespace
+
+extern "C" void emulateKernel(const char *folder, const char *symbol, const KernelCall *call, int64_t begin, int64_t end) {
+  try {
+    Subject &subject = subjectOf(folder);
+    if (begin != 0)
+      throw Fault(std::string(symbol) + ": an entry begins at task 0, not " + std::to_string(begin));
+    const Called &called = subject.calls.at(symbol);
+    Operands operands(subject, called, *call);
+    emulator::Launch launch;
+    launch.grid = subject.grid, launch.block = subject.block;
+    launch.parameters = operands.parameters(end);
+    emulator::Statistics statistics;
+    emulator::run(subject.memory, subject.module->kernel(std::string(symbol) + "__entry"), launch, statistics);
+    operands.checkWhole();
+    std::ofstream(subject.folder + "/ran.txt", std::ios::app) << symbol << " " << statistics.instructions << "\n";
+  } catch (const std::exception &error) {
+    std::fprintf(stderr, "emulator: %s: %s\n", symbol, error.what());
+    std::_Exit(3);
+  }
+}
