@@ -109,9 +109,9 @@ void peftc::target::optimize(llvm::Module &module, llvm::TargetMachine &machine)
   builder.registerFunctionAnalyses(functions);
   builder.registerLoopAnalyses(loops);
   builder.crossRegisterProxies(loops, functions, components, modules);
-  // Kernels come in vectors and in blocks that fill the registers, without calls: of a compiler's usual pipeline only this changes them, and the rest of it takes
-  // longer than all of this (loops unrolled and made vectors again; loads behind stores looked for; functions inlined).
-  constexpr llvm::StringRef kPasses = "function(sroa,early-cse<memssa>,instcombine,simplifycfg,loop-mssa(loop-instsimplify,loop-simplifycfg,licm,loop-rotate,licm,simple-loop-unswitch),"
+  // Kernels come in vectors and in blocks that fill the registers: of a compiler's usual pipeline only this changes them (a GPU's are called by an entry of their own,
+  // which is inlined), and the rest of it takes longer than all of this: loops unrolled and made vectors again, loads behind stores looked for.
+  constexpr llvm::StringRef kPasses = "cgscc(inline),globaldce,function(sroa,early-cse<memssa>,instcombine,simplifycfg,loop-mssa(loop-instsimplify,loop-simplifycfg,licm,loop-rotate,licm,simple-loop-unswitch),"
                                       "simplifycfg,instcombine,loop(indvars),gvn,instcombine,simplifycfg)";
   llvm::ModulePassManager passes;
   llvm::cantFail(builder.parsePassPipeline(passes, kPasses));
