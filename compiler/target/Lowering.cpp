@@ -98,23 +98,30 @@ std::unique_ptr<llvm::Module> peftc::target::llvmOf(ModuleOp module, llvm::LLVMC
   return code;
 }
 
+/// What changes kernels for a CPU: they come in vectors and in blocks that fill the registers, and call little. The rest of a compiler's usual pipeline takes longer than all
+/// of this: functions inlined, loops unrolled and made vectors again, loads behind stores looked for.
+constexpr llvm::StringRef kCpuPasses = "function(sroa,early-cse<memssa>,instcombine,simplifycfg,loop-mssa(loop-instsimplify,loop-simplifycfg,licm,loop-rotate,licm,simple-loop-unswitch),"
+                                       "simplifycfg,instcombine,loop(indvars),gvn,instcombine,simplifycfg)";
+
 void peftc::target::optimize(llvm::Module &module, llvm::TargetMachine &machine) {
   llvm::LoopAnalysisManager loops;
   llvm::FunctionAnalysisManager functions;
   llvm::CGSCCAnalysisManager components;
   llvm::ModuleAnalysisManager modules;
-  llvm::PassBuilder builder(&machine);
+  llvm::PipelineTuningOptions tuning;
+  tuning.LoopVectorization = tuning.SLPVectorization = tuning.LoopInterleaving = tuning.LoopUnrolling = false;
+  llvm::PassBuilder builder(&machine, tuning);
   builder.registerModuleAnalyses(modules);
   builder.registerCGSCCAnalyses(components);
   builder.registerFunctionAnalyses(functions);
   builder.registerLoopAnalyses(loops);
   builder.crossRegisterProxies(loops, functions, components, modules);
-  // Kernels come in vectors and in blocks that fill the registers: of a compiler's usual pipeline only this changes them (a GPU's are called by an entry of their own,
-  // which is inlined), and the rest of it takes longer than all of this: loops unrolled and made vectors again, loads behind stores looked for.
-  constexpr llvm::StringRef kPasses = "cgscc(inline),globaldce,function(sroa,early-cse<memssa>,instcombine,simplifycfg,loop-mssa(loop-instsimplify,loop-simplifycfg,licm,loop-rotate,licm,simple-loop-unswitch),"
-                                      "simplifycfg,instcombine,loop(indvars),gvn,instcombine,simplifycfg)";
+  if (machine.getTargetTriple().isNVPTX()) { // whose kernels' bodies are inlined into their entries, and must not need memory for registers
+    builder.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O2).run(module, modules);
+    return;
+  }
   llvm::ModulePassManager passes;
-  llvm::cantFail(builder.parsePassPipeline(passes, kPasses));
+  llvm::cantFail(builder.parsePassPipeline(passes, kCpuPasses));
   passes.run(module, modules);
 }
 
