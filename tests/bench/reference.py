@@ -60,6 +60,33 @@ def prefix(model):
     return model, {f"layers.{layer}.attention.prefix.P": table.narrow(1, layer * width, width) for layer in range(layers)}
 
 
+def prompts(make):
+    """Embeddings before the text; peft's classifier reads the first of them, which costs as much as reading the text's first one. Initial values are peft's own."""
+    def attach(model):
+        return peft.get_peft_model(model, make()), {}
+    return attach
+
+
+def multitask(model):
+    model = peft.get_peft_model(model, peft.MultitaskPromptTuningConfig(task_type="SEQ_CLS", num_virtual_tokens=20, num_tasks=2, num_ranks=1))
+    model.needs_tasks = True
+    return model, {}
+
+
+def adaptive(model):
+    """As many singular values as ours keeps: all; the regulariser is on, as by default."""
+    config = peft.AdaLoraConfig(task_type="SEQ_CLS", init_r=8, target_r=8, lora_alpha=8, target_modules=LINEARS, modules_to_save=["classifier"], total_step=1000000)
+    return peft.get_peft_model(model, config), {}
+
+
+def random_pair(model):
+    return peft.get_peft_model(model, peft.VeraConfig(task_type="SEQ_CLS", r=256, target_modules=LINEARS, modules_to_save=["classifier"])), {}
+
+
+def norms(model):
+    return peft.get_peft_model(model, peft.LNTuningConfig(task_type="SEQ_CLS", target_modules=["LayerNorm"], modules_to_save=["classifier"])), {}
+
+
 class Bottleneck(torch.nn.Module):
     """Houlsby et al. 2019, which peft lacks: a narrow layer after a branch's last one, and around it."""
 
@@ -111,7 +138,10 @@ def full(model):
     return model, {own_name(name): parameter for name, parameter in model.named_parameters() if parameter.requires_grad and own_name(name)}
 
 
-METHODS = {"frozen": frozen, "full": full, "lora": low_rank(False), "dora": low_rank(True), "ia3": ia3, "prefix": prefix, "serial_adapter": serial_adapter}
+METHODS = {"frozen": frozen, "full": full, "lora": low_rank(False), "dora": low_rank(True), "ia3": ia3, "prefix": prefix, "serial_adapter": serial_adapter,
+           "adalora": adaptive, "vera": random_pair, "ln_tuning": norms, "mpt": multitask,
+           "prompt": prompts(lambda: peft.PromptTuningConfig(task_type="SEQ_CLS", num_virtual_tokens=20)),
+           "p_tuning": prompts(lambda: peft.PromptEncoderConfig(task_type="SEQ_CLS", num_virtual_tokens=10, encoder_reparameterization_type="LSTM", encoder_hidden_size=32))}
 
 
 def head_of(model):
@@ -162,7 +192,8 @@ class Reference:
         self.place += self.batch
         self.optimizer.zero_grad(set_to_none=True)
         with torch.autocast("cpu", dtype=torch.bfloat16) if self.autocast else contextlib.nullcontext():
-            loss = self.model(**padded(rows)).loss
+            tasks = {"task_ids": torch.tensor([row["task"] for row in rows])} if getattr(self.model, "needs_tasks", False) else {}
+            loss = self.model(**padded(rows), **tasks).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
         self.optimizer.step()

@@ -30,10 +30,12 @@ def read(path):
     return [json.loads(line) for line in pathlib.Path(path).read_text().splitlines()]
 
 
-def fixed(path, count, length, vocabulary, seed):
+def fixed(path, count, length, vocabulary, seed, tasks=None):
+    """`tasks`: rows are of so many tasks, or domains, in turn."""
     source = random.Random(seed)
     least = min(1000, vocabulary // 2)  # special tokens have small numbers
-    return write(path, ({"input_ids": [source.randrange(least, vocabulary) for _ in range(length)], "label": source.randrange(LABELS)} for _ in range(count)))
+    return write(path, ({"input_ids": [source.randrange(least, vocabulary) for _ in range(length)], "label": source.randrange(LABELS), **({"task": row % tasks, "domain": row % tasks} if tasks else {})}
+                        for row in range(count)))
 
 
 def real(path, count, text, model, python):

@@ -45,10 +45,15 @@ def lr_of(method):
 
 def compile_trainer(folder, peftc, model, **values):
     """The trainer's path."""
-    folder.mkdir(parents=True, exist_ok=True)
     method = values["method"]
     what = TRAINS.get(method) or f"use peft.methods.{{{method}}}\n{ATTACHES[method]}"
-    (folder / "spec.peft").write_text(SPEC.format(what=what, lr=lr_of(method), **values))
+    return compile_text(folder, peftc, model, what, lr=lr_of(method), **values)
+
+
+def compile_text(folder, peftc, model, what, **values):
+    """The trainer's path; `what` says what is attached or trained."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "spec.peft").write_text(SPEC.format(what=what, **values))
     done = subprocess.run([peftc, folder / "spec.peft", "--model", model, "-o", folder / "trainer"], capture_output=True, text=True)
     if done.returncode == 1 and done.stderr.startswith("error[E0199]"):
         raise Refused(done.stderr.splitlines()[0])
@@ -93,7 +98,7 @@ def clocked(events, tokens, first):
 
 
 class Training:
-    """One run in pieces: each `go` starts the trainer, which goes on where it stopped."""
+    """One run in pieces: each `go` starts the trainer, which goes on where it stopped. `init`: a file of initial parameters, or None."""
 
     def __init__(self, trainer, data, init, threads):
         self.trainer, self.data, self.init, self.threads = trainer, data, init, threads
@@ -101,7 +106,7 @@ class Training:
         self.done, self.seconds = 0, 0.0
 
     def go(self, warm, steps):
-        start = ["--resume"] if self.done else ["--data", self.data, "--init", self.init]
+        start = ["--resume"] if self.done else ["--data", self.data, *(["--init", self.init] if self.init else [])]
         command = [self.trainer, "train", "--out", self.run, "--json", "--threads", self.threads, "--limit-steps", self.done + warm + steps, *start]
         events, out, usage = timed(command, environment(self.threads))
         lines = [line for line in map(json.loads, (self.run / "metrics.jsonl").read_text().splitlines()) if "loss" in line]

@@ -128,6 +128,25 @@ class Bench(unittest.TestCase):
         done = subprocess.run([sys.executable, "-B", str(HERE / "language"), "--shapes", "real"], capture_output=True, text=True)
         self.assertEqual((done.returncode, "ROWSxTOKENS" in done.stderr), (2, True), done.stderr)
 
+    def test_methods(self):
+        """A row a method, its ratio to the frozen step; beside peft's where peft has it. All of the library is known, or left out for a reason."""
+        path, shared, ours = self.here / "methods.json", ["lora", "mpt"], "serial_adapter"
+        done = self.command("methods", "--methods", ",".join([*shared, ours]), "--shapes", SHAPE, "--json", str(path))
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        command, found = load("methods"), {result["method"]: result for result in json.loads(path.read_text())["results"]}
+        self.assertEqual([line.split("|")[1].strip() for line in done.stdout.splitlines() if line.startswith("|")], ["method", "---", *shared, ours])
+        for name, result in found.items():
+            self.assertEqual("peft" in result, name in shared)
+            for side in ("ours", *(["peft"] if name in shared else [])):
+                self.assertGreater(result[side]["ratio"]["median"], 0)
+                self.assertEqual(len(result[side]["losses"]), command.WARM + 2)
+        self.assertIn("mixlora: left out, it needs a gated branch", done.stdout)
+        known = command.library.attaches()
+        self.assertEqual(set(known) | set(command.library.LEFT_OUT), {file.stem for file in (HERE.parents[1] / "stdlib/methods").glob("*.peft")})
+        self.assertLess(command.library.SHARED, set(known))
+        self.assertEqual([command.slower({"against": {"median": ratio}}) for ratio in (0.99, 1.01)], [True, False])
+        self.assertEqual(self.command("methods", "--methods", "mixlora").returncode, 2)
+
     def test_clock(self):
         """From the first line at or after the warm-up's end to the last one."""
         clocked, tokens = load("cpu").subject.clocked, {step: 10 * step for step in range(1, 9)}
