@@ -130,7 +130,7 @@ class Bench(unittest.TestCase):
 
     def test_methods(self):
         """A row a method, its ratio to the frozen step; beside peft's where peft has it. All of the library is known, or left out for a reason."""
-        path, shared, ours = self.here / "methods.json", ["lora", "mpt"], "serial_adapter"
+        path, shared, ours = self.here / "methods.json", ["lora", "mpt"], "hadamard_adapter"
         done = self.command("methods", "--methods", ",".join([*shared, ours]), "--shapes", SHAPE, "--json", str(path))
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         command, found = load("methods"), {result["method"]: result for result in json.loads(path.read_text())["results"]}
