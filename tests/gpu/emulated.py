@@ -7,10 +7,10 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/oracle"))
+from bundle import gpu_bundle  # noqa: E402
 from subject import BIN, load_file, run, save_file, write_rows  # noqa: E402
 
 CPU = "x86-64-v3"
-ROOM = 10  # times the rows of a band are more than those of a batch here
 GRID = (3, 40)  # blocks, threads: a warp and a part of one; 120 divides no number of tasks here but by chance
 
 
@@ -22,12 +22,7 @@ class Emulated:
         self.bundle, spec = self.folder / "bundle", self.folder / "spec.peft"
         self.folder.mkdir(parents=True, exist_ok=True)
         spec.write_text(text)
-        run(BIN / "peftc", spec, "--model", model, "--bundle", self.bundle)
-        plan = json.loads((self.bundle / "plan.json").read_text())
-        for program in plan["programs"]:  # an entry begins at task 0, so the one thread takes all rows through a band at once
-            program["bands"] = [rows * ROOM for rows in program["bands"]]
-            program["slots"] = [{**slot, "p": slot["p"] * ROOM} for slot in program["slots"]]
-        (self.bundle / "plan.json").write_text(json.dumps(plan))
+        plan = gpu_bundle(spec, model, self.bundle)
         self.symbols = {step["attrs"]["symbol"] for program in plan["programs"] for step in program["steps"] if step["kind"] == "kernel"}
         self.ptx = run(BIN / "peftc", spec, "--model", model, "--emit=ptx", "--target", target)
         assert f".target {target}" in self.ptx

@@ -2,33 +2,23 @@
 divides, fp32, dropout on. Nothing may be out of bounds, unaligned, never written, or a race, on the way."""
 import pathlib
 import sys
-import tempfile
 import time
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests/compiler/conversion"), str(ROOT / "tests/oracle")]
 import test_kernels  # noqa: E402
+from bundle import OddModel  # noqa: E402
 from emulated import Emulated  # noqa: E402
-from subject import compare, tiny_bert  # noqa: E402
+from subject import compare  # noqa: E402
 from test_kernels import LABELS, METHODS, TOLERANCES, USES  # noqa: E402
 
 LENGTHS = ([1, 1, 2], [127, 1, 129])
 RUNS = [("lora", "fp32", "sm_80")]
 
 
-class Training(unittest.TestCase):
+class Training(OddModel):
     rows = test_kernels.Kernels.rows
-
-    @classmethod
-    def setUpClass(cls):
-        cls.scratch = tempfile.TemporaryDirectory()
-        cls.folder = pathlib.Path(cls.scratch.name)
-        tiny_bert.make(cls.folder / "odd", hidden_size=21, num_attention_heads=3, intermediate_size=37)
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.scratch.cleanup()
 
     def subject(self, method, precision="fp32", target="sm_80", **options):
         text = f"{USES}model base = bert\ntask classify(labels = {LABELS})\n{METHODS[method]}\ntrain head\noptimize adamw(lr = 1e-3)\nrun {{ base_dropout = 0.1, precision = {precision} }}\n"

@@ -1,21 +1,18 @@
 """The kernels that become PTX, run on this CPU against the reference interpreter (fp64): `--emit=kernels --target` with a GPU's lanes and entries, whose threads
 one loop after the other stands for. What is a GPU's alone (its assembler, its memory, threads at once) is not asked here; tests/compiler/target asks the first."""
-import json
-import os
 import pathlib
 import re
 import sys
-import tempfile
 import unittest
 
-sys.path.insert(0, str(pathlib.Path(__file__).parent))
+sys.path[:0] = [str(pathlib.Path(__file__).parent), str(pathlib.Path(__file__).resolve().parents[2] / "gpu")]
 import test_kernels  # noqa: E402
 from test_kernels import LABELS, METHODS, TOLERANCES, USES  # noqa: E402
-from subject import BIN, Subject, compare, load_file, run, tiny_bert, write_rows  # noqa: E402
+from bundle import OddModel, gpu_bundle  # noqa: E402
+from subject import BIN, Subject, compare, load_file, run, write_rows  # noqa: E402
 
 LENGTHS = ([1, 1, 2], [127, 1, 129, 16, 33], [17] * 9)
 GPU, CPU = "sm_90a", "x86-64-v3"
-ROOM = 10  # times the rows of a band are more than those of a batch here
 BLOCKS, THREADS = 3, 5  # of the grid; 15 divides no number of tasks here but by chance
 COORDINATES = {"ctaid": "@block", "tid": "@thread"}
 
@@ -70,12 +67,7 @@ class GpuSubject(Subject):
     def __init__(self, folder, model, text, change=lambda text: text):
         super().__init__(folder, model, text)
         self.bundle, spec, changed = self.folder / "bundle", self.folder / "spec.peft", self.folder / "kernels.mlir"
-        run(BIN / "peftc", spec, "--model", model, "--bundle", self.bundle)
-        plan = json.loads((self.bundle / "plan.json").read_text())
-        for program in plan["programs"]:  # an entry begins at task 0, so the one thread takes all rows through a band at once
-            program["bands"] = [rows * ROOM for rows in program["bands"]]
-            program["slots"] = [{**slot, "p": slot["p"] * ROOM} for slot in program["slots"]]
-        (self.bundle / "plan.json").write_text(json.dumps(plan))
+        gpu_bundle(spec, model, self.bundle)
         changed.write_text(on_cpu(change(run(BIN / "peftc", spec, "--model", model, "--emit=kernels", "--target", GPU))))
         run(BIN / "shared-of", changed, CPU, self.bundle / f"kernels/{CPU}.so")
 
@@ -86,18 +78,8 @@ class GpuSubject(Subject):
         return load_file(out)
 
 
-class GpuKernels(unittest.TestCase):
+class GpuKernels(OddModel):
     rows, started = test_kernels.Kernels.rows, test_kernels.Kernels.started
-
-    @classmethod
-    def setUpClass(cls):
-        cls.scratch = tempfile.TemporaryDirectory()
-        cls.folder = pathlib.Path(cls.scratch.name)
-        tiny_bert.make(cls.folder / "odd", hidden_size=21, num_attention_heads=3, intermediate_size=37)
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.scratch.cleanup()
 
     def subject(self, method, **options):
         text = f"{USES}model base = bert\ntask classify(labels = {LABELS})\n{METHODS[method]}\ntrain head\noptimize adamw(lr = 1e-3)\n"

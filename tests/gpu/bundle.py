@@ -1,0 +1,34 @@
+"""A bundle for a GPU's kernels, which are called once for all rows, and the odd model whose steps they are."""
+import json
+import pathlib
+import sys
+import tempfile
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests/oracle"))
+from subject import BIN, run, tiny_bert  # noqa: E402
+
+ROOM = 10  # times the rows of a band are more than those of a batch here
+
+
+def gpu_bundle(spec, model, bundle):
+    """Writes the bundle; returns its plan. An entry begins at task 0, so the one thread takes all rows through a band at once."""
+    run(BIN / "peftc", spec, "--model", model, "--bundle", bundle)
+    plan = json.loads((bundle / "plan.json").read_text())
+    for program in plan["programs"]:
+        program["bands"] = [rows * ROOM for rows in program["bands"]]
+        program["slots"] = [{**slot, "p": slot["p"] * ROOM} for slot in program["slots"]]
+    (bundle / "plan.json").write_text(json.dumps(plan))
+    return plan
+
+
+class OddModel(unittest.TestCase):
+    """`folder`, with a model in `odd` whose sizes no vector divides."""
+
+    @classmethod
+    def setUpClass(cls):
+        scratch = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(scratch.cleanup)
+        cls.folder = pathlib.Path(scratch.name)
+        tiny_bert.make(cls.folder / "odd", hidden_size=21, num_attention_heads=3, intermediate_size=37)
