@@ -31,6 +31,8 @@ public:
           slot[name] = list.vec();
       written["slots"].push_back(std::move(slot));
     }
+    if (program.getStreamed())
+      written["streamed"] = true;
     written["bands"] = program.getBands().value_or(ArrayRef<int64_t>()).vec();
     written["inputs"] = named(program.getInputNames(), program.getBody().getArguments());
     for (Operation &op : program.getBody().front().without_terminator()) {

@@ -12,18 +12,20 @@ def Plan_ProgramOp : Plan_Op<"program", [SingleBlock, IsolatedFromAbove]> {
   let summary = "one program of the bundle";
   let description = [{
     Arguments are inputs, what `plan.return` takes are results, both named. It is no symbol: it has the name of the function that it runs. `slots` are the sizes of the
-    pieces of its arena, absent until buffers are assigned; `bands` the most rows that a thread takes through each band at a time.
+    pieces of its arena, absent until buffers are assigned; `bands` the most rows that a thread takes through each band at a time. Of a `streamed` program each
+    result is taken by the step that makes it: nothing keeps it until the end.
     - program_c1: one name an argument
     - program_c2: one name a result
     - program_c3: with `slots`, a step has a slot unless it reads a parameter or updates an input; the slot exists and holds the step's result
-    - program_c4: with `slots`, no value is read after another one was written to its slot
+    - program_c4: with `slots`, no value is read after another one was written to its slot; a streamed program's results are read where they are made
     - program_c5: a step writes the slot of its own operand only if their types are equal and it is elementwise, or a gemm that adds to it
     - program_c6: within a band (`plan.band`) values that share a slot have one type, since its steps do different rows at the same time
     - program_c7: a slot of threads (`p`) is nothing else, and has a thread's rows of values [rows, …] that only the steps of one band make and read
   }];
-  let arguments = (ins SymbolNameAttr:$name, StrArrayAttr:$input_names, StrArrayAttr:$result_names, OptionalAttr<ArrayAttr>:$slots, OptionalAttr<DenseI64ArrayAttr>:$bands);
+  let arguments = (ins SymbolNameAttr:$name, StrArrayAttr:$input_names, StrArrayAttr:$result_names, OptionalAttr<ArrayAttr>:$slots, OptionalAttr<DenseI64ArrayAttr>:$bands,
+                       UnitAttr:$streamed);
   let regions = (region SizedRegion<1>:$body);
-  let assemblyFormat = "$name `inputs` $input_names `results` $result_names (`slots` $slots^)? (`bands` $bands^)? attr-dict-with-keyword $body";
+  let assemblyFormat = "$name `inputs` $input_names `results` $result_names (`slots` $slots^)? (`bands` $bands^)? (`streamed` $streamed^)? attr-dict-with-keyword $body";
   let hasVerifier = 1;
   let hasRegionVerifier = 1;
 }

@@ -135,6 +135,7 @@ PlanProgram planProgramOf(const json &text) {
   for (const json &slot : text.at("slots"))
     plan.slots.push_back({slot.value("c", int64_t{0}), slot.value("e", int64_t{0}), slot.value("t", int64_t{0}), slot.value("q", int64_t{0}), slot.value("p", int64_t{0}),
                           slot.value("ts", std::vector<int64_t>{}), slot.value("qs", std::vector<int64_t>{})});
+  plan.streamed = text.value("streamed", false);
   plan.bands = text.value("bands", std::vector<int64_t>{});
   const int64_t slots = plan.slots.size(), values = plan.body.values.size();
   for (const json &value : text.at("values")) {
@@ -232,6 +233,8 @@ json toJson(const std::vector<PlanProgram> &programs) {
         if (!list.empty())
           text["slots"].back()[name] = list;
     }
+    if (plan.streamed)
+      text["streamed"] = true;
     text["bands"] = plan.bands;
     list.push_back(text);
   }

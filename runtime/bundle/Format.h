@@ -89,6 +89,7 @@ struct PlanProgram {
   std::vector<SlotSize> slots;
   std::vector<Place> places;     ///< one per value
   std::vector<std::string> kinds; ///< one per op: aten | gemm | random | kernel
+  bool streamed = false;         ///< a result is taken when it is made: the next step may write over it
   std::vector<int64_t> bands;    ///< by their number: the most rows that a thread takes at a time
 };
 

@@ -70,6 +70,22 @@ void AtomicFile::write(const void *bytes, uint64_t size) {
   }
 }
 
+void AtomicFile::writeAt(uint64_t place, const void *bytes, uint64_t size) {
+  if (partial_.empty())
+    return write(bytes, size);
+  const char *next = static_cast<const char *>(bytes);
+  while (size > 0) {
+    const ssize_t written = ::pwrite(file_, next, std::min<uint64_t>(size, 1u << 30), static_cast<off_t>(place));
+    if (written < 0 && errno == EINTR)
+      continue;
+    if (written <= 0)
+      failWrite(path_, written == 0 ? ENOSPC : errno);
+    next += written;
+    place += static_cast<uint64_t>(written);
+    size -= static_cast<uint64_t>(written);
+  }
+}
+
 void AtomicFile::commit() {
   if (partial_.empty()) {
     ::close(file_);

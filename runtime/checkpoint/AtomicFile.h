@@ -19,6 +19,8 @@ public:
   AtomicFile &operator=(const AtomicFile &) = delete;
 
   void write(const void *bytes, uint64_t size);
+  /// At a place of the file, which `write` does not move; a device or pipe has no places, and takes it as it comes.
+  void writeAt(uint64_t place, const void *bytes, uint64_t size);
   void write(std::string_view text) { write(text.data(), text.size()); }
   void commit();
 

@@ -110,8 +110,11 @@ std::string ModelFolder::storedNameOf(const std::string &name) const {
 
 at::Tensor ModelFolder::loadStored(const std::string &storedName) const { return fileOf(storedName)->loadAsStored(storedName); }
 
-std::map<std::string, at::Tensor> ModelFolder::loadBase(const json &parameters) const {
-  std::map<std::string, at::Tensor> loaded;
+at::Tensor ModelFolder::loadBase(const json &parameter) const {
+  return partOf(loadStored(storedNameOf(parameter.at("checkpoint"))), parameter).to(at::kFloat, /*non_blocking=*/false, /*copy=*/false, at::MemoryFormat::Contiguous).contiguous();
+}
+
+void ModelFolder::checkBase(const json &parameters) const {
   std::vector<std::string> problems;
   size_t needed = 0;
   for (const json &parameter : parameters) {
@@ -129,13 +132,10 @@ std::map<std::string, at::Tensor> ModelFolder::loadBase(const json &parameters) 
       problems.push_back("`" + stored + "` has shape " + shapeText(tensor.shape) + ", the model needs " + shapeText(shape));
     else if (tensor.dtype != "F32" && tensor.dtype != "F16" && tensor.dtype != "BF16")
       problems.push_back("`" + stored + "` has dtype " + tensor.dtype + "; F32, F16 or BF16 is needed");
-    else
-      loaded[parameter.at("name")] = partOf(fileOf(stored)->loadAsStored(stored), parameter).to(at::kFloat, /*non_blocking=*/false, /*copy=*/false, at::MemoryFormat::Contiguous).contiguous();
   }
   if (!problems.empty())
     throw RuntimeError("R0113", "the checkpoint `" + folder_ + "` does not fit: " + std::to_string(problems.size()) + " of " + std::to_string(needed) + " tensors" + listed(problems),
                        "give the checkpoint that the trainer was compiled for with --model DIR, or compile for this one");
-  return loaded;
 }
 
 uint64_t ModelFolder::weightsFingerprint() const {

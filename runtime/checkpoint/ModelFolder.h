@@ -19,9 +19,11 @@ class ModelFolder {
 public:
   /// Opens the folder: config.json, and model.safetensors or its shards.
   ModelFolder(const std::string &folder, const nlohmann::json &manifestModel);
-  /// Loads every `role: base` parameter, by parameter name: views into the map where the file holds them as they are, else copies of their part.
-  std::map<std::string, at::Tensor> loadBase(const nlohmann::json &parameters) const;
-  /// Names in the folder that no parameter reads, and that loadBase therefore leaves out.
+  /// Every `role: base` parameter has its tensor, in the shape that it needs. Errs R0113
+  void checkBase(const nlohmann::json &parameters) const;
+  /// Such a parameter in fp32: a view into the map where the file holds it as it is, else a copy of its part.
+  at::Tensor loadBase(const nlohmann::json &parameter) const;
+  /// Names in the folder that no parameter reads, and that are therefore never loaded.
   std::vector<std::string> unused(const nlohmann::json &parameters) const;
   /// Whether the folder has the parameters under names with the prefix: it was saved with a head, whose names lack it.
   bool isHeaded(const nlohmann::json &parameters) const;

@@ -1,6 +1,5 @@
 // Safetensors: see Safetensors.h.
 #include "runtime/checkpoint/Safetensors.h"
-#include "runtime/checkpoint/AtomicFile.h"
 #include "runtime/bundle/Errors.h"
 #include "runtime/bundle/Json.h"
 #include <ATen/ATen.h>
@@ -18,12 +17,9 @@ constexpr const char *kTruncatedHelp = "the file is cut short or damaged: copy o
 const std::map<std::string, at::ScalarType> kDtypes = {{"F64", at::kDouble}, {"F32", at::kFloat}, {"F16", at::kHalf}, {"BF16", at::kBFloat16}, {"I64", at::kLong},
                                                         {"I32", at::kInt},    {"I16", at::kShort}, {"I8", at::kChar},  {"U8", at::kByte},      {"BOOL", at::kBool}};
 
-/// The dtype under which a tensor is written: fp32 for floating ones.
-std::string writtenDtype(const at::Tensor &tensor) {
-  if (tensor.is_floating_point())
-    return "F32";
+std::string writtenDtype(at::ScalarType type) {
   for (const auto &[name, dtype] : kDtypes)
-    if (dtype == tensor.scalar_type())
+    if (dtype == type)
       return name;
   throw RuntimeError("R0900", "internal: no safetensors dtype for a tensor", "this is a bug of peftc");
 }
@@ -129,28 +125,52 @@ at::Tensor SafetensorsFile::loadAsStored(const std::string &name) const {
   return at::from_blob(const_cast<uint8_t *>(bytes), stored.shape, [keep](void *) {}, options);
 }
 
-void writeSafetensors(const std::string &path, const std::map<std::string, at::Tensor> &tensors, const std::map<std::string, std::string> &metadata) {
+SafetensorsWriter::SafetensorsWriter(const std::string &path, const std::map<std::string, Planned> &tensors, const std::map<std::string, std::string> &metadata) : file_(path) {
   json header = json::object();
   if (!metadata.empty())
     header["__metadata__"] = metadata;
   uint64_t offset = 0;
-  for (const auto &[name, tensor] : tensors) {
-    const std::string dtype = writtenDtype(tensor);
-    const uint64_t size = static_cast<uint64_t>(tensor.numel()) * bytesPerElement(dtype);
-    header[name] = {{"dtype", dtype}, {"shape", tensor.sizes().vec()}, {"data_offsets", {offset, offset + size}}};
+  for (const auto &[name, planned] : tensors) {
+    const at::ScalarType type = at::isFloatingType(planned.type) ? at::kFloat : planned.type;
+    uint64_t size = c10::elementSize(type);
+    for (const int64_t dim : planned.shape)
+      size *= static_cast<uint64_t>(dim);
+    header[name] = {{"dtype", writtenDtype(type)}, {"shape", planned.shape}, {"data_offsets", {offset, offset + size}}};
+    missing_[name] = {type, planned.shape, offset};
     offset += size;
   }
   std::string text = header.dump();
   text.resize((text.size() + 7) / 8 * 8, ' ');
-  AtomicFile file(path);
   const uint64_t headerSize = text.size();
-  file.write(&headerSize, 8);
-  file.write(text);
-  for (const auto &[name, tensor] : tensors) {
-    const at::Tensor flat = tensor.to(tensor.is_floating_point() ? at::kFloat : tensor.scalar_type()).contiguous();
-    file.write(flat.data_ptr(), static_cast<uint64_t>(flat.numel()) * flat.element_size());
-  }
-  file.commit();
+  file_.write(&headerSize, 8);
+  file_.write(text);
+  for (auto &[name, space] : missing_)
+    space.begin += 8 + headerSize;
+}
+
+void SafetensorsWriter::put(const std::string &name, const at::Tensor &tensor) {
+  const auto found = missing_.find(name);
+  if (found == missing_.end() || tensor.sizes() != at::IntArrayRef(found->second.shape))
+    throw RuntimeError("R0900", "internal: `" + name + "` of shape " + shapeText(tensor.sizes().vec()) + " is written where it is not expected", "this is a bug of peftc");
+  const at::Tensor flat = tensor.to(found->second.type).contiguous();
+  file_.writeAt(found->second.begin, flat.data_ptr(), flat.nbytes());
+  missing_.erase(found);
+}
+
+void SafetensorsWriter::commit() {
+  if (!missing_.empty())
+    throw RuntimeError("R0900", "internal: `" + missing_.begin()->first + "` was not written", "this is a bug of peftc");
+  file_.commit();
+}
+
+void writeSafetensors(const std::string &path, const std::map<std::string, at::Tensor> &tensors, const std::map<std::string, std::string> &metadata) {
+  std::map<std::string, SafetensorsWriter::Planned> planned;
+  for (const auto &[name, tensor] : tensors)
+    planned[name] = {tensor.scalar_type(), tensor.sizes().vec()};
+  SafetensorsWriter writer(path, planned, metadata);
+  for (const auto &[name, tensor] : tensors)
+    writer.put(name, tensor);
+  writer.commit();
 }
 
 } // namespace peftrt

@@ -3,6 +3,7 @@
 // A header that lies (offsets beyond the file, a size that contradicts the shape, gaps, overlaps) is refused on opening.
 // Errs   R0111 truncated or corrupt, R0115 a dtype that cannot be read as fp32, R0117 a write failed
 #pragma once
+#include "runtime/checkpoint/AtomicFile.h"
 #include "runtime/checkpoint/MappedFile.h"
 #include <ATen/core/Tensor.h>
 #include <map>
@@ -35,7 +36,30 @@ private:
   std::map<std::string, std::string> metadata_;
 };
 
-/// Floating dtypes are written as fp32, integers as they are.
+/// A file whose tensors are there one at a time, in any order. Floating dtypes are written as fp32, integers as they are.
+class SafetensorsWriter {
+public:
+  struct Planned {
+    at::ScalarType type;
+    std::vector<int64_t> shape;
+  };
+  SafetensorsWriter(const std::string &path, const std::map<std::string, Planned> &tensors, const std::map<std::string, std::string> &metadata);
+  /// Each once, of the planned shape; R0900 otherwise.
+  void put(const std::string &name, const at::Tensor &tensor);
+  /// R0900 if one is missing.
+  void commit();
+
+private:
+  struct Space {
+    at::ScalarType type; ///< as written
+    std::vector<int64_t> shape;
+    uint64_t begin;
+  };
+  AtomicFile file_;
+  std::map<std::string, Space> missing_;
+};
+
+/// All at once.
 void writeSafetensors(const std::string &path, const std::map<std::string, at::Tensor> &tensors,
                       const std::map<std::string, std::string> &metadata = {});
 

@@ -87,7 +87,7 @@ private:
 
   /// Notes the difference as a multiple of what is allowed.
   void checkAlong(const std::string &name, const at::Tensor &gradient, Comparison &comparison) {
-    const at::Tensor &parameter = store_.get(name);
+    const at::Tensor parameter = store_.get(name);
     if (parameter.numel() == 0)
       return;
     const at::Tensor start = parameter.clone();

@@ -146,7 +146,7 @@ Batch batchOf(const Subject &subject) {
 void randomise(Subject &subject) {
   uint32_t stream = kParameters;
   for (const std::string &name : subject.trainables()) {
-    const at::Tensor &value = subject.session->parameters.get(name);
+    const at::Tensor value = subject.session->parameters.get(name);
     const double spread = value.dim() < 2 ? 0.3 : 1 / std::sqrt(static_cast<double>(value.size(-1)));
     const double size = value.numel() == 0 ? 0 : value.to(at::kDouble).pow(2).mean().sqrt().item<double>();
     value.add_((normalNumbers(subject.seed, ++stream, value.sizes()) * std::max(spread, 0.3 * size)).to(at::kFloat));

@@ -30,30 +30,80 @@ bool namesAreWhole(const json &parameters, const std::string &prefix) {
   });
 }
 
-/// Every tensor of the merged checkpoint, under the names that the merged class reads.
-std::map<std::string, at::Tensor> checkpointOf(const Session &session) {
-  const ParameterStore merged = mergedStore(session);
-  const std::string own = session.model->prefix(), prefix = namesAreWhole(session.manifest().at("parameters"), own) ? "" : own;
-  std::map<std::string, at::Tensor> tensors;
-  const bool headed = !prefix.empty() && session.model->isHeaded(session.manifest().at("parameters"));
-  for (const std::string &name : session.model->unused(session.manifest().at("parameters")))
-    if (!headed || name.rfind(prefix, 0) == 0) // else of a head that the merged class does not have
-      tensors[withPrefix(name, prefix)] = session.model->loadStored(name);
-  for (const json &parameter : session.manifest().at("parameters")) {
-    if (!parameter.contains("checkpoint") || !parameter["checkpoint"].is_string())
-      continue; // an adapter's own parameter: folded into the others
-    const std::string stored = parameter["checkpoint"], written = parameter.at("role") == "base" ? withPrefix(stored, prefix) : stored;
-    if (!parameter.contains("stored")) {
-      tensors[written] = merged.get(parameter.at("name"));
-      continue;
+/// The merged checkpoint, written a tensor at a time: of all that is held in memory at once, a merged weight and what it is made of are the most.
+class MergedCheckpoint {
+public:
+  explicit MergedCheckpoint(const Session &session) : session_(session), model_(*session.model), parameters_(session.manifest().at("parameters")), merged_(mergedNames(session)) {
+    const std::string own = model_.prefix(), prefix = namesAreWhole(parameters_, own) ? "" : own;
+    const bool headed = !prefix.empty() && model_.isHeaded(parameters_);
+    for (const std::string &name : model_.unused(parameters_))
+      if (!headed || name.rfind(prefix, 0) == 0) // else of a head that the merged class does not have
+        plan(withPrefix(name, prefix), model_.loadStored(name)).stored = name;
+    for (const json &parameter : parameters_) {
+      if (!parameter.contains("checkpoint") || !parameter["checkpoint"].is_string())
+        continue; // an adapter's own parameter: folded into the others
+      const std::string name = parameter.at("checkpoint"), written = parameter.at("role") == "base" ? withPrefix(name, prefix) : name;
+      Written &tensor = parameter.at("role") == "base" ? plan(written, model_.loadStored(model_.storedNameOf(name))) : plan(written, session.parameters.get(parameter.at("name")));
+      if (parameter.at("role") == "base")
+        tensor.stored = model_.storedNameOf(name);
+      else
+        tensor.parameter = parameter.at("name");
+      if (merged_.count(parameter.at("name")))
+        tensor.parts[parameter.at("name")] = &parameter;
     }
-    at::Tensor &whole = tensors[written]; // of which others may be parts too
-    if (!whole.defined())
-      whole = session.model->loadStored(session.model->storedNameOf(stored)).to(at::kFloat, /*non_blocking=*/false, /*copy=*/true);
-    partOf(whole, parameter).copy_(merged.get(parameter.at("name")));
   }
-  return tensors;
-}
+
+  void write(const std::string &path) {
+    SafetensorsWriter writer(path, planned_, {{"format", "pt"}});
+    std::map<std::string, std::pair<const std::string, Written> *> places; // by merged parameter
+    for (auto &entry : tensors_) {
+      for (const auto &part : entry.second.parts)
+        places[part.first] = &entry;
+      if (entry.second.parts.empty())
+        writer.put(entry.first, entry.second.stored.empty() ? session_.parameters.get(entry.second.parameter) : model_.loadStored(entry.second.stored));
+    }
+    eachMerged(session_, [&](const std::string &name, const at::Tensor &value) {
+      const auto place = places.find(name);
+      if (place != places.end())
+        put(writer, place->second->first, place->second->second, name, value);
+    });
+    writer.commit();
+  }
+
+private:
+  /// A tensor of the new file: the checkpoint's, or else a parameter's, with its merged parts.
+  struct Written {
+    std::string stored, parameter;
+    std::map<std::string, const json *> parts; ///< that are still to come
+    at::Tensor whole;                          ///< between its first part and its last
+  };
+
+  Written &plan(const std::string &name, const at::Tensor &like) {
+    planned_[name] = {like.scalar_type(), like.sizes().vec()};
+    return tensors_[name];
+  }
+
+  void put(SafetensorsWriter &writer, const std::string &name, Written &tensor, const std::string &part, const at::Tensor &value) {
+    const json &parameter = *tensor.parts.at(part);
+    tensor.parts.erase(part);
+    if (!parameter.contains("stored"))
+      return writer.put(name, value);
+    if (!tensor.whole.defined())
+      tensor.whole = model_.loadStored(tensor.stored).to(at::kFloat, /*non_blocking=*/false, /*copy=*/true);
+    partOf(tensor.whole, parameter).copy_(value);
+    if (!tensor.parts.empty())
+      return;
+    writer.put(name, tensor.whole);
+    tensor.whole = at::Tensor();
+  }
+
+  const Session &session_;
+  const ModelFolder &model_;
+  const json &parameters_;
+  std::set<std::string> merged_;
+  std::map<std::string, Written> tensors_;
+  std::map<std::string, SafetensorsWriter::Planned> planned_;
+};
 
 json configOf(const Session &session) {
   const json &model = session.manifest().at("model");
@@ -83,11 +133,12 @@ int merge(Bundle bundle, const Arguments &arguments, const Surroundings &surroun
   const std::string out = newFolderName(arguments.need("out"));
   if (const std::string why = whyNotMergeable(bundle.manifest); !why.empty())
     throw RuntimeError("R0202", why, "predict and eval run it unmerged");
-  const SessionOptions options = trainedSessionOptions(arguments, surroundings);
+  SessionOptions options = trainedSessionOptions(arguments, surroundings);
+  options.readsOnce = true;
   const auto session = openSession(std::move(bundle), options);
   reportUntrained(options);
   makeWholeFolder(out, [&](const std::string &folder) {
-    writeSafetensors(folder + "/model.safetensors", checkpointOf(*session), {{"format", "pt"}});
+    MergedCheckpoint(*session).write(folder + "/model.safetensors");
     writeFileAtomically(folder + "/config.json", configOf(*session).dump(2) + "\n");
     for (const std::string &name : kFilesBeside)
       if (fs::exists(session->modelPath + "/" + name))

@@ -1,5 +1,6 @@
 // Merged: see Merged.h.
 #include "runtime/modes/Merged.h"
+#include "runtime/modes/Evaluation.h"
 #include <ATen/ATen.h>
 
 namespace peftrt {
@@ -16,32 +17,35 @@ std::string whyNotMergeable(const json &manifest) {
   return merge.value("reason", std::string("an attach has no merge"));
 }
 
-std::map<std::string, at::Tensor> mergedWeights(const Session &session) {
+std::set<std::string> mergedNames(const Session &session) {
+  std::set<std::string> names;
+  if (const std::optional<Program> program = programNamed(session.bundle, "merge"))
+    for (const NamedValue &result : program->results)
+      names.insert(result.name);
+  return names;
+}
+
+void eachMerged(const Session &session, const Taker &take) {
+  std::map<std::string, std::vector<int64_t>> shapes;
+  for (const json &parameter : session.manifest().at("parameters"))
+    shapes[parameter.at("name")] = parameter.at("shape").get<std::vector<int64_t>>();
   RandomState random;
   random.seed = session.initSeed;
-  std::map<std::string, at::Tensor> merged;
-  for (const auto &[name, value] : session.executor->run("merge", Batch{}, {}, random))
-    merged[name] = value.to(at::kFloat).reshape(session.parameters.get(name).sizes()).clone();
-  return merged;
+  session.executor->stream("merge", random, [&](const std::string &name, const at::Tensor &value) { take(name, value.to(at::kFloat).reshape(shapes.at(name))); });
 }
 
 ParameterStore mergedStore(const Session &session) {
-  const auto merged = mergedWeights(session);
-  ParameterStore store;
-  store.flat = session.parameters.flat;
-  for (const json &parameter : session.manifest().at("parameters")) {
-    const std::string name = parameter.at("name");
-    const auto found = merged.find(name);
-    store.set(name, found == merged.end() ? session.parameters.get(name) : found->second);
-  }
+  ParameterStore store = session.parameters;
+  eachMerged(session, [&](const std::string &name, const at::Tensor &value) { store.set(name, value.clone()); });
   return store;
 }
 
-Inference::Inference(const Session &session, bool unmerged) : session_(session) {
-  if (unmerged || !whyNotMergeable(session.manifest()).empty())
+Inference::Inference(Session &session, bool unmerged) : session_(session), merged_(!unmerged && whyNotMergeable(session.manifest()).empty()) {
+  if (!merged_)
     return;
-  store_ = mergedStore(session);
-  own_ = session.makeExecutor(store_);
+  // The program reads a weight before it gives the merged one, and no weight twice.
+  eachMerged(session, [&](const std::string &name, const at::Tensor &value) { session.parameters.set(name, value.clone()); });
+  session.executor = session.makeExecutor(session.parameters); // which has made nothing of the weights as they were
 }
 
 } // namespace peftrt

@@ -24,23 +24,25 @@ bool isSaved(const json &parameter) {
 std::vector<int64_t> shapeOf(const json &parameter) { return parameter.at("shape").get<std::vector<int64_t>>(); }
 
 /// Views of the flat buffer for trainables, the mapped checkpoint for the rest of the base.
-void placeBase(Session &session) {
+void placeBase(Session &session, bool readsOnce) {
   session.parameters.flat = at::zeros({session.manifest().at("trainable_size").get<int64_t>()}, at::kFloat);
-  const auto base = session.model->loadBase(session.manifest().at("parameters"));
+  session.model->checkBase(session.manifest().at("parameters"));
   for (const json &parameter : session.manifest().at("parameters")) {
     const std::string name = parameter.at("name");
-    const auto loaded = base.find(name);
+    const bool isBase = parameter.at("role") == "base";
     if (parameter.value("trainable", false)) {
       const auto shape = shapeOf(parameter);
       int64_t size = 1;
       for (const int64_t dim : shape)
         size *= dim;
       at::Tensor view = session.parameters.flat.narrow(0, parameter.at("offset").get<int64_t>(), size).view(shape);
-      if (loaded != base.end())
-        view.copy_(loaded->second);
+      if (isBase)
+        view.copy_(session.model->loadBase(parameter));
       session.parameters.set(name, view);
-    } else if (loaded != base.end()) {
-      session.parameters.set(name, loaded->second);
+    } else if (isBase && readsOnce) {
+      session.parameters.setLoader(name, [&model = *session.model, &parameter] { return model.loadBase(parameter); });
+    } else if (isBase) {
+      session.parameters.set(name, session.model->loadBase(parameter));
     }
   }
 }
@@ -249,7 +251,7 @@ std::unique_ptr<Session> openSession(Bundle bundle, const SessionOptions &option
   session->weights = hex(session->model->weightsFingerprint());
   if (adapter)
     checkWeights(*session, *adapter, options.sameWeights);
-  placeBase(*session);
+  placeBase(*session, options.readsOnce);
   session->executor = session->makeExecutor(session->parameters);
   session->initSeed = seedOf(adapter, session->options.seed);
   initialise(*session, session->initSeed);

@@ -27,6 +27,7 @@ struct SessionOptions {
   std::string run;        ///< run folder whose labels and options hold, or empty
   std::map<std::string, std::string> overrides;
   bool reference = false, referenceFp32 = false;
+  bool readsOnce = false;   ///< the checkpoint's weights: none is kept that is not as the file has it
   bool sameWeights = false; ///< refuse an adapter of other base weights, rather than say so
   HelperOptions helper;
   PlanOptions plan;

@@ -54,6 +54,8 @@ public:
     return inner_->run(program, batch, inputs, random);
   }
 
+  void stream(const std::string &program, const RandomState &random, const Taker &take) override { inner_->stream(program, random, take); }
+
 private:
   const Results &madeBy(Maker &maker, const RandomState &random) {
     const uint64_t now = maker.once ? 0 : fingerprintOf(maker);

@@ -14,11 +14,13 @@ int64_t Batch::tokens() const {
   return total;
 }
 
-const at::Tensor &ParameterStore::get(const std::string &name) const {
-  const auto found = values_.find(name);
-  if (found == values_.end())
+at::Tensor ParameterStore::get(const std::string &name) const {
+  if (const auto found = values_.find(name); found != values_.end())
+    return found->second;
+  const auto loader = loaders_.find(name);
+  if (loader == loaders_.end())
     failBundle("there is no parameter `" + name + "`");
-  return found->second;
+  return loader->second();
 }
 
 } // namespace peftrt

@@ -5,6 +5,7 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -38,21 +39,25 @@ struct RandomState {
 };
 
 /// Parameters by name: base weights (views into the mapped checkpoint or fp32 copies) and trainables (views into one flat
-/// fp32 buffer at the offsets that the manifest gives).
+/// fp32 buffer at the offsets that the manifest gives). What is read once may be loaded each time that it is asked for instead.
 class ParameterStore {
 public:
   void set(const std::string &name, at::Tensor value) { values_[name] = std::move(value); }
+  void setLoader(const std::string &name, std::function<at::Tensor()> load) { loaders_[name] = std::move(load); }
   /// Throws `RuntimeError` when there is no such parameter.
-  const at::Tensor &get(const std::string &name) const;
-  bool has(const std::string &name) const { return values_.count(name) != 0; }
+  at::Tensor get(const std::string &name) const;
+  bool has(const std::string &name) const { return values_.count(name) != 0 || loaders_.count(name) != 0; }
   at::Tensor flat; ///< [trainable_size] fp32
 
 private:
   std::map<std::string, at::Tensor> values_;
+  std::map<std::string, std::function<at::Tensor()>> loaders_;
 };
 
 /// Results by name. A per-example result with static dims is stacked [E, dims…]; a ragged one is the flat concatenation.
 using Results = std::map<std::string, at::Tensor>;
+/// Takes one result, which is valid until it returns.
+using Taker = std::function<void(const std::string &name, const at::Tensor &value)>;
 
 /// Bytes of buffers, at the largest batch so far.
 struct MemoryUse {
@@ -68,6 +73,11 @@ public:
   /// buffers: valid until the next run of any program.
   virtual Results run(const std::string &program, const Batch &batch, const std::map<std::string, at::Tensor> &tensors,
                       const RandomState &random) = 0;
+  /// A program without inputs, each result handed over as soon as it is made (a plan that is `streamed` keeps none until the end).
+  virtual void stream(const std::string &program, const RandomState &random, const Taker &take) {
+    for (const auto &[name, value] : run(program, Batch{}, {}, random))
+      take(name, value);
+  }
   /// Nothing for the reference.
   virtual MemoryUse memory() const { return {}; }
   /// Where the time went, as a table; empty unless asked for when it was made.

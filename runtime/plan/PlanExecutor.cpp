@@ -1,7 +1,8 @@
 // PlanExecutor: runs a plan's steps on planned buffers in one arena.
 //
 // In     the bundle's plan
-// Out    results as views into the arena (or of a parameter or an input), valid until the next run
+// Out    results as views into the arena (or of a parameter or an input), valid until the next run; of a streamed program copies, or views for as long as they
+//        are taken
 // Errs   R0102 a step that there is no handler for, a value that does not fit its slot, an input of another size
 // Why an arena  nothing is allocated for a planned value; it grows only when a batch is larger than all before
 #include "runtime/plan/DerivedValues.h"
@@ -13,6 +14,7 @@
 #include <ATen/Parallel.h>
 #include <algorithm>
 #include <c10/core/InferenceMode.h>
+#include <set>
 
 namespace peftrt {
 namespace {
@@ -57,6 +59,7 @@ struct Prepared {
   PlanProgram plan;
   std::vector<Work> works;      ///< one per step
   std::vector<size_t> bandEnds; ///< one per step: behind the band that begins with it, or the step itself
+  std::vector<std::vector<int64_t>> unread; ///< of a streamed program, one per step: values that no later one reads
 };
 
 Work workOf(const PlanProgram &plan, size_t index, const KernelLibrary &library) {
@@ -122,8 +125,27 @@ void verifyThreads(const PlanProgram &plan, const Op &op, std::vector<int64_t> &
     }
 }
 
+/// Where each value of a streamed program is read last. What it reads is read once: a result may take its parameter's place.
+std::vector<std::vector<int64_t>> unreadAfter(const PlanProgram &plan) {
+  const std::vector<Op> &ops = plan.body.ops;
+  std::vector<std::vector<int64_t>> unread(ops.size());
+  std::set<int64_t> seen;
+  std::set<std::string> parameters;
+  for (size_t index = ops.size(); index-- > 0;) {
+    for (const std::vector<int64_t> *list : {&ops[index].in, &ops[index].out})
+      for (const int64_t value : *list)
+        if (seen.insert(value).second)
+          unread[index].push_back(value);
+    if (ops[index].op == "param" && !parameters.insert(ops[index].attrs.at("name")).second)
+      failBundle("`" + plan.body.name + "` reads the parameter `" + ops[index].attrs.at("name").get<std::string>() + "` twice");
+  }
+  return unread;
+}
+
 Prepared prepare(PlanProgram plan, const KernelLibrary &library) {
-  Prepared prepared{std::move(plan), {}, {}};
+  Prepared prepared{std::move(plan), {}, {}, {}};
+  if (prepared.plan.streamed)
+    prepared.unread = unreadAfter(prepared.plan);
   const std::vector<Op> &ops = prepared.plan.body.ops;
   for (size_t index = 0; index < ops.size(); ++index)
     prepared.works.push_back(workOf(prepared.plan, index, library));
@@ -156,6 +178,16 @@ public:
   std::string profile() const override { return profile_.table(); }
 
   Results run(const std::string &name, const Batch &batch, const std::map<std::string, at::Tensor> &tensors, const RandomState &random) override {
+    Results results;
+    const bool copies = programs_.count(name) && programs_.at(name).plan.streamed; // else what is taken would not outlive the next step
+    execute(name, batch, tensors, random, [&](const std::string &result, const at::Tensor &value) { results[result] = copies ? value.clone() : value; });
+    return results;
+  }
+
+  void stream(const std::string &name, const RandomState &random, const Taker &take) override { execute(name, Batch{}, {}, random, take); }
+
+private:
+  void execute(const std::string &name, const Batch &batch, const std::map<std::string, at::Tensor> &tensors, const RandomState &random, const Taker &take) {
     const c10::InferenceMode noAutograd;
     const auto found = programs_.find(name);
     if (found == programs_.end())
@@ -170,26 +202,40 @@ public:
       values[input.value] = pack(program.values[input.value], inputOf(program, input, batch, tensors, size), size);
     kernels_.begin(size, random);
     profile_.start();
-    for (size_t index = 0; index < program.ops.size(); ++index) {
-      if (const size_t end = prepared.bandEnds[index]; bandOf(program.ops[index]) >= 0) {
-        runBand(prepared, index, end, values, offsets, size);
-        index = end - 1;
-        continue;
-      }
+    for (size_t index = 0, end = 0; index < program.ops.size(); index = end) {
+      end = std::max(prepared.bandEnds[index], index + 1);
       const Op &op = program.ops[index];
-      for (const int64_t result : op.out)
-        values[result] = place(prepared.plan, op, result, values, offsets, size);
-      run(prepared.works[index], op, values, context);
-      if (options_.profile)
-        profile_.add(program, op);
+      if (bandOf(op) >= 0) {
+        runBand(prepared, index, end, values, offsets, size);
+      } else {
+        for (const int64_t result : op.out)
+          values[result] = place(prepared.plan, op, result, values, offsets, size);
+        run(prepared.works[index], op, values, context);
+        if (options_.profile)
+          profile_.add(program, op);
+      }
+      if (prepared.plan.streamed)
+        give(prepared, index, end, values, take);
     }
-    Results results;
-    for (const NamedValue &result : program.results)
-      results[result.name] = values[result.value].tensor.dim() > 1 && values[result.value].layout == Layout::leading ? values[result.value].flat() : values[result.value].tensor;
-    return results;
+    if (!prepared.plan.streamed)
+      for (const NamedValue &result : program.results)
+        take(result.name, resultOf(values[result.value]));
   }
 
-private:
+  static at::Tensor resultOf(const Packed &value) { return value.tensor.dim() > 1 && value.layout == Layout::leading ? value.flat() : value.tensor; }
+
+  /// Of a streamed program what these steps have made; and nothing is held that no later one reads, so that a parameter may go.
+  static void give(const Prepared &prepared, size_t begin, size_t end, std::vector<Packed> &values, const Taker &take) {
+    for (size_t index = begin; index < end; ++index) {
+      const std::vector<int64_t> &made = prepared.plan.body.ops[index].out;
+      for (const NamedValue &result : prepared.plan.body.results)
+        if (std::find(made.begin(), made.end(), result.value) != made.end())
+          take(result.name, resultOf(values[result.value]));
+      for (const int64_t value : prepared.unread[index])
+        values[value].tensor = at::Tensor();
+    }
+  }
+
   static int64_t bytesOf(const Value &value, const BatchSize &size) { return elementsOf(value, size) * widthOf(value.type); }
 
   /// Where each slot begins, and the end. Grows the arena.
@@ -338,11 +384,11 @@ private:
     const Value &value = plan.body.values[index];
     const Place &place = plan.places[index];
     if (op.op == "param") {
-      const at::Tensor &parameter = parameters_.get(op.attrs.at("name"));
+      const at::Tensor parameter = parameters_.get(op.attrs.at("name"));
       if (parameter.scalar_type() != dtypeOf(value.type) || parameter.numel() != elementsOf(value, size))
         failBundle("the parameter `" + op.attrs.at("name").get<std::string>() + "` has another dtype or size than the program `" + plan.body.name + "` says");
       Packed packed = pack(value, parameter.contiguous(), size);
-      packed.isConstant = op.attrs.value("frozen", false);
+      packed.isConstant = op.attrs.value("frozen", false) && !plan.streamed; // which reads it once: nothing is made of it to be kept
       return packed;
     }
     if (place.alias >= 0) {

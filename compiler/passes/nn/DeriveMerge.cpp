@@ -2,7 +2,7 @@
 //
 // In     @"site.<path>": y of a rewired affine site as a function of x; @"hook.<path>.<point>": any other rewired point, with
 //        `nn.replaces` where the point is a weight
-// Out    @merge: the merged weights by their parameters' names; module attribute `nn.merge`: a report for each site;
+// Out    @merge: the merged weights by their parameters' names, a site's together, each to be taken as soon as it is made (`nn.streamed`); module attribute `nn.merge`: a report for each site;
 //        the functions above are gone
 //
 // A value of the function is either the same for the whole run, or an affine map `M x + c` of x with such M and c. What keeps a
@@ -119,6 +119,18 @@ static std::string mergeWeight(func::FuncOp func, StringAttr weight, OpBuilder &
   return "";
 }
 
+/// So that whoever has a merged weight need not keep the weight that it was made of.
+static void readOnce(func::FuncOp merge) {
+  llvm::DenseMap<StringRef, ParamOp> first;
+  for (auto op : llvm::make_early_inc_range(merge.getBody().front().getOps<ParamOp>())) {
+    auto [known, isNew] = first.try_emplace(op.getName(), op);
+    if (isNew)
+      continue;
+    op.replaceAllUsesWith(known->second.getResult());
+    op.erase();
+  }
+}
+
 LogicalResult mlir::nn::deriveMerge(ModuleOp module) {
   OpBuilder b(module.getContext());
   b.setInsertionPointToEnd(module.getBody());
@@ -149,11 +161,13 @@ LogicalResult mlir::nn::deriveMerge(ModuleOp module) {
     values.push_back(entry.second);
   func::ReturnOp::create(b, module.getLoc(), values);
   merge.setFunctionType(b.getFunctionType({}, TypeRange(ValueRange(values))));
+  merge->setAttr("nn.streamed", b.getUnitAttr()); // all of them are as large as the network
   for (auto [i, entry] : llvm::enumerate(merged))
     merge.setResultAttr(i, "nn.name", entry.first);
   for (Operation &op : llvm::make_early_inc_range(llvm::reverse(merge.getBody().front())))
     if (isOpTriviallyDead(&op))
       op.erase();
+  readOnce(merge);
   module->setAttr("nn.merge", b.getArrayAttr(rows));
   return success();
 }

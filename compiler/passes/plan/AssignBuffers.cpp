@@ -7,7 +7,7 @@
 //
 // Greedy, in order: a step takes over the slot of an operand that dies there if it may write over it (mayOverwrite); else
 // the free slot that fits best, growing it if its size is comparable; else a new one. "Best" is judged at a nominal batch. What a band no longer
-// needs is free behind it; but what only a band makes and reads has a slot of threads, of which each does its steps in order (BandRows.h).
+// needs is free behind it, and so is what a streamed program has given; but what only a band makes and reads has a slot of threads, of which each does its steps in order (BandRows.h).
 #include "compiler/passes/plan/BandRows.h"
 #include "compiler/passes/plan/Passes.h"
 #include "dialects/plan/Plan.h"
@@ -27,10 +27,12 @@ public:
   explicit Assigner(ProgramOp program) : program(program), rows(program) {}
   LogicalResult run() {
     Block &block = program.getBody().front();
-    for (auto [at, op] : llvm::enumerate(block))
+    // Of a streamed program the return keeps nothing: each result is taken where it is made.
+    const auto ops = llvm::make_range(block.begin(), program.getStreamed() ? std::prev(block.end()) : block.end());
+    for (auto [at, op] : llvm::enumerate(ops))
       for (Value operand : op.getOperands())
         lastUse[rootOf(operand)] = at;
-    for (auto [at, op] : llvm::enumerate(block)) {
+    for (auto [at, op] : llvm::enumerate(ops)) {
       if (bandOf(&op) != band || band < 0) {
         band = bandOf(&op);
         free.append(afterBand);

@@ -31,7 +31,7 @@ LogicalResult open(func::FuncOp function) {
     return failure();
   OpBuilder builder(function->getContext());
   builder.setInsertionPointToEnd(function->getParentOfType<ModuleOp>().getBody());
-  auto program = plan::ProgramOp::create(builder, function.getLoc(), function.getSymNameAttr(), *inputs, *results, ArrayAttr(), DenseI64ArrayAttr());
+  auto program = plan::ProgramOp::create(builder, function.getLoc(), function.getSymNameAttr(), *inputs, *results, ArrayAttr(), DenseI64ArrayAttr(), function->getAttrOfType<UnitAttr>("nn.streamed"));
   Block &block = program.getBody().emplaceBlock();
   IRMapping mapping;
   for (BlockArgument argument : function.getArguments())

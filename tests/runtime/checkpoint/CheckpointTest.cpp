@@ -57,6 +57,22 @@ void testBroken() {
   EXPECT_ERROR("R0111", "sizes", open(R"({"a":{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}})", "abcd"));
 }
 
+/// A tensor at a time, in another order than in the file; each once, all of them, in their shapes.
+void testOneAtATime() {
+  const Scratch s;
+  const at::Tensor a = at::arange(6, at::kFloat).view({2, 3}), b = at::arange(4, at::kLong);
+  const std::map<std::string, SafetensorsWriter::Planned> planned = {{"a", {at::kBFloat16, {2, 3}}}, {"b", {at::kLong, {4}}}};
+  SafetensorsWriter writer(s.path + "/x.safetensors", planned, {});
+  writer.put("b", b);
+  EXPECT_ERROR("R0900", "`b` of shape [4]", writer.put("b", b));
+  EXPECT_ERROR("R0900", "`a` of shape [3, 2]", writer.put("a", a.t()));
+  EXPECT_ERROR("R0900", "`a` was not written", writer.commit());
+  writer.put("a", a.to(at::kBFloat16));
+  writer.commit();
+  const SafetensorsFile file(s.path + "/x.safetensors");
+  EXPECT(file.load("a").equal(a) && file.loadAsStored("b").equal(b));
+}
+
 json parameter(const std::string &name, const std::vector<int64_t> &shape) {
   return {{"name", "p." + name}, {"shape", shape}, {"role", "base"}, {"trainable", false}, {"checkpoint", name}};
 }
@@ -75,10 +91,11 @@ void testModelFolder() {
   writeSafetensors(s.path + "/2.safetensors", {{"bert.b", at::zeros({3})}, {"other", at::zeros({1})}, {"n", at::zeros({1}, at::kLong)}});
   const ModelFolder folder(s.path, model);
   const json good = json::array({parameter("a", {2}), parameter("b", {3})});
-  EXPECT(folder.loadBase(good).at("p.b").sizes() == at::IntArrayRef({3}) && folder.unused(good) == (std::vector<std::string>{"n", "other"}));
-  EXPECT_ERROR("R0113", "3 of 4 tensors", folder.loadBase(json::array({parameter("a", {2}), parameter("b", {4}), parameter("c", {1}), parameter("n", {1})})));
-  EXPECT_ERROR("R0113", "`bert.b` has shape [3], the model needs [4]", folder.loadBase(json::array({parameter("b", {4})})));
-  EXPECT_ERROR("R0113", "`c` is missing", folder.loadBase(json::array({parameter("c", {1})})));
+  folder.checkBase(good);
+  EXPECT(folder.loadBase(good[1]).sizes() == at::IntArrayRef({3}) && folder.unused(good) == (std::vector<std::string>{"n", "other"}));
+  EXPECT_ERROR("R0113", "3 of 4 tensors", folder.checkBase(json::array({parameter("a", {2}), parameter("b", {4}), parameter("c", {1}), parameter("n", {1})})));
+  EXPECT_ERROR("R0113", "`bert.b` has shape [3], the model needs [4]", folder.checkBase(json::array({parameter("b", {4})})));
+  EXPECT_ERROR("R0113", "`c` is missing", folder.checkBase(json::array({parameter("c", {1})})));
   s.file("config.json", "{\"hidden_size\": 8}");
   EXPECT_ERROR("R0114", "`hidden_size` is 8, compiled for 4", ModelFolder(s.path, model));
   s.file("config.json", "{ \"hidden_size\":  4 }"); // another layout of the same
@@ -98,7 +115,10 @@ void testParts() {
     found["stored"] = {{"shape", stored}, {"transposed", transposed}, {"reshaped", false}, {"row", row}};
     return found;
   };
-  const auto load = [&](const json &one) { return folder.loadBase(json::array({one})).at(one.at("name")); };
+  const auto load = [&](const json &one) {
+    folder.checkBase(json::array({one}));
+    return folder.loadBase(one);
+  };
   const at::Tensor rows = load(part("m", {2, 6}, {4, 6}, false, 1)), turned = load(part("m", {2, 4}, {4, 6}, true, 4)), entries = load(part("v", {2}, {6}, false, 3));
   EXPECT(rows.equal(whole.narrow(0, 1, 2)) && turned.equal(whole.t().narrow(0, 4, 2)) && entries.equal(at::tensor({3.0f, 4.0f})));
   EXPECT(rows.is_contiguous() && turned.is_contiguous() && turned.storage().nbytes() == 8 * sizeof(float));
@@ -237,6 +257,7 @@ int main() {
   testRoundTrip();
   testBroken();
   testModelFolder();
+  testOneAtATime();
   testParts();
   testDiskFull();
   testRunFolder();

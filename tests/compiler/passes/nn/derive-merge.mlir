@@ -3,7 +3,7 @@
 
 // CHECK: nn.merge = [{possible = true, reason = "", site = "lin"}]
 // CHECK-LABEL: func.func @merge()
-// CHECK-SAME: -> ({{.*}}<[4, 6], f32> {nn.name = "lin.W"}, {{.*}}<[4], f32> {nn.name = "lin.b"})
+// CHECK-SAME: -> ({{.*}}<[4, 6], f32> {nn.name = "lin.W"}, {{.*}}<[4], f32> {nn.name = "lin.b"}) attributes {nn.streamed}
 // CHECK-DAG: %[[W:.*]] = nn.param "lin.W"
 // CHECK-DAG: %[[A:.*]] = nn.param "A"
 // CHECK-DAG: %[[B:.*]] = nn.param "B"
@@ -31,7 +31,7 @@ module {
 
 // -----
 // CHECK: possible = false, reason = "not an affine map of x (nn.tanh at spec.peft:7:9)", site = "lin"
-// CHECK: func.func @merge() {
+// CHECK: func.func @merge() attributes {nn.streamed} {
 // CHECK-NEXT: return
 module {
   nn.parameter @lin.W "base" trainable false : !nn.tensor<[4, 4], f32> {checkpoint = "lin.weight"}

@@ -47,4 +47,19 @@ module {
     %y = plan.step "aten" "add"(%h, %g) with {} : (!plan.packed<example, [seq, 2, 2], f32>, !plan.packed<example, [seq, 2, 2], f32>) -> !plan.packed<example, [seq, 2, 2], f32>
     plan.return %y, %done : !plan.packed<example, [seq, 2, 2], f32>, !plan.packed<[1], f32>
   }
+
+  // Of a streamed program a result is taken where it is made: the next one lies in its place, but for what is read again.
+  // CHECK: plan.program @stream {{.*}} slots [#plan.size<c = 16, e = 0, t = 0, q = 0>, #plan.size<c = 16, e = 0, t = 0, q = 0>] streamed {
+  // CHECK: "exp"({{.*}}) slot 0
+  // CHECK: "tanh"({{.*}}) slot 1
+  // CHECK: "sin"({{.*}}) slot 1
+  // CHECK: "mul"({{.*}}) slot {{[01]}}
+  plan.program @stream inputs ["v"] results ["a", "b", "c", "d"] streamed {
+  ^bb0(%v: !plan.packed<[4], f32>):
+    %a = plan.step "aten" "exp"(%v) with {} : (!plan.packed<[4], f32>) -> !plan.packed<[4], f32>
+    %b = plan.step "aten" "tanh"(%v) with {} : (!plan.packed<[4], f32>) -> !plan.packed<[4], f32>
+    %c = plan.step "aten" "sin"(%v) with {} : (!plan.packed<[4], f32>) -> !plan.packed<[4], f32>
+    %d = plan.step "aten" "mul"(%a, %v) with {} : (!plan.packed<[4], f32>, !plan.packed<[4], f32>) -> !plan.packed<[4], f32>
+    plan.return %a, %b, %c, %d : !plan.packed<[4], f32>, !plan.packed<[4], f32>, !plan.packed<[4], f32>, !plan.packed<[4], f32>
+  }
 }

@@ -11,4 +11,10 @@ module {
     %y = nn.tanh %x : (!nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [seq, 4], f32>
     return %y : !nn.tensor<example, [seq, 4], f32>
   }
+
+  // CHECK: plan.program @g inputs [] results ["w"] streamed {
+  func.func @g() -> (!nn.tensor<[], f32> {nn.name = "w"}) attributes {nn.streamed} {
+    %w = nn.constant(0.0) : !nn.tensor<[], f32>
+    return %w : !nn.tensor<[], f32>
+  }
 }
