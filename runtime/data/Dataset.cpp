@@ -277,6 +277,7 @@ Dataset readDataset(const std::string &path, const std::vector<RowField> &fields
   for (Dataset::Column &column : dataset.columns) {
     if (!isText(column.field.encoder))
       continue;
+    dataset.fromText |= !raw.hasIds;
     column.tokens = raw.hasIds ? tableOf(raw) : tokenize(raw.texts, options.modelPath, options.maxLength, options.helper, dataset.truncated, [&](int64_t text) { return at(path, dataset.lines[static_cast<size_t>(text / dataset.examplesOfRow)]); });
     checkIds(dataset, column.tokens, options);
     dataset.lengths.clear();

@@ -75,6 +75,7 @@ struct Dataset {
   int64_t examplesOfRow = 1;     ///< which follow each other in every batch and in a column's tokens
   std::vector<int64_t> lengths;  ///< tokens of each row, of all its sequences
   std::vector<int64_t> lines;    ///< where each row stands in the file
+  bool fromText = false;         ///< whether tokens were made of texts here
   int64_t truncated = 0;         ///< texts cut at max_length
   uint64_t contentHash = 0;      ///< of the file
   int64_t size() const { return static_cast<int64_t>(lengths.size()); }

@@ -31,6 +31,13 @@ json reportOf(const std::vector<Turn> &turns) {
   return all;
 }
 
+std::vector<std::string> textOf(const std::vector<json> &lines) {
+  std::vector<std::string> texts;
+  for (const json &line : lines)
+    texts.push_back(line.dump(-1, ' ', false, json::error_handler_t::replace) + "\n"); // a token may end within a character
+  return texts;
+}
+
 /// Longest first, or as they lie in the file.
 RowBatches batchesOf(const Dataset &dataset, BatchingOptions options, bool inOrder) {
   options.shuffle = false;
@@ -55,19 +62,20 @@ int predict(Bundle bundle, const Arguments &arguments, const Surroundings &surro
   const auto secondsSince = [](Clock::time_point when) { return std::chrono::duration<double>(Clock::now() - when).count(); };
   const Clock::time_point start = Clock::now();
   std::vector<Turn> turns;
-  std::vector<std::string> lines(static_cast<size_t>(dataset.size()));
+  std::vector<json> lines(static_cast<size_t>(dataset.size()));
   for (const auto &batch : batchesOf(dataset, session->options.batching(), arguments.has("in-order"))) {
     const Clock::time_point began = Clock::now();
     const Batch packed = dataset.pack(batch);
     const Results results = inference.executor().run(program, packed, {}, {session->options.seed, 0, 0});
-    const std::vector<json> said = predictions.of(results, dataset, batch);
+    std::vector<json> said = predictions.of(results, dataset, batch);
     for (size_t index = 0; index < batch.size(); ++index)
-      lines[static_cast<size_t>(batch[index])] = said[index].dump() + "\n";
+      lines[static_cast<size_t>(batch[index])] = std::move(said[index]);
     const int64_t tokens = std::accumulate(batch.begin(), batch.end(), int64_t{0}, [&](int64_t sum, int64_t row) { return sum + dataset.lengths[static_cast<size_t>(row)]; });
     turns.push_back({tokens, secondsSince(began)});
   }
   const double seconds = secondsSince(start);
-  writeLines(out, lines);
+  predictions.spellNext(lines, dataset);
+  writeLines(out, textOf(lines));
   reportProfile(inference.executor());
   if (arguments.has("json"))
     printJson({{"rows", dataset.size()}, {"tokens", dataset.tokens()}, {"truncated", dataset.truncated}, {"merged", inference.merged()}, {"seconds", seconds}, {"batches", reportOf(turns)}, {"out", out}});

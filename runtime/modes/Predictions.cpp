@@ -1,6 +1,7 @@
 // Predictions: see Predictions.h.
 #include "runtime/modes/Predictions.h"
 #include "runtime/bundle/Errors.h"
+#include "runtime/data/TextHelper.h"
 #include "runtime/modes/Evaluation.h"
 #include <ATen/ATen.h>
 
@@ -83,6 +84,30 @@ std::vector<json> Predictions::of(const Results &results, const Dataset &dataset
       begin += length;
     }
   return said;
+}
+
+/// Beside the token before it: many tokenizers write a word's space only where it is not the first.
+void Predictions::spellNext(std::vector<json> &lines, const Dataset &dataset) const {
+  if (type_ || !dataset.fromText || lines.empty())
+    return;
+  const Dataset::Column *text = dataset.answers();
+  for (const Dataset::Column &column : dataset.columns)
+    text = !text && isText(column.field.encoder) ? &column : text;
+  std::vector<TokenIds> ids;
+  for (int64_t row = 0; row < dataset.size(); ++row) {
+    const int64_t next = lines[static_cast<size_t>(row)].at("next"), begin = text->tokens.offsets[row], end = text->tokens.offsets[row + 1];
+    const TokenIds before = end > begin ? TokenIds{text->tokens.ids[end - 1]} : TokenIds{};
+    ids.push_back(before);
+    ids.push_back(before);
+    ids.back().push_back(next);
+    ids.push_back({next});
+  }
+  const std::vector<std::string> texts = TextHelper(session_.helper, session_.modelPath).decode(ids);
+  for (size_t row = 0; row < lines.size(); ++row) {
+    const std::string &before = texts[3 * row], &both = texts[3 * row + 1], &alone = texts[3 * row + 2];
+    const bool goesOn = both.compare(0, before.size(), before) == 0; // else the two are parts of one character
+    lines[row]["next_text"] = goesOn ? both.substr(before.size()) : alone;
+  }
 }
 
 json Predictions::ofRow(const at::Tensor &logits) const {
