@@ -43,7 +43,7 @@ Value BuiltinCall::run() {
   static const std::map<std::string, Body> kBodies = {
       {"pow", &B::pow},           {"real", &B::toNumber},       {"int", &B::toNumber},  {"cast", &B::toNumber}, {"chain", &B::chain}, {"base", &B::base},
       {"scan", &B::scan},         {"has", &B::has},         {"trained", &B::trained},
-      {"len", &B::len},           {"fail", &B::fail},           {"max", &B::extremum},  {"min", &B::extremum},  {"sum", &B::sum},
+      {"len", &B::len},           {"is_list", &B::isList},      {"fail", &B::fail},           {"max", &B::extremum},  {"min", &B::extremum},  {"sum", &B::sum},
       {"size", &B::size},         {"argmax", &B::argmax},       {"einsum", &B::einsum}, {"concat", &B::join},   {"stack", &B::join},
       {"transpose", &B::transpose}, {"rearrange", &B::rearrange}, {"one_hot", &B::oneHot}, {"index", &B::index}, {"where", &B::where},
       {"gather", &B::gather},
@@ -189,6 +189,8 @@ Value BuiltinCall::len() {
     e.fail(Kind::E0350, range, {"`len` of " + list.describe()});
   return static_cast<int64_t>(list.list()->size());
 }
+
+Value BuiltinCall::isList() { return value(0, "x").list() != nullptr; }
 
 Value BuiltinCall::trained() {
   const std::string run = e.evalString(need(0, "run"), env), parameter = e.evalString(need(1, "name"), env);

@@ -35,6 +35,7 @@ private:
   Value sequence();
   Value base();
   Value len();
+  Value isList();
   Value trained();
   Value scan();
   Value has();

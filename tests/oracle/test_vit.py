@@ -47,7 +47,8 @@ def make(folder, kind=transformers.ViTForImageClassification, **options):
             if "layernorm" in name and name.endswith("weight"):
                 parameter.add_(1)
     model.save_pretrained(folder)
-    ViTImageProcessorPil(size={"height": SIDE, "width": SIDE}, image_mean=[0.5, 0.4, 0.3], image_std=[0.5, 0.25, 0.2]).save_pretrained(folder)
+    height, width = options["image_size"] if isinstance(options.get("image_size"), tuple) else (SIDE, SIDE)
+    ViTImageProcessorPil(size={"height": height, "width": width}, image_mean=[0.5, 0.4, 0.3], image_std=[0.5, 0.25, 0.2]).save_pretrained(folder)
     return model
 
 
@@ -65,9 +66,9 @@ def pictures(folder, count=5, seed=3, extension="png", mode="RGB"):
     return found
 
 
-def rows_of(count=5, seed=3):
+def rows_of(count=5, seed=3, sides=(SIDE, SIDE)):
     generator = torch.Generator().manual_seed(seed)
-    return [{"pixel_values": torch.randn(3, SIDE, SIDE, generator=generator).tolist(), "label": place % LABELS} for place in range(count)]
+    return [{"pixel_values": torch.randn(3, *sides, generator=generator).tolist(), "label": place % LABELS} for place in range(count)]
 
 
 def ours_of(name):
@@ -100,7 +101,7 @@ def forward(model, rows):
 def check(folder, **options):
     model = make(folder / "model", num_labels=LABELS, **options)
     subject = Subject(folder / "subject", folder / "model", spec("train layers[*]\ntrain embeddings\ntrain norm"))
-    rows = rows_of()
+    rows = rows_of(sides=options.get("image_size", (SIDE, SIDE)))
     out = forward(model, rows)
     out.loss.backward()
     gradients = {"grad." + name: value for name, value in named({name: value.grad for name, value in model.named_parameters()}).items()}
@@ -110,7 +111,8 @@ def check(folder, **options):
 
 
 def test_all(folder):
-    return "  ".join(f"{check(folder / name, **options):.1e}" for name, options in {"plain": {}, "bare": {"qkv_bias": False, "hidden_act": "relu"}, "small": {"patch_size": 2}}.items())
+    return "  ".join(f"{check(folder / name, **options):.1e}" for name, options in {"plain": {}, "bare": {"qkv_bias": False, "hidden_act": "relu"}, "small": {"patch_size": 2},
+                                                                                          "wide": {"image_size": (8, 20)}}.items())
 
 
 def test_gray_and_bare(folder):
@@ -133,7 +135,11 @@ def check_numbers(folder, **options):
 
 def test_pixels(folder):
     """Files in rows and in folders, PNG and JPEG, give what transformers makes of its processor's pixels."""
-    model = make(folder / "model", num_labels=LABELS)
+    return "  ".join(pixels_of(folder / name, **options) for name, options in {"square": {}, "wide": {"image_size": (8, 20)}}.items())
+
+
+def pixels_of(folder, **options):
+    model = make(folder / "model", num_labels=LABELS, **options)
     subject = Subject(folder / "subject", folder / "model", spec(""))
     init = subject.save_init(head(model))
     processor = ViTImageProcessorPil.from_pretrained(folder / "model")
@@ -231,7 +237,8 @@ def test_refused(folder):
     (folder / "none").mkdir()
     assert "R0135" in refused(subject.trainer, "eval", "--data", folder / "none")
     changed = json.loads((folder / "model/config.json").read_text())
-    for changes, code, words in [({"patch_size": 5}, "E0355", "whole patches of 5"), ({"image_size": [12, 12]}, "E0354", "list"), ({"num_channels": 1}, "E0603", "projection.weight"),
+    for changes, code, words in [({"patch_size": 5}, "E0355", "whole patches of 5"), ({"image_size": [12, 14]}, "E0355", "12 by 14 is not whole patches of 4"), ({"image_size": [12, 16]}, "E0603", "position_embeddings"),
+                                 ({"image_size": [12]}, "E0355", "has 1 numbers"), ({"num_channels": 1}, "E0603", "projection.weight"),
                                  ({"image_size": 16}, "E0603", "position_embeddings"), ({"layer_scale": 0.1}, "E0609", "layer_scale")]:
         (folder / "model/config.json").write_text(json.dumps({**changed, **changes}))
         said = refused(BIN / "peftc", folder / "subject/spec.peft", "--model", folder / "model", "-o", folder / "trainer")
