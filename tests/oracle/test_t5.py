@@ -222,6 +222,42 @@ def test_prefix_of_the_decoder(folder):
     return f"{worst:.1e}"
 
 
+def test_prefix_everywhere(folder):
+    """peft has prefixes before the decoder's own keys only. Those of the encoder and of what looks at it are transcribed: keys and values that every query sees, in
+    places before the text's first. Numbers, and the gradient of each prefix."""
+    n, heads, size = 3, SIZES["num_heads"], SIZES["d_kv"]
+    model = make(folder / "model")
+    generator, prefixes = torch.Generator().manual_seed(1), {}
+    for name, module in model.named_modules():
+        if name.endswith(("SelfAttention", "EncDecAttention")):
+            first = model.get_submodule(name.split(".")[0]).block[0].layer[0].SelfAttention  # which has the numbers of distances for all layers
+            module.distances = first.compute_bias if name.endswith("SelfAttention") else None
+            module.prefix = (torch.randn(n, 2 * heads * size, generator=generator) * 0.5).requires_grad_()
+            prefixes[ours_of(name + ".q").removesuffix(".q.W") + ".prefix.P"] = module.prefix
+
+    def attend(module, query, key, value, mask, scaling, position_bias=None, **_):
+        kv = module.prefix.reshape(n, 2, heads, size).permute(1, 2, 0, 3)[:, None].expand(-1, key.shape[0], -1, -1, -1)
+        key, value = torch.cat([kv[0], key], 2), torch.cat([kv[1], value], 2)
+        far = module.distances(query.shape[2], key.shape[2], past_seen_tokens=n) if module.distances else 0
+        added = far + (0 if mask is None else torch.nn.functional.pad(mask, (n, 0)))
+        out = torch.softmax(query @ key.transpose(2, 3) * scaling + added, -1) @ value
+        return out.transpose(1, 2), None
+
+    transformers.AttentionInterface.register("prefixed", attend)
+    transformers.AttentionMaskInterface.register("prefixed", transformers.masking_utils.eager_mask)
+    for module in model.modules():
+        if hasattr(module, "config"):  # encoder and decoder have copies of it
+            module.config._attn_implementation = "prefixed"
+    subject = Subject(folder / "subject", folder / "model", spec("attach prefix(n = 3) to encoder.layers[*].attention, decoder.layers[*].{attention, cross} where kind == attention", "prefix"))
+    rows = rows_of(MIXED)
+    out = forward(model, rows)
+    out.loss.backward()
+    expected = {**packed(rows, out), **{"grad." + name: value.grad for name, value in prefixes.items()}}
+    got = flat(subject.inspect(rows, subject.save_init({name: value.detach() for name, value in prefixes.items()})))
+    assert len(prefixes) == 7 and set(got) == set(expected), set(got) ^ set(expected)
+    return f"{compare(got, expected):.1e}"
+
+
 def test_merge(folder):
     subject, model, _, init = lora_subject(folder)
     run(subject.trainer, "merge", "--init", init, "--out", folder / "merged")
@@ -349,5 +385,5 @@ def test_refused(folder):
 
 
 if __name__ == "__main__":
-    main([test_relu_tied, test_gated_untied, test_default_buckets, test_lora, test_prompt, test_methods_have_their_places, test_prefix_of_the_decoder, test_merge, test_generate,
+    main([test_relu_tied, test_gated_untied, test_default_buckets, test_lora, test_prompt, test_methods_have_their_places, test_prefix_of_the_decoder, test_prefix_everywhere, test_merge, test_generate,
           test_generate_lora_and_ends, test_texts, test_refused])
