@@ -12,6 +12,20 @@ namespace {
 
 constexpr unsigned kWidestLanes = 64; ///< no target takes more at a time; scratch is planned for it
 
+/// Calls `emit` with one kernel a symbol.
+OwningOpRef<ModuleOp> moduleOf(ModuleOp plan, const std::function<void(plan::KernelOp, OpBuilder &)> &emit) {
+  OwningOpRef<ModuleOp> made(ModuleOp::create(plan.getLoc()));
+  OpBuilder builder = OpBuilder::atBlockEnd(made->getBody());
+  llvm::StringSet<> emitted;
+  plan.walk([&](plan::KernelOp op) {
+    if (emitted.insert(*op.getSymbol()).second)
+      emit(op, builder);
+  });
+  return made;
+}
+
+} // namespace
+
 LLVM::LLVMFuncOp emitKernel(plan::KernelOp op, OpBuilder &builder, Machine machine) {
   MLIRContext *context = builder.getContext();
   Type pointer = LLVM::LLVMPointerType::get(context), number = builder.getI64Type();
@@ -35,20 +49,6 @@ LLVM::LLVMFuncOp emitKernel(plan::KernelOp op, OpBuilder &builder, Machine machi
   LLVM::ReturnOp::create(inside, op.getLoc(), ValueRange{});
   return function;
 }
-
-/// Calls `emit` with one kernel a symbol.
-OwningOpRef<ModuleOp> moduleOf(ModuleOp plan, const std::function<void(plan::KernelOp, OpBuilder &)> &emit) {
-  OwningOpRef<ModuleOp> made(ModuleOp::create(plan.getLoc()));
-  OpBuilder builder = OpBuilder::atBlockEnd(made->getBody());
-  llvm::StringSet<> emitted;
-  plan.walk([&](plan::KernelOp op) {
-    if (emitted.insert(*op.getSymbol()).second)
-      emit(op, builder);
-  });
-  return made;
-}
-
-} // namespace
 
 plan::Space spaceOf(plan::KernelOp op) {
   std::optional<plan::Space> space;

@@ -8,12 +8,15 @@
 #pragma once
 #include "compiler/conversion/Code.h"
 #include "dialects/plan/Plan.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/OwningOpRef.h"
 #include <nlohmann/json.hpp>
 
 namespace peftc::conversion {
 
+/// The kernel as a function of that name. Any number of threads, each with a builder of its own.
+mlir::LLVM::LLVMFuncOp emitKernel(mlir::plan::KernelOp op, mlir::OpBuilder &builder, Machine machine);
 /// A module of llvm.funcs, one a symbol, for a CPU.
 mlir::OwningOpRef<mlir::ModuleOp> kernelModule(mlir::ModuleOp plan, Machine machine);
 /// The same functions and their entries, for a GPU whose threads take `lanes` f32 at a time.

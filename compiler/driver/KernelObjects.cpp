@@ -1,145 +1,239 @@
 // KernelObjects: see the header.
+//
+// A kernel is known by its text in the plan, before any code is made: programs that differ in a rank or a method have most kernels in common, and of a kernel
+// that is kept not even loops are made. Which number it has in its program is not in its code: there it is named by what it does, and its own name is given to
+// it where the objects are linked.
 #include "compiler/driver/KernelObjects.h"
 #include "compiler/conversion/Kernels.h"
 #include "compiler/driver/Cache.h"
 #include "compiler/target/Cpu.h"
 #include "compiler/target/Lowering.h"
+#include "dialects/nn/Nn.h"
+#include "dialects/plan/Plan.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/IR/Diagnostics.h"
-#include "mlir/Parser/Parser.h"
+#include "mlir/IR/Threading.h"
+#include "llvm/ADT/MapVector.h"
+#include "llvm/ADT/SetVector.h"
 #include "llvm/ADT/StringExtras.h"
+#include "llvm/ADT/StringMap.h"
 #include "llvm/ADT/StringSet.h"
 #include "llvm/Support/SHA256.h"
-#include <functional>
-#include <thread>
+#include <list>
 
 using namespace mlir;
 
 namespace peftc {
 namespace {
 
-/// What is made for a target.
-struct Form {
-  llvm::StringRef suffix, begin; ///< of an entry's file; of its bytes
-};
-constexpr Form kShared = {".so", "\x7f" "ELF"}, kObject = {".o", "\x7f" "ELF"}, kPtx = {".ptx", "//"};
+constexpr llvm::StringRef kElf = "\x7f" "ELF", kPtx = "//"; ///< how entries of the cache begin
+constexpr size_t kChunks = 4; ///< a thread, of kernels that are lowered together: fewer leave threads idle at the end, more gather the passes' patterns more often
 
-struct Job {
-  llvm::StringRef target;
-  Form form;
-  /// Of the text as a module. What is kept of its parts is looked for behind `cacheFolder`.
-  std::function<FailureOr<std::string>(ModuleOp, const std::string &cacheFolder, std::string &unwritten)> make;
-  std::string text, bytes, said, unwritten;
+/// One kernel for one CPU.
+struct Piece {
+  plan::KernelOp kernel;
+  const target::CpuTarget *target;
+  std::string name, entry, object; ///< of its function; where it is kept
 };
 
-void run(Job &job, const std::string &cacheFolder) {
-  std::string entry = cacheEntry(cacheFolder, {job.target, job.text}, job.form.suffix);
-  job.bytes = readCache(entry, job.form.begin);
-  if (!job.bytes.empty())
-    return;
-  MLIRContext context(MLIRContext::Threading::DISABLED);
-  target::loadKernelDialects(context);
-  ScopedDiagnosticHandler handler(&context, [&](Diagnostic &diagnostic) {
-    llvm::raw_string_ostream(job.said) << "\n  " << diagnostic.str();
-    return success();
-  });
-  auto module = parseSourceString<ModuleOp>(job.text, &context);
-  FailureOr<std::string> made = module ? job.make(*module, cacheFolder, job.unwritten) : FailureOr<std::string>(failure());
-  if (failed(made))
-    return;
-  job.bytes = std::move(*made);
-  trimCache(entry);
-  writeCache(entry, job.bytes);
-}
+/// A shared object: its kernels' names, and which pieces they are.
+struct Shared {
+  const target::CpuTarget *target;
+  std::vector<std::pair<std::string, Piece *>> kernels;
+  std::string entry, bytes, unwritten;
+};
 
-/// The code of one kernel, which is taken out of its module.
-FailureOr<std::string> objectOf(LLVM::LLVMFuncOp kernel, const std::string &text, const target::CpuTarget &target, const std::string &cacheFolder) {
-  const std::string entry = cacheEntry(cacheFolder, {target.name, text}, kObject.suffix);
-  if (std::string kept = readCache(entry, kObject.begin); !kept.empty())
-    return kept;
-  OwningOpRef<ModuleOp> alone(ModuleOp::create(kernel.getLoc()));
-  kernel->moveBefore(alone->getBody(), alone->getBody()->end());
-  FailureOr<std::string> made = target::compileObject(*alone, target);
-  if (succeeded(made))
-    writeCache(entry, *made);
-  return made;
-}
+std::string hashOf(llvm::StringRef text) { return llvm::toHex(llvm::SHA256::hash(llvm::arrayRefFromStringRef(text)), /*LowerCase=*/true).substr(0, 32); }
 
-/// A kernel at a time: programs that differ in a rank or a method have most kernels in common. Which number a kernel has in its program is not in its code:
-/// there it is named by what it does, and its own name is given to it where the objects are linked.
-FailureOr<std::string> sharedOf(ModuleOp module, const target::CpuTarget &target, const std::string &cacheFolder, std::string &unwritten) {
-  std::vector<std::string> objects;
-  std::vector<std::pair<std::string, std::string>> names;
-  llvm::StringSet<> compiled;
-  for (auto kernel : llvm::make_early_inc_range(module.getOps<LLVM::LLVMFuncOp>())) {
-    const std::string name = kernel.getSymName().str();
-    kernel.setSymName("kernel");
-    std::string text;
-    llvm::raw_string_ostream(text) << kernel;
-    const std::string code = "k" + llvm::toHex(llvm::SHA256::hash(llvm::arrayRefFromStringRef(text)), /*LowerCase=*/true).substr(0, 32);
-    kernel.setSymName(code);
-    names.emplace_back(name, code);
-    if (!compiled.insert(code).second)
-      continue;
-    FailureOr<std::string> object = objectOf(kernel, text, target, cacheFolder);
-    if (failed(object))
-      return failure();
-    objects.push_back(std::move(*object));
-  }
-  return target::linkObjects(module, objects, names, unwritten);
-}
-
-std::string textOf(ModuleOp kernels) {
+/// The kernel as the plan says it, without its name, its places and what each of its uses draws.
+std::string textOf(plan::KernelOp kernel) {
+  auto alone = cast<plan::KernelOp>(kernel->clone());
+  alone.removeSymbolAttr();
+  alone.removeSlotsAttr();
+  alone.setSites(ArrayRef<int64_t>());
   std::string text;
-  llvm::raw_string_ostream(text) << kernels;
+  llvm::raw_string_ostream out(text);
+  alone->print(out, OpPrintingFlags().useLocalScope());
+  alone->erase();
   return text;
 }
 
-KernelObjects runAll(std::vector<Job> &jobs, const std::string &cacheFolder) {
-  std::vector<std::thread> threads; // each with a context of its own
-  for (Job &job : jobs)
-    threads.emplace_back([&job, &cacheFolder] { run(job, cacheFolder); });
-  for (std::thread &thread : threads)
-    thread.join();
-  KernelObjects result;
-  for (Job &job : jobs) {
-    if (job.bytes.empty() && job.unwritten.empty())
-      result.internalError = "phase `kernels` failed for " + job.target.str() + job.said;
-    if (!job.unwritten.empty())
-      result.unwritten = job.unwritten;
-    result.objects[job.target.str()] = std::move(job.bytes);
-  }
-  return result;
+/// Whether any of its values is bf16. If none is, the code is the same with instructions for them and without.
+bool hasBf16(plan::KernelOp kernel) {
+  const auto isBf16 = [](Value value) { return cast<nn::NNType>(value.getType()).getElement().isBF16(); };
+  Block &body = kernel.getBody().front();
+  return llvm::any_of(body.getArguments(), isBf16) || llvm::any_of(body, [&](Operation &op) { return llvm::any_of(op.getResults(), isBf16); });
 }
+
+/// The code that a program needs, for each CPU whose code is another than that of the one before.
+class Kernels {
+public:
+  Kernels(ModuleOp plan, bool here, const std::string &cacheFolder) : context(plan.getContext()), folder(cacheFolder) {
+    llvm::MapVector<StringRef, plan::KernelOp> kernels;
+    plan.walk([&](plan::KernelOp op) { kernels.insert({*op.getSymbol(), op}); });
+    const target::CpuTarget *const only = here ? target::cpuHere() : nullptr;
+    std::vector<std::string> texts;
+    for (auto &[symbol, kernel] : kernels)
+      texts.push_back(textOf(kernel));
+    for (const target::CpuTarget &target : target::cpuTargets())
+      if (!kernels.empty() && (!only || &target == only))
+        add(target, kernels, texts);
+  }
+
+  KernelObjects make() {
+    std::string said;
+    ScopedDiagnosticHandler handler(context, [&](Diagnostic &diagnostic) {
+      llvm::raw_string_ostream(said) << "\n  " << diagnostic.str();
+      return success();
+    });
+    makePieces();
+    KernelObjects result;
+    for (Shared &one : shared) {
+      link(one);
+      if (!one.unwritten.empty())
+        result.unwritten = one.unwritten;
+      else if (one.bytes.empty())
+        result.internalError = "phase `kernels` failed for " + one.target->name.str() + said;
+      result.objects[one.target->name.str()] = std::move(one.bytes);
+    }
+    return result;
+  }
+
+private:
+  void add(const target::CpuTarget &target, const llvm::MapVector<StringRef, plan::KernelOp> &kernels, ArrayRef<std::string> texts) {
+    // With pairs of bf16 it may differ from the CPU before, which has as wide registers.
+    Shared *before = target.pairs && !shared.empty() && shared.back().target->lanes == target.lanes ? &shared.back() : nullptr;
+    Shared made{&target, {}, "", "", ""};
+    std::string all;
+    bool differs = !before;
+    for (auto [index, entry] : llvm::enumerate(kernels)) {
+      auto [symbol, kernel] = entry;
+      const std::string name = "k" + hashOf(texts[index]);
+      all += symbol.str() + " " + name + "\n";
+      if (before && !hasBf16(kernel)) {
+        made.kernels.emplace_back(symbol.str(), before->kernels[index].second);
+        continue;
+      }
+      differs = true;
+      made.kernels.emplace_back(symbol.str(), pieceOf({kernel, &target, name, cacheEntry(folder, {target.name, texts[index]}, ".o"), ""}));
+    }
+    if (!differs)
+      return;
+    made.entry = cacheEntry(folder, {target.name, all}, ".so");
+    made.bytes = readCache(made.entry, kElf);
+    shared.push_back(std::move(made));
+  }
+
+  /// One for kernels that do the same.
+  Piece *pieceOf(Piece piece) {
+    Piece *&known = byKernel[piece.target->name.str() + " " + piece.name];
+    if (!known)
+      known = &pieces.emplace_back(std::move(piece));
+    return known;
+  }
+
+  /// Those that are missing somewhere and not kept.
+  void makePieces() {
+    llvm::SetVector<Piece *> missing;
+    for (Shared &one : shared)
+      if (one.bytes.empty())
+        for (auto &[symbol, piece] : one.kernels)
+          missing.insert(piece);
+    missing.remove_if([](Piece *piece) { return !(piece->object = readCache(piece->entry, kElf)).empty(); });
+    if (missing.empty())
+      return;
+    context->enableMultithreading(); // from here on: what stands before is one thread's
+    // Large ones first, each chunk with its share of them.
+    SmallVector<Piece *, 0> order = missing.takeVector();
+    llvm::stable_sort(order, [](Piece *a, Piece *b) { return sizeOf(*a) > sizeOf(*b); });
+    std::vector<std::vector<Piece *>> chunks(std::min<size_t>(order.size(), kChunks * context->getNumThreads()));
+    for (auto [index, piece] : llvm::enumerate(order))
+      chunks[index % chunks.size()].push_back(piece);
+    parallelForEach(context, chunks, [&](std::vector<Piece *> &chunk) { compile(chunk); });
+  }
+
+  static size_t sizeOf(Piece &piece) { return piece.kernel.getBody().front().getOperations().size(); }
+
+  void compile(ArrayRef<Piece *> chunk) {
+    OwningOpRef<ModuleOp> module(ModuleOp::create(UnknownLoc::get(context)));
+    OpBuilder builder = OpBuilder::atBlockEnd(module->getBody());
+    std::vector<std::pair<Piece *, LLVM::LLVMFuncOp>> functions;
+    for (Piece *piece : chunk) {
+      LLVM::LLVMFuncOp function = conversion::emitKernel(piece->kernel, builder, {piece->target->lanes, piece->target->pairs});
+      function.setSymName(piece->name + "." + piece->target->name.str()); // others have the same kernel for another CPU
+      functions.emplace_back(piece, function);
+    }
+    if (failed(target::lowerToLlvm(*module)))
+      return;
+    for (auto &[piece, function] : functions) {
+      OwningOpRef<ModuleOp> alone(ModuleOp::create(UnknownLoc::get(context)));
+      function->moveBefore(alone->getBody(), alone->getBody()->end());
+      function.setSymName(piece->name);
+      FailureOr<std::string> object = target::objectOf(*alone, *piece->target);
+      if (failed(object))
+        continue;
+      piece->object = std::move(*object);
+      writeCache(piece->entry, piece->object);
+    }
+  }
+
+  void link(Shared &one) {
+    if (!one.bytes.empty())
+      return;
+    std::vector<std::string> objects;
+    std::vector<std::pair<std::string, std::string>> names;
+    llvm::StringSet<> linked;
+    for (auto &[symbol, piece] : one.kernels) {
+      if (piece->object.empty())
+        return; // which was said
+      names.emplace_back(symbol, piece->name);
+      if (linked.insert(piece->name).second)
+        objects.push_back(piece->object);
+    }
+    OwningOpRef<ModuleOp> at(ModuleOp::create(UnknownLoc::get(context)));
+    FailureOr<std::string> bytes = target::linkObjects(*at, objects, names, one.unwritten);
+    if (failed(bytes))
+      return;
+    one.bytes = std::move(*bytes);
+    trimCache(one.entry);
+    writeCache(one.entry, one.bytes);
+  }
+
+  MLIRContext *context;
+  std::string folder;
+  std::list<Piece> pieces;
+  llvm::StringMap<Piece *> byKernel; ///< by target and name
+  std::vector<Shared> shared;
+};
 
 } // namespace
 
-KernelObjects compileKernels(ModuleOp module, bool here, const std::string &cacheFolder) {
-  std::vector<Job> jobs;
-  const target::CpuTarget *const only = here ? target::cpuHere() : nullptr;
-  for (const target::CpuTarget &target : target::cpuTargets()) {
-    if (only && &target != only)
-      continue;
-    auto kernels = conversion::kernelModule(module, {target.lanes, target.pairs});
-    if (kernels->getBody()->empty())
-      return {};
-    std::string text = textOf(*kernels);
-    if (!jobs.empty() && jobs.back().text == text)
-      continue; // what this CPU has more than the one before, these kernels do not use
-    auto make = [&target](ModuleOp code, const std::string &folder, std::string &unwritten) { return sharedOf(code, target, folder, unwritten); };
-    jobs.push_back({target.name, kShared, make, std::move(text), "", "", ""});
-  }
-  return runAll(jobs, cacheFolder);
-}
+KernelObjects compileKernels(ModuleOp module, bool here, const std::string &cacheFolder) { return Kernels(module, here, cacheFolder).make(); }
 
 KernelObjects compileGpuKernels(ModuleOp module, const target::GpuTarget &target, const std::string &cacheFolder) {
   auto kernels = conversion::gpuKernelModule(module, target.lanes);
+  KernelObjects result;
   if (kernels->getBody()->empty())
-    return {};
-  auto make = [&target](ModuleOp code, const std::string &, std::string &) { return target::compilePtx(code, target); };
-  std::vector<Job> jobs;
-  jobs.push_back({target.name, kPtx, make, textOf(*kernels), "", "", ""});
-  return runAll(jobs, cacheFolder);
+    return result;
+  std::string text, said;
+  llvm::raw_string_ostream(text) << *kernels;
+  const std::string entry = cacheEntry(cacheFolder, {target.name, text}, ".ptx");
+  std::string &bytes = result.objects[target.name.str()] = readCache(entry, kPtx);
+  if (!bytes.empty())
+    return result;
+  ScopedDiagnosticHandler handler(module.getContext(), [&](Diagnostic &diagnostic) {
+    llvm::raw_string_ostream(said) << "\n  " << diagnostic.str();
+    return success();
+  });
+  FailureOr<std::string> made = target::compilePtx(*kernels, target);
+  if (failed(made)) {
+    result.internalError = "phase `kernels` failed for " + target.name.str() + said;
+    return result;
+  }
+  bytes = std::move(*made);
+  trimCache(entry);
+  writeCache(entry, bytes);
+  return result;
 }
 
 } // namespace peftc

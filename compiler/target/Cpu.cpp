@@ -56,7 +56,7 @@ const CpuTarget *peftc::target::cpuHere() {
   return best;
 }
 
-FailureOr<std::string> peftc::target::compileObject(ModuleOp module, const CpuTarget &target) {
+FailureOr<std::string> peftc::target::objectOf(ModuleOp module, const CpuTarget &target) {
   std::string error;
   const std::unique_ptr<llvm::TargetMachine> machine = machineOf(target, error);
   if (!machine)
@@ -83,6 +83,6 @@ FailureOr<std::string> peftc::target::linkObjects(ModuleOp at, ArrayRef<std::str
 }
 
 FailureOr<std::string> peftc::target::compileShared(ModuleOp module, const CpuTarget &target, std::string &unwritten) {
-  FailureOr<std::string> object = compileObject(module, target);
+  FailureOr<std::string> object = failed(lowerToLlvm(module)) ? FailureOr<std::string>(failure()) : objectOf(module, target);
   return failed(object) ? object : linkObjects(module, *object, {}, unwritten);
 }

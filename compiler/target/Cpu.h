@@ -24,11 +24,11 @@ llvm::ArrayRef<CpuTarget> cpuTargets();
 /// The best of them that this machine runs; null: none.
 const CpuTarget *cpuHere();
 
-/// Consumes the module; an ELF object. Any number of threads, each with a context of its own.
-mlir::FailureOr<std::string> compileObject(mlir::ModuleOp module, const CpuTarget &target);
+/// An ELF object of a module that is in the LLVM dialect (Lowering.h). Any number of modules at once, if their context has threads.
+mlir::FailureOr<std::string> objectOf(mlir::ModuleOp module, const CpuTarget &target);
 /// Objects of one target as one shared object; `names`: further names, and of which symbols. `at` is where failures are reported. `unwritten`: a temporary file, where that is why it failed.
 mlir::FailureOr<std::string> linkObjects(mlir::ModuleOp at, llvm::ArrayRef<std::string> objects, llvm::ArrayRef<std::pair<std::string, std::string>> names, std::string &unwritten);
-/// Both, of one module.
+/// All of it, of one module, which is consumed.
 mlir::FailureOr<std::string> compileShared(mlir::ModuleOp module, const CpuTarget &target, std::string &unwritten);
 
 } // namespace peftc::target

@@ -32,39 +32,45 @@
 using namespace mlir;
 using namespace peftc::target;
 
-namespace {
-
-LogicalResult lowerToLlvm(ModuleOp module) {
-  PassManager manager(module.getContext());
-  manager.enableVerifier(false); // once behind all of them
-  // A function at a time, so that a context with threads uses them.
-  OpPassManager &functions = manager.nest<LLVM::LLVMFuncOp>();
-  functions.addPass(createApproximateElementary());
+static void addPasses(PassManager &manager) {
+  manager.addNestedPass<LLVM::LLVMFuncOp>(createApproximateElementary());
+  // The others take the whole module: each gathers its patterns once, not for every function.
   // Because approximations make the same constants again for every function that they replace.
-  functions.addPass(createCanonicalizerPass());
-  functions.addPass(createCSEPass());
-  functions.addPass(createSCFToControlFlowPass());
+  manager.addPass(createCanonicalizerPass());
+  manager.addPass(createCSEPass());
+  manager.addPass(createSCFToControlFlowPass());
   ConvertVectorToLLVMPassOptions vectors;
   vectors.reassociateFPReductions = true; // else a sum over lanes is a chain of as many additions
-  functions.addPass(createConvertVectorToLLVMPass(vectors));
+  manager.addPass(createConvertVectorToLLVMPass(vectors));
   ConvertMathToLLVMPassOptions functionsOfMath;
   functionsOfMath.approximateLog1p = false;
-  functions.addPass(createConvertMathToLLVMPass(functionsOfMath));
-  functions.addPass(createArithToLLVMConversionPass());
-  functions.addPass(createConvertIndexToLLVMPass());
-  functions.addPass(createUBToLLVMConversionPass());
-  manager.addPass(createConvertControlFlowToLLVMPass()); // takes whole modules only
+  manager.addPass(createConvertMathToLLVMPass(functionsOfMath));
+  manager.addPass(createArithToLLVMConversionPass());
+  manager.addPass(createConvertIndexToLLVMPass());
+  manager.addPass(createUBToLLVMConversionPass());
+  manager.addPass(createConvertControlFlowToLLVMPass());
   manager.addPass(createReconcileUnrealizedCastsPass());
-  return success(succeeded(manager.run(module)) && succeeded(verify(module)));
 }
 
-} // namespace
+LogicalResult peftc::target::lowerToLlvm(ModuleOp module) {
+  PassManager manager(module.getContext());
+  manager.enableVerifier(false); // once behind all of them
+  addPasses(manager);
+  if (succeeded(manager.run(module)) && succeeded(verify(module)))
+    return success();
+  return module.emitError("a kernel cannot be lowered to LLVM"), failure();
+}
 
 void peftc::target::loadKernelDialects(MLIRContext &context) {
   DialectRegistry registry;
   registerBuiltinDialectTranslation(registry);
   registerLLVMDialectTranslation(registry);
+  PassManager manager(&context);
+  addPasses(manager);
+  manager.getDependentDialects(registry); // now: where several modules are lowered at once, none may load any
   context.appendDialectRegistry(registry);
+  for (StringRef name : registry.getDialectNames())
+    context.getOrLoadDialect(name);
   context.loadDialect<LLVM::LLVMDialect, scf::SCFDialect, arith::ArithDialect, math::MathDialect, vector::VectorDialect, cf::ControlFlowDialect, index::IndexDialect, ub::UBDialect>();
 }
 
@@ -79,8 +85,6 @@ std::unique_ptr<llvm::TargetMachine> peftc::target::machineFor(const MachineName
 }
 
 std::unique_ptr<llvm::Module> peftc::target::llvmOf(ModuleOp module, llvm::LLVMContext &context, const llvm::TargetMachine &machine) {
-  if (failed(lowerToLlvm(module)))
-    return module.emitError("a kernel cannot be lowered to LLVM"), nullptr;
   std::unique_ptr<llvm::Module> code = translateModuleToLLVMIR(module, context, "kernels");
   if (!code)
     return module.emitError("a kernel cannot be translated to LLVM IR"), nullptr;

@@ -1,6 +1,6 @@
 // Lowering: what the back-ends of all targets share: kernels become the LLVM dialect, then LLVM IR that is optimized, then bytes.
 //
-// The order is llvmOf, what a target adds (attributes, checks), optimize, emitCode. Errs through emitError on the module.
+// The order is lowerToLlvm, llvmOf, what a target adds (attributes, checks), optimize, emitCode. Errs through emitError on the module.
 #pragma once
 #include "mlir/IR/BuiltinOps.h"
 #include "llvm/IR/Module.h"
@@ -18,7 +18,9 @@ struct MachineName {
 /// Null, and why, where LLVM has no such machine. Its target must be initialized.
 std::unique_ptr<llvm::TargetMachine> machineFor(const MachineName &name, llvm::TargetOptions options, std::optional<llvm::Reloc::Model> relocation, std::string &error);
 
-/// Consumes the module; null where it fails.
+/// Kernels into the LLVM dialect. Any number of modules at once, if their context has threads.
+mlir::LogicalResult lowerToLlvm(mlir::ModuleOp module);
+/// Of a module that is in the LLVM dialect; null where it fails.
 std::unique_ptr<llvm::Module> llvmOf(mlir::ModuleOp module, llvm::LLVMContext &context, const llvm::TargetMachine &machine);
 void optimize(llvm::Module &module, llvm::TargetMachine &machine);
 /// False where LLVM writes no such file for the machine.

@@ -63,6 +63,8 @@ FailureOr<std::string> peftc::target::compilePtx(ModuleOp module, const GpuTarge
   if (!machine)
     return module.emitError("no code can be made for `") << target.name << "`: " << error, failure();
   llvm::LLVMContext context;
+  if (failed(lowerToLlvm(module)))
+    return failure();
   const std::unique_ptr<llvm::Module> code = llvmOf(module, context, *machine);
   if (!code)
     return failure();
