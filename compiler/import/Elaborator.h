@@ -241,6 +241,7 @@ private:
   std::string nameInClass(const std::string &name, bool isNew) const;
   std::string moduleInClass(const ModuleNode &site, std::string &why) const;
   void addTaskInterop(const ast::InteropStmt &stmt, const EnvPtr &env);
+  bool isOfFiles(const Instance &instance, const ast::InteropStmt &stmt) const;
   void execInterop(Instance &instance, const ast::InteropStmt &stmt);
   void addInteropField(const ast::InteropItem &item, const std::string &site, const std::string &module, const EnvPtr &env);
   void addInteropTensor(Instance &instance, const ast::InteropItem &item, const EnvPtr &env);

@@ -26,6 +26,30 @@ bool namesModule(const ast::ExprPtr &key) {
   });
 }
 
+void blocksOf(const ast::Block &body, std::vector<const ast::InteropStmt *> &blocks) {
+  for (const ast::StmtPtr &stmt : body)
+    if (auto *interop = stmt->as<ast::InteropStmt>()) {
+      blocks.push_back(interop);
+    } else if (auto *on = stmt->as<ast::OnStmt>()) {
+      blocksOf(on->body, blocks);
+    } else if (auto *choice = stmt->as<ast::IfStmt>()) {
+      blocksOf(choice->thenBody, blocks);
+      blocksOf(choice->elseBody, blocks);
+    }
+}
+
+/// What files a method says that it makes, in a block of its own: their type.
+bool makes(const ast::MethodStmt &method, const ast::StringExpr &type) {
+  std::vector<const ast::InteropStmt *> blocks;
+  blocksOf(method.body, blocks);
+  return llvm::any_of(blocks, [&](const ast::InteropStmt *block) {
+    return !block->within && llvm::any_of(block->items, [&](const Item &item) {
+      auto *said = item.field && item.field->text == "peft_type" && item.value ? item.value->as<ast::StringExpr>() : nullptr;
+      return said && said->texts == type.texts;
+    });
+  });
+}
+
 bool startsWith(const std::string &text, const std::string &prefix) { return text.compare(0, prefix.size(), prefix) == 0; }
 } // namespace
 
@@ -56,9 +80,21 @@ void Elaborator::addTaskInterop(const ast::InteropStmt &stmt, const EnvPtr &env)
     interop_.ofTask[item.field->text] = toJson(eval(*item.value, env), item.value->range);
 }
 
+/// Whether the block is about the program's files: one that is for another method's where there is one, else one of the method's own.
+bool Elaborator::isOfFiles(const Instance &instance, const ast::InteropStmt &stmt) const {
+  auto inOthers = [&](const ast::InteropStmt &block) {
+    return block.within && llvm::any_of(attaches_, [&](const Attach &other) {
+      return other.method.method != instance.attach->method.method && makes(*other.method.method, *block.within->as<ast::StringExpr>());
+    });
+  };
+  std::vector<const ast::InteropStmt *> blocks;
+  blocksOf(instance.attach->method.method->body, blocks);
+  return stmt.within ? inOthers(stmt) : llvm::none_of(blocks, [&](const ast::InteropStmt *block) { return inOthers(*block); });
+}
+
 void Elaborator::execInterop(Instance &instance, const ast::InteropStmt &stmt) {
-  if (instance.name != instance.attach->name)
-    return; // a part of another method, which speaks for it
+  if (instance.name != instance.attach->name || !isOfFiles(instance, stmt))
+    return; // a part of another method, which speaks for it; or about other files
   if (!interop_.func) {
     mlir::OpBuilder::InsertionGuard guard(builder_);
     builder_.setInsertionPointToEnd(module_.getBody());

@@ -28,6 +28,11 @@ const ast::Block *Elaborator::clauseFor(const ast::MethodStmt &method, const Mod
   return nullptr;
 }
 
+/// Whether a module below the node has the site's weights.
+static bool sharesWeights(const ModuleNode &node, const ModuleNode &site) {
+  return node.tiedTo == &site || llvm::any_of(node.children, [&](const auto &child) { return sharesWeights(*child, site); });
+}
+
 std::optional<Value> Elaborator::siteName(Instance &instance, const std::string &name, Range range) {
   ModuleNode &site = *instance.site;
   const ast::KindDeclStmt &kind = *instance.kind;
@@ -53,6 +58,7 @@ std::optional<Value> Elaborator::siteName(Instance &instance, const std::string 
       record->fields["index"] = instance.siteIndex;
       record->fields["count"] = static_cast<int64_t>(instance.attach->sites.size());
       record->fields["path"] = site.path;
+      record->fields["tied"] = site.tiedTo || sharesWeights(*root_, site);
       return Value(record);
     }
     for (const ModuleNode *up = &site; up; up = up->parent)
@@ -212,7 +218,10 @@ ModuleNode &Elaborator::paramOwner(const Instance &instance, const ast::ParamStm
   ModuleNode *owner = instance.site;
   if (stmt.shared && !stmt.sharedPer)
     return *root_;
-  if (stmt.shared) {
+  if (stmt.shared && owner->weights.count(stmt.sharedPer->text)) {
+    while (owner->tiedTo)
+      owner = const_cast<ModuleNode *>(owner->tiedTo);
+  } else if (stmt.shared) {
     auto isOf = [&](const ModuleNode &node) { return llvm::is_contained(node.kindNames, stmt.sharedPer->text) || (!node.parent && stmt.sharedPer->text == "model"); };
     while (owner && !isOf(*owner))
       owner = owner->parent;

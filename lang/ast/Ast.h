@@ -42,7 +42,7 @@ struct ParamStmt : Stmt {
   PEFT_STMT(Param)
   enum class Storage { Param, Buffer, Frozen } storage = Storage::Param;
   bool shared = false;
-  std::optional<Ident> sharedPer; ///< one for each enclosing module of this kind; without it one for the attach
+  std::optional<Ident> sharedPer; ///< one for each enclosing module of this kind, or for each weight that sites have in common; without it one for the attach
   Ident name;
   std::unique_ptr<TypeExpr> type;
   ExprPtr init; ///< may be null: zeros
@@ -64,10 +64,11 @@ struct InteropItem {
   ExprPtr message;                 ///< of Require
   Range range;
 };
-/// `interop peft { … }`: how what a method trains appears in the files of other software.
+/// `interop peft { … }`: how what a method trains appears in the files of other software; `interop peft in "LORA" { … }`: in files that are another method's.
 struct InteropStmt : Stmt {
   PEFT_STMT(Interop)
   Ident format;
+  ExprPtr within; ///< a string: the type of those files; null: files of the method's own
   std::vector<InteropItem> items;
 };
 /// `input x: [seq, in]` of a module or an arch.

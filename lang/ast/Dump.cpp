@@ -252,6 +252,7 @@ void Dumper::checkpointName(const std::optional<CheckpointName> &name) {
 
 void Dumper::interop(const InteropStmt &stmt) {
   static const char *kinds[] = {"field", "choice", "sites", "trained", "tensor", "require"};
+  part("in", stmt.within);
   for (const InteropItem &item : stmt.items) {
     open(kinds[static_cast<size_t>(item.kind)] + (item.field ? " " + item.field->text : "") + (item.exceptions ? " except " + item.exceptions->text : ""));
     part("key", item.key);

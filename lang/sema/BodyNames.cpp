@@ -86,6 +86,8 @@ void BodyNames::sharing(const Ident &kind, Visible &scope) {
   std::vector<std::string> known;
   for (const auto &[name, decl] : scope.declared().kinds)
     known.push_back(name);
+  if (scope.hasLocal(kind.text)) // the site's weight: one for all sites that have it in common
+    return;
   if (std::find(known.begin(), known.end(), kind.text) == known.end())
     unknown(kind.text, kind.range, known, scope);
 }

@@ -39,6 +39,8 @@ ast::InteropItem AstBuilder::interopItem(P::InteropItemContext *context) {
 ast::StmtPtr AstBuilder::interop(P::InteropStmtContext *context, Place place) {
   auto out = std::make_unique<ast::InteropStmt>(range(context));
   out->format = ident(context->ident());
+  if (context->STRING())
+    out->within = string(context->STRING()->getSymbol());
   for (auto *item : context->interopItems()->interopItem()) {
     if (item->exception)
       continue;

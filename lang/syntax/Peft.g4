@@ -74,7 +74,7 @@ requireStmt: 'require' rangeExpr 'else' expr;
 atInitStmt: 'at_init' ident ('(' STRING ')')?;
 checkpointStmt: 'checkpoint' fieldBlock ('for' ident (',' ident)*)?;
 exampleStmt: 'example' fieldBlock;
-interopStmt: 'interop' ident LBRACE interopItems RBRACE;
+interopStmt: 'interop' ident ('in' STRING)? LBRACE interopItems RBRACE;
 interopItems: (SEP | interopItem)*;
 interopItem: (requireStmt | listedPart | trainedPart | tensorPart | fieldPart) SEP;
 listedPart: 'to' ident ('where' expr)?;

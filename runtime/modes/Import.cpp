@@ -41,6 +41,18 @@ void checkLabels(const json &labels, const json &manifest) {
       throw RuntimeError("R0138", "--labels names " + std::to_string(labels.size()) + " labels, the model has " + std::to_string(field.classes) + " classes", "");
 }
 
+/// The parameters among the results of `import`. `P in key` is what another tensor holds of P.
+template <typename Results> std::map<std::string, at::Tensor> parametersOf(const Results &results, const std::string &folder) {
+  std::map<std::string, at::Tensor> parameters;
+  for (const auto &[name, value] : results)
+    if (name.find(" in ") == std::string::npos)
+      parameters[name] = value.to(at::kFloat).clone();
+  for (const auto &[name, value] : results)
+    if (const size_t in = name.find(" in "); in != std::string::npos && !at::equal(value.to(at::kFloat), parameters.at(name.substr(0, in))))
+      throw RuntimeError("R0122", "`" + folder + "` has `" + name.substr(0, in) + "` twice, and `" + name.substr(in + 4) + "` holds other numbers", "the network has one tensor in both places");
+  return parameters;
+}
+
 int importAdapter(Bundle bundle, const Arguments &arguments, const Surroundings &surroundings) {
   const std::string folder = arguments.word();
   if (folder.empty())
@@ -55,9 +67,7 @@ int importAdapter(Bundle bundle, const Arguments &arguments, const Surroundings 
   const auto session = openSession(std::move(bundle), sessionOptionsOf(arguments, surroundings));
   session->labels = Labels::fromJson(labels);
   RandomState random;
-  std::map<std::string, at::Tensor> parameters;
-  for (const auto &[name, value] : session->executor->run("import", Batch{}, tensors, random))
-    parameters[name] = value.to(at::kFloat).clone();
+  const std::map<std::string, at::Tensor> parameters = parametersOf(session->executor->run("import", Batch{}, tensors, random), folder);
   session->restore(parameters, folder);
   json record = session->runRecord();
   record["imported"] = std::filesystem::absolute(folder).string();

@@ -16,6 +16,7 @@ OWN = {  # methods of several clauses, without defaults, or of other sites than 
     "pha": "use peft.methods.{pha}\nattach pha to model",
     "kernel_mix": "use peft.methods.{kernel_mix}\nattach kernel_mix to layers[*].attention",
     "moa": "use peft.methods.{moa, lora}\nattach moa([lora(4), lora(8)]) to layers[*].attention.{q, v}",
+    "trainable_tokens": "use peft.methods.{trainable_tokens}\nattach trainable_tokens([1, 101, 102, 1000]) to embeddings.tokens",
     "mole": "use peft.methods.{mole, lora}\nattach mole([lora(4), lora(8)]) to layers[*].{attention.{q, v}, ffn.up}",
 }
 LEFT_OUT = {"mixlora": "it needs a gated branch, which BERT has not", "attempt_prompt": "it begins at prompts that were trained before", "lorahub": "it puts trained LoRAs together",

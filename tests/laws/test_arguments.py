@@ -60,6 +60,9 @@ PROGRAMS = {
     "a prompt of three layers": ("p_tuning", "task classify(labels = 3)\nattach p_tuning(n = 3, hidden = 8, recurrent = false) to model\ntrain head"),
     "two passes": ("adamix, lora", "task classify(labels = 3)\nattach adamix(copies = 2, reduction = 8) to model\nattach lora(r = 2) to layers[*].attention.{q, v}\ntrain head"),
     "a decoder's own attention": ("tiny_attn", "model base = llama\ntask causal_lm\nattach tiny_attn(masked = true) to layers[*].ffn"),
+    "chosen rows": ("trainable_tokens, lora", "task classify(labels = 3)\nattach trainable_tokens([1, 5, 7]) to embeddings.tokens\nattach lora(r = 2) to layers[*].attention.{q, v}\ntrain head"),
+    "chosen rows of both": ("trainable_tokens", "model base = qwen2\ntask causal_lm\nattach trainable_tokens([1, 5, 7]) to {tokens, lm_head}"),
+    "chosen rows of each": ("trainable_tokens, ia3", "model base = llama\ntask causal_lm\nattach trainable_tokens([1, 5, 7]) to {tokens, lm_head}\nattach ia3 to layers[*].attention.k"),
     "everything": ("lora", "task classify(labels = 3)\ntrain layers[*]\ntrain embeddings\ntrain head"),
 }
 OPTIMIZE = ["adamw(lr = 1e-2)", "sgd(lr = 1e-2, momentum = 0.9, weight_decay = 0.1) {\n  schedule cosine(warmup = 20%)\n}",

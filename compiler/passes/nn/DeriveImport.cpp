@@ -4,6 +4,8 @@
 // Out    @import: the parameters by name, as functions of the file's tensors; or the module attribute `nn.import`: which tensor does not tell its
 //        parameters, by which operation, with its place
 //
+// A parameter that is in several tensors is a result for each, from the second on as `<parameter> in <key>`: both must hold the same, which the runtime looks at.
+//
 // Each operation between a tensor and its parameter is undone, last first. What only moves elements, or scales them by a number, can be.
 #include "compiler/passes/nn/Passes.h"
 #include "dialects/nn/Nn.h"
@@ -21,6 +23,7 @@ public:
   explicit Undo(OpBuilder &b) : b(b) {}
   llvm::MapVector<StringAttr, Value> parameters;
   std::string reason;
+  std::string key; ///< of the tensor that is undone
 
   /// `value` of @export is `known` of @import: so are the parameters behind it.
   LogicalResult visit(Value value, Value known) {
@@ -32,10 +35,9 @@ public:
         reason = ("`" + param.getName() + "` is drawn from the run's seed, and a file may hold others").str();
         return failure();
       }
-      if (parameters.insert({param.getNameAttr(), known}).second)
-        return success();
-      reason = ("`" + param.getName() + "` is in another tensor too, and both may differ").str();
-      return failure();
+      if (!parameters.insert({param.getNameAttr(), known}).second)
+        parameters.insert({b.getStringAttr(param.getName() + " in " + key), known});
+      return success();
     }
     if (auto concat = dyn_cast<ConcatOp>(op)) {
       int64_t start = 0;
@@ -115,6 +117,7 @@ LogicalResult mlir::nn::deriveImport(ModuleOp module) {
   for (auto [i, value] : llvm::enumerate(exported.getBody().front().getTerminator()->getOperands())) {
     Attribute key = exported.getResultAttr(i, "nn.name");
     import.setArgAttr(i, "nn.name", key);
+    undo.key = cast<StringAttr>(key).str();
     if (failed(undo.visit(value, body->getArgument(i)))) {
       module->setAttr("nn.import", b.getStringAttr("`" + cast<StringAttr>(key).getValue() + "` does not tell its parameters: " + undo.reason));
       import.erase();

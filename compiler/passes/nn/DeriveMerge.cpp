@@ -1,7 +1,7 @@
 // DeriveMerge (nn-derive-merge): how a site's rewiring folds into its weights, or why it does not.
 //
 // In     @"site.<path>": y of a rewired affine site as a function of x; @"hook.<path>.<point>": any other rewired point, with
-//        `nn.replaces` where the point is a weight
+//        `nn.replaces` where the point is a weight; `nn.tied`: the other module that has the weight, too
 // Out    @merge: the merged weights by their parameters' names, a site's together, each to be taken as soon as it is made (`nn.streamed`); module attribute `nn.merge`: a report for each site;
 //        the functions above are gone
 //
@@ -131,27 +131,72 @@ static void readOnce(func::FuncOp merge) {
   }
 }
 
+namespace {
+/// What came of a site.
+struct Outcome {
+  std::string site, reason;
+  StringAttr weight, tied; ///< `tied`: the other module with that weight, if there is one
+  Value value;             ///< what becomes of the weight
+};
+
+/// Whether two values of @merge are computed alike. `known`: those that are.
+bool areAlike(Value x, Value y, llvm::DenseSet<std::pair<Value, Value>> &known) {
+  Operation *a = x.getDefiningOp(), *b = y.getDefiningOp();
+  if (x == y || !a || !b || known.contains({x, y}))
+    return x == y || (a && b);
+  if (a->getName() != b->getName() || a->getAttrDictionary() != b->getAttrDictionary() || x.getType() != y.getType() || a->getNumOperands() != b->getNumOperands() ||
+      !llvm::all_of(llvm::zip(a->getOperands(), b->getOperands()), [&](auto pair) { return areAlike(std::get<0>(pair), std::get<1>(pair), known); }))
+    return false;
+  known.insert({x, y});
+  return true;
+}
+
+/// Of two modules with one weight both must make the same of it.
+void settleTied(MutableArrayRef<Outcome> outcomes, Merged &merged) {
+  for (Outcome &one : outcomes) {
+    if (!one.tied || !one.reason.empty())
+      continue;
+    const Outcome *other = llvm::find_if(outcomes, [&](const Outcome &each) { return each.site == one.tied.getValue() && each.weight == one.weight; });
+    llvm::DenseSet<std::pair<Value, Value>> alike;
+    if (other == outcomes.end() || !other->value || !areAlike(one.value, other->value, alike)) {
+      one.reason = ("its weight `" + one.weight.getValue() + "` is also that of `" + one.tied.getValue() + "`").str();
+      merged.erase(one.weight);
+    }
+  }
+}
+} // namespace
+
+static Outcome outcomeOf(func::FuncOp func, OpBuilder &b, Merged &merged) {
+  Outcome outcome{func->getAttrOfType<StringAttr>("nn.site").str(), "", func->getAttrOfType<StringAttr>("nn.replaces"), func->getAttrOfType<StringAttr>("nn.tied"), {}};
+  if (auto unmergeable = func->getAttrOfType<StringAttr>("nn.unmergeable")) {
+    outcome.reason = unmergeable.getValue().str();
+    return outcome;
+  }
+  const bool replaces = static_cast<bool>(outcome.weight);
+  if (!replaces)
+    outcome.weight = func->getAttrOfType<StringAttr>("nn.weight");
+  outcome.reason = replaces ? mergeWeight(func, outcome.weight, b, merged) : mergeSite(func, b, merged);
+  if (outcome.reason.empty())
+    outcome.value = merged[outcome.weight];
+  return outcome;
+}
+
 LogicalResult mlir::nn::deriveMerge(ModuleOp module) {
   OpBuilder b(module.getContext());
   b.setInsertionPointToEnd(module.getBody());
   auto merge = func::FuncOp::create(b, module.getLoc(), "merge", b.getFunctionType({}, {}));
   b.setInsertionPointToStart(merge.addEntryBlock());
   Merged merged;
+  SmallVector<Outcome> outcomes;
+  for (auto func : llvm::to_vector(module.getOps<func::FuncOp>()))
+    if (func->hasAttr("nn.site")) {
+      outcomes.push_back(outcomeOf(func, b, merged));
+      func.erase();
+    }
+  settleTied(outcomes, merged);
   SmallVector<Attribute> rows;
-  for (auto func : llvm::to_vector(module.getOps<func::FuncOp>())) {
-    auto site = func->getAttrOfType<StringAttr>("nn.site");
-    if (!site)
-      continue;
-    std::string reason;
-    if (auto unmergeable = func->getAttrOfType<StringAttr>("nn.unmergeable"))
-      reason = unmergeable.getValue().str();
-    else if (auto weight = func->getAttrOfType<StringAttr>("nn.replaces"))
-      reason = mergeWeight(func, weight, b, merged);
-    else
-      reason = mergeSite(func, b, merged);
-    rows.push_back(report(b, site.getValue(), reason.empty(), reason));
-    func.erase();
-  }
+  for (const Outcome &outcome : outcomes)
+    rows.push_back(report(b, outcome.site, outcome.reason.empty(), outcome.reason));
   // A base weight that was trained is its own merged value.
   for (auto parameter : module.getOps<ParameterOp>())
     if (parameter.getTrainable() && parameter.getRole() == "base" && !merged.count(parameter.getSymNameAttr()))

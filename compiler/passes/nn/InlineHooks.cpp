@@ -414,7 +414,7 @@ private:
   void keepTied(func::FuncOp func, StringRef path, const std::string &weight) {
     for (const std::string &other : owners[weight])
       if (other != path)
-        func->setAttr("nn.unmergeable", builder.getStringAttr("its weight `" + weight + "` is also that of `" + other + "`"));
+        func->setAttr("nn.tied", builder.getStringAttr(other));
   }
 
   LogicalResult hookFunction(peft::ModuleOp op, StringRef point, const std::map<std::string, std::string> &weights) {

@@ -42,6 +42,11 @@ class Sharing(CompilerTest):
         self.assertEqual(self.parameters("method m on linear { shared per layer param a: [out] = ones; y <- y * a }"),
                          {f"layers.{i}.m.a": [24] for i in range(2)})
 
+    def test_one_a_weight(self):
+        """Sites that have a weight in common share: `shared per W` is each linear layer's own, and one for a head and the embedding that it is tied to."""
+        self.assertEqual(self.parameters("method m on linear { shared per W param a: [out] = ones; y <- y * a }"),
+                         {f"layers.{i}.attention.{w}.m.a": [24] for i in range(2) for w in "qk"})
+
     def test_unlike_sites(self):
         everywhere = "attach m to layers[*].ffn.** where kind == linear"
         own = {f"layers.{i}.ffn.{w}.m.B": [n, 2] for i in range(2) for w, n in (("up", 36), ("down", 24))}

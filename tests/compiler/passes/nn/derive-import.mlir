@@ -43,7 +43,9 @@ module {
 }
 
 // -----
-// CHECK: nn.import = "`b` does not tell its parameters: `P` is in another tensor too, and both may differ"
+// In two tensors: both are read.
+// CHECK-LABEL: func.func @import(
+// CHECK-SAME: -> (!nn.tensor<[3], f32> {nn.name = "P"}, !nn.tensor<[3], f32> {nn.name = "P in b"})
 module {
   nn.parameter @P "method" trainable true : !nn.tensor<[3], f32>
   func.func @export() -> (!nn.tensor<[3], f32> {nn.name = "a"}, !nn.tensor<[3], f32> {nn.name = "b"}) {

@@ -169,3 +169,45 @@ module {
     return %y : !nn.tensor<example, [seq, 4], f32>
   }
 }
+
+// -----
+// Two modules with one weight, of which both make the same: it merges. Of which they make different things, or one of them nothing: it does not.
+// CHECK: nn.merge = [{possible = true, reason = "", site = "head"}, {possible = true, reason = "", site = "tokens"}, {possible = false, reason = "its weight `V` is also that of `b`", site = "a"}, {possible = false, reason = "its weight `V` is also that of `a`", site = "b"}, {possible = false, reason = "its weight `U` is also that of `other`", site = "one"}]
+// CHECK: func.func @merge()
+// CHECK-SAME: -> (!nn.tensor<[9, 4], f32> {nn.name = "W"})
+// CHECK: nn.mul
+// CHECK-NEXT: return
+module {
+  nn.parameter @W "base" trainable false : !nn.tensor<[9, 4], f32> {checkpoint = "w"}
+  nn.parameter @V "base" trainable false : !nn.tensor<[9, 4], f32> {checkpoint = "v"}
+  nn.parameter @U "base" trainable false : !nn.tensor<[9, 4], f32> {checkpoint = "u"}
+  nn.parameter @s "method" trainable true : !nn.tensor<[9, 1], f32> {attach = 0 : i64}
+  nn.parameter @t "method" trainable true : !nn.tensor<[9, 1], f32> {attach = 0 : i64}
+  func.func @site.head(%x: !nn.tensor<example, [seq, 4], f32> {nn.name = "x"}) -> (!nn.tensor<example, [seq, 9], f32> {nn.name = "y"}) attributes {nn.site = "head", nn.weight = "W", nn.tied = "tokens"} {
+    %w = nn.param "W" : !nn.tensor<[9, 4], f32>
+    %s = nn.param "s" : !nn.tensor<[9, 1], f32>
+    %e = nn.mul %s, %w : (!nn.tensor<[9, 1], f32>, !nn.tensor<[9, 4], f32>) -> !nn.tensor<[9, 4], f32>
+    %y = nn.contract "ay,zy->az" %x, %e over_examples false : (!nn.tensor<example, [seq, 4], f32>, !nn.tensor<[9, 4], f32>) -> !nn.tensor<example, [seq, 9], f32>
+    return %y : !nn.tensor<example, [seq, 9], f32>
+  }
+  func.func @hook.tokens.W(%w: !nn.tensor<[9, 4], f32> {nn.name = "W"}) -> (!nn.tensor<[9, 4], f32> {nn.name = "y"}) attributes {nn.site = "tokens", nn.replaces = "W", nn.tied = "head"} {
+    %s = nn.param "s" : !nn.tensor<[9, 1], f32>
+    %e = nn.mul %s, %w : (!nn.tensor<[9, 1], f32>, !nn.tensor<[9, 4], f32>) -> !nn.tensor<[9, 4], f32>
+    return %e : !nn.tensor<[9, 4], f32>
+  }
+  func.func @hook.a.W(%w: !nn.tensor<[9, 4], f32> {nn.name = "W"}) -> (!nn.tensor<[9, 4], f32> {nn.name = "y"}) attributes {nn.site = "a", nn.replaces = "V", nn.tied = "b"} {
+    %s = nn.param "s" : !nn.tensor<[9, 1], f32>
+    %e = nn.mul %s, %w : (!nn.tensor<[9, 1], f32>, !nn.tensor<[9, 4], f32>) -> !nn.tensor<[9, 4], f32>
+    return %e : !nn.tensor<[9, 4], f32>
+  }
+  func.func @hook.b.W(%w: !nn.tensor<[9, 4], f32> {nn.name = "W"}) -> (!nn.tensor<[9, 4], f32> {nn.name = "y"}) attributes {nn.site = "b", nn.replaces = "V", nn.tied = "a"} {
+    %t = nn.param "t" : !nn.tensor<[9, 1], f32>
+    %e = nn.mul %t, %w : (!nn.tensor<[9, 1], f32>, !nn.tensor<[9, 4], f32>) -> !nn.tensor<[9, 4], f32>
+    return %e : !nn.tensor<[9, 4], f32>
+  }
+  func.func @hook.one.W(%w: !nn.tensor<[9, 4], f32> {nn.name = "W"}) -> (!nn.tensor<[9, 4], f32> {nn.name = "y"}) attributes {nn.site = "one", nn.replaces = "U", nn.tied = "other"} {
+    %s = nn.param "s" : !nn.tensor<[9, 1], f32>
+    %e = nn.mul %s, %w : (!nn.tensor<[9, 1], f32>, !nn.tensor<[9, 4], f32>) -> !nn.tensor<[9, 4], f32>
+    return %e : !nn.tensor<[9, 4], f32>
+  }
+}

@@ -8,6 +8,7 @@ module {
   nn.parameter @m "method" trainable true : !nn.tensor<[64], f32>
   nn.parameter @c "method" trainable true : !nn.tensor<[48], f32>
   nn.parameter @Q "method" trainable true : !nn.tensor<[48, 48], f32>
+  nn.parameter @P "method" trainable true : !nn.tensor<[4, 64], f32>
 
   // THIN-LABEL: func.func @sum_of_weights
   // THIN-NOT: -> !nn.tensor<[64, 48], f32>
@@ -121,5 +122,69 @@ module {
     %E = nn.contract "or,ri->oi" %w, %Q over_examples false : (!nn.tensor<[64, 48], f32>, !nn.tensor<[48, 48], f32>) -> !nn.tensor<[64, 48], f32>
     %y = nn.contract "ay,zy->az" %x, %E over_examples false : (!nn.tensor<example, [seq, 48], f32>, !nn.tensor<[64, 48], f32>) -> !nn.tensor<example, [seq, 64], f32>
     return %y : !nn.tensor<example, [seq, 64], f32>
+  }
+
+  // Rows of a table that is made of a stored one are made of its rows: of all columns of P, by its axis; whole where a row is that of all.
+  // THIN-LABEL: func.func @rows
+  // THIN-NOT: -> !nn.tensor<[64, 48], f32>
+  // CHECK-LABEL: func.func @rows
+  // CHECK-SAME: %[[IDS:[a-z0-9]*]]: !nn.tensor<example, [seq], i64>
+  // CHECK-DAG: %[[W:.*]] = nn.param "W"
+  // CHECK-DAG: %[[A:.*]] = nn.param "A"
+  // CHECK-DAG: %[[B:.*]] = nn.param "B"
+  // CHECK-DAG: %[[C:.*]] = nn.param "c"
+  // CHECK-DAG: %[[BROWS:.*]] = nn.gather %[[B]], %[[IDS]]
+  // CHECK-DAG: %[[BA:.*]] = nn.contract "or,ri->oi" %[[BROWS]], %[[A]]
+  // CHECK-DAG: %[[WROWS:.*]] = nn.gather %[[W]], %[[IDS]]
+  // CHECK: %[[SUM:.*]] = nn.add %[[WROWS]], %[[BA]]
+  // CHECK: %[[SCALED:.*]] = nn.mul %[[SUM]], %[[C]]
+  // CHECK: nn.cast %[[IDS]] to f32
+  // CHECK: nn.mul %[[SCALED]], %{{.*}} : (!nn.tensor<example, [seq, 48], f32>, !nn.tensor<example, [seq, 1], f32>)
+  func.func @rows(%ids: !nn.tensor<example, [seq], i64> {nn.name = "ids"}) -> (!nn.tensor<example, [seq, 48], f32> {nn.name = "y"}) attributes {nn.mode = "train"} {
+    %w = nn.param "W" : !nn.tensor<[64, 48], f32>
+    %A = nn.param "A" : !nn.tensor<[4, 48], f32>
+    %B = nn.param "B" : !nn.tensor<[64, 4], f32>
+    %c = nn.param "c" : !nn.tensor<[48], f32>
+    %BA = nn.contract "or,ri->oi" %B, %A over_examples false : (!nn.tensor<[64, 4], f32>, !nn.tensor<[4, 48], f32>) -> !nn.tensor<[64, 48], f32>
+    %V = nn.add %w, %BA : (!nn.tensor<[64, 48], f32>, !nn.tensor<[64, 48], f32>) -> !nn.tensor<[64, 48], f32>
+    %S = nn.mul %V, %c : (!nn.tensor<[64, 48], f32>, !nn.tensor<[48], f32>) -> !nn.tensor<[64, 48], f32>
+    %i = nn.iota %w axis 0 : (!nn.tensor<[64, 48], f32>) -> !nn.tensor<[64], i64>
+    %f = nn.cast %i to f32 : (!nn.tensor<[64], i64>) -> !nn.tensor<[64], f32>
+    %p = nn.expand_dims %f axis 1 : (!nn.tensor<[64], f32>) -> !nn.tensor<[64, 1], f32>
+    %E = nn.mul %S, %p : (!nn.tensor<[64, 48], f32>, !nn.tensor<[64, 1], f32>) -> !nn.tensor<[64, 48], f32>
+    %y = nn.gather %E, %ids : (!nn.tensor<[64, 48], f32>, !nn.tensor<example, [seq], i64>) -> !nn.tensor<example, [seq, 48], f32>
+    return %y : !nn.tensor<example, [seq, 48], f32>
+  }
+
+  // Columns of P are rows of Pᵀ.
+  // CHECK-LABEL: func.func @turned
+  // CHECK: %[[T:.*]] = nn.transpose %{{.*}} [1, 0]
+  // CHECK: %[[FOUND:.*]] = nn.gather %[[T]], %{{.*}} -> !nn.tensor<example, [seq, 4], f32>
+  // CHECK: nn.transpose %[[FOUND]] [1, 0] : {{.*}} -> !nn.tensor<example, [4, seq], f32>
+  // CHECK: nn.contract "ro,ri->oi"
+  func.func @turned(%ids: !nn.tensor<example, [seq], i64> {nn.name = "ids"}) -> (!nn.tensor<example, [seq, 48], f32> {nn.name = "y"}) attributes {nn.mode = "train"} {
+    %w = nn.param "W" : !nn.tensor<[64, 48], f32>
+    %A = nn.param "A" : !nn.tensor<[4, 48], f32>
+    %P = nn.param "P" : !nn.tensor<[4, 64], f32>
+    %PA = nn.contract "ro,ri->oi" %P, %A over_examples false : (!nn.tensor<[4, 64], f32>, !nn.tensor<[4, 48], f32>) -> !nn.tensor<[64, 48], f32>
+    %V = nn.add %w, %PA : (!nn.tensor<[64, 48], f32>, !nn.tensor<[64, 48], f32>) -> !nn.tensor<[64, 48], f32>
+    %y = nn.gather %V, %ids : (!nn.tensor<[64, 48], f32>, !nn.tensor<example, [seq], i64>) -> !nn.tensor<example, [seq, 48], f32>
+    return %y : !nn.tensor<example, [seq, 48], f32>
+  }
+
+  // A table of a method's own has fewer rows than a batch has tokens: it is formed. So is one of which a part is cut off.
+  // CHECK-LABEL: func.func @own
+  // CHECK: %[[E:.*]] = nn.exp %{{.*}} -> !nn.tensor<[64, 4], f32>
+  // CHECK: nn.gather %[[E]]
+  // CHECK: %[[CUT:.*]] = nn.slice
+  // CHECK: nn.gather %[[CUT]]
+  func.func @own(%ids: !nn.tensor<example, [seq], i64> {nn.name = "ids"}) -> (!nn.tensor<example, [seq, 4], f32> {nn.name = "y"}, !nn.tensor<example, [seq, 48], f32> {nn.name = "z"}) attributes {nn.mode = "train"} {
+    %B = nn.param "B" : !nn.tensor<[64, 4], f32>
+    %w = nn.param "W" : !nn.tensor<[64, 48], f32>
+    %e = nn.exp %B : (!nn.tensor<[64, 4], f32>) -> !nn.tensor<[64, 4], f32>
+    %y = nn.gather %e, %ids : (!nn.tensor<[64, 4], f32>, !nn.tensor<example, [seq], i64>) -> !nn.tensor<example, [seq, 4], f32>
+    %s = nn.slice %w axis 0 from <8, 0> step 1 : (!nn.tensor<[64, 48], f32>) -> !nn.tensor<[56, 48], f32>
+    %z = nn.gather %s, %ids : (!nn.tensor<[56, 48], f32>, !nn.tensor<example, [seq], i64>) -> !nn.tensor<example, [seq, 48], f32>
+    return %y, %z : !nn.tensor<example, [seq, 4], f32>, !nn.tensor<example, [seq, 48], f32>
   }
 }
