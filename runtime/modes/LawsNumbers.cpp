@@ -66,14 +66,14 @@ void compareMetric(Subject &subject, Executor &plan, Executor &reference, const 
   comparison.add(program, at::tensor(found, at::kDouble), at::tensor(expected, at::kDouble), kMetricFloor);
 }
 
-/// The way back from the tensors of other software's files gives the parameters that they are made of.
+/// The way back from the tensors of other software's files gives the parameters that they are made of; `P in key` is P once more.
 void compareImport(Subject &subject, Executor &plan, Executor &reference, const ParameterStore &store, Comparison &comparison) {
   std::map<std::string, at::Tensor> tensors;
   for (const auto &[key, value] : subject.run(reference, "export"))
     tensors[key] = value.to(at::kFloat);
   compare(subject, plan, reference, "import", comparison, tensors);
   for (const auto &[name, value] : subject.run(reference, "import", tensors))
-    comparison.add("import " + name, value.to(at::kDouble), store.get(name).to(at::kDouble).reshape(value.sizes()), 0);
+    comparison.add("import " + name, value.to(at::kDouble), store.get(name.substr(0, name.find(" in "))).to(at::kDouble).reshape(value.sizes()), 0);
 }
 
 /// What a program that writes on reads beside a batch's rows: any numbers will do.
