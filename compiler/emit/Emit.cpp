@@ -2,8 +2,8 @@
 #include "compiler/emit/Emit.h"
 
 std::optional<peftrt::Bundle> peftc::emit::emit(mlir::ModuleOp module, const EmitInfo &info) {
-  peftrt::Bundle bundle{manifestOf(module, info), programsOf(module), planOf(module), info.specText};
-  if (bundle.manifest.is_null() || bundle.programs.is_null() || bundle.plan.is_null())
+  const nlohmann::json manifest = manifestOf(module, info), programs = programsOf(module), plan = planOf(module);
+  if (manifest.is_null() || programs.is_null() || plan.is_null())
     return std::nullopt;
-  return bundle;
+  return peftrt::Bundle{manifest, programs, plan, info.specText};
 }

@@ -3,6 +3,7 @@
 // `Bundle` holds the sections as they are; `programsOf` and `planOf` parse them, `toJson` is their inverse.
 // Errs  R0102 a section lacks something or has it in another form
 #pragma once
+#include "runtime/bundle/JsonSection.h"
 #include <cstdint>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -18,7 +19,8 @@ constexpr uint64_t kTrailerSize = 32;
 constexpr char kKernelFolder[] = "kernels", kKernelSuffix[] = ".so";
 
 struct Bundle {
-  nlohmann::json manifest, programs, plan;
+  nlohmann::json manifest;
+  JsonSection programs, plan;
   std::string spec;
   std::map<std::string, std::string> kernels{}; ///< name of a CPU (compiler/target/Targets.def) → bytes of a shared object; empty where no step is generated code
 };

@@ -124,13 +124,8 @@ std::vector<std::string> filesOf(const std::filesystem::path &folder) {
 }
 
 Bundle assemble(const std::string &path, const std::vector<std::string> &names, const std::function<std::string(const std::string &)> &section) {
-  const auto parse = [&](const std::string &name) {
-    json value = parseJson(section(name));
-    if (!value.is_object())
-      throw RuntimeError("R0103", "`" + path + "` is damaged: " + name + " is not JSON", kCopyHelp);
-    return value;
-  };
-  Bundle bundle{parse("manifest.json"), parse("programs.json"), parse("plan.json"), section("spec.peft")};
+  const auto json = [&](const std::string &name) { return JsonSection(section(name), name, path); };
+  Bundle bundle{json("manifest.json").value(), json("programs.json"), json("plan.json"), section("spec.peft")};
   for (const std::string &name : names)
     if (holdsKernels(name))
       bundle.kernels[name.substr(kFolderLength, name.size() - kFolderLength - kSuffixLength)] = section(name);

@@ -16,7 +16,7 @@ namespace fs = std::filesystem;
 
 std::vector<std::pair<std::string, std::string>> sectionsOf(const Bundle &bundle, int indent) {
   std::vector<std::pair<std::string, std::string>> sections = {
-      {"manifest.json", bundle.manifest.dump(indent)}, {"programs.json", bundle.programs.dump()}, {"plan.json", bundle.plan.dump()}, {"spec.peft", bundle.spec}};
+      {"manifest.json", bundle.manifest.dump(indent)}, {"programs.json", bundle.programs.text()}, {"plan.json", bundle.plan.text()}, {"spec.peft", bundle.spec}};
   for (const auto &[target, bytes] : bundle.kernels)
     sections.emplace_back(std::string(kKernelFolder) + "/" + target + kKernelSuffix, bytes);
   return sections;

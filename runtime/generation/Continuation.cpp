@@ -37,7 +37,7 @@ std::vector<std::string> rowsReadBy(const Program &program) {
 /// How the plan has an input in memory.
 ValueType typeIn(const Bundle &bundle, const Program &program, const std::string &name) {
   json found = {{"programs", json::array()}}; // the others need not be parsed
-  for (const json &planned : bundle.plan.at("programs"))
+  for (const json &planned : bundle.plan.value().at("programs"))
     if (planned.at("name") == program.name)
       found["programs"].push_back(planned);
   for (const PlanProgram &planned : planOf(found))
@@ -70,7 +70,7 @@ at::Tensor packed(const std::vector<std::vector<int64_t>> &texts, const std::vec
 bool isKept(const std::string &name) { return name.rfind(kCache, 0) == 0; }
 
 Continuation::Continuation(Executor &executor, const Bundle &bundle, const std::string &suffix, const RandomState &random, bool cached) : executor_(executor), random_(random), cached_(cached) {
-  const std::vector<Program> programs = programsOf(bundle.programs);
+  const std::vector<Program> programs = programsOf(bundle.programs.value());
   const Program *decode = find(programs, "decode" + suffix);
   const bool keeps = find(programs, "prefill" + suffix);
   whole_ = (keeps ? "prefill" : "next") + suffix;

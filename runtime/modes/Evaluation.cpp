@@ -74,7 +74,7 @@ std::map<std::string, Column> columnsOf(const Session &session, const Dataset &d
 
 std::optional<Program> programNamed(const Bundle &bundle, const std::string &name) {
   nlohmann::json found = {{"programs", nlohmann::json::array()}}; // the others need not be parsed
-  for (const nlohmann::json &program : bundle.programs.at("programs"))
+  for (const nlohmann::json &program : bundle.programs.value().at("programs"))
     if (program.at("name") == name)
       found["programs"].push_back(program);
   const std::vector<Program> programs = programsOf(found);

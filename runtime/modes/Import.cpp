@@ -19,7 +19,7 @@ using nlohmann::json;
 /// The inputs of the program `import`: the tensors that a folder must have.
 std::map<std::string, std::vector<int64_t>> shapesOf(const Bundle &bundle) {
   std::map<std::string, std::vector<int64_t>> shapes;
-  for (const json &program : bundle.programs.at("programs"))
+  for (const json &program : bundle.programs.value().at("programs"))
     if (program.at("name") == "import")
       for (const json &input : program.at("inputs"))
         shapes[input.at("name")] = program.at("values").at(input.at("value").get<size_t>()).at("dims").get<std::vector<int64_t>>();

@@ -24,7 +24,7 @@ constexpr uint32_t kStream = 4u << 16;
 /// `train_step` with the ops that the loss needs and no others.
 Bundle lossOnly(const Bundle &bundle) {
   std::vector<Program> kept;
-  for (Program &program : programsOf(bundle.programs)) {
+  for (Program &program : programsOf(bundle.programs.value())) {
     if (program.name.rfind("train_step.", 0) == 0)
       kept.push_back(program); // makes values that the step takes
     if (program.name != "train_step")

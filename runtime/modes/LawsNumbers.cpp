@@ -104,7 +104,7 @@ Verdict planIsReference(Subject &subject) {
   const auto reference = makeReferenceExecutor(subject.bundle, store, at::kDouble);
   Comparison comparison(kPlanTolerance);
   size_t programs = 0;
-  for (const Program &program : programsOf(subject.bundle.programs)) {
+  for (const Program &program : programsOf(subject.bundle.programs.value())) {
     const std::string &name = program.name;
     addKept(subject, program);
     ++programs;

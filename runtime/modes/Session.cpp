@@ -155,11 +155,11 @@ std::string contractFingerprint(const json &manifest) {
 std::string bundleFingerprint(const Bundle &bundle) {
   json manifest = bundle.manifest;
   manifest["model"].erase("path"); // the same model may move
-  return hex(fingerprint(bundle.programs.dump(), fingerprint(manifest.dump())));
+  return hex(fingerprint(bundle.programs.text(), fingerprint(manifest.dump())));
 }
 
 bool Session::hasProgram(const std::string &name) const {
-  for (const json &program : bundle.programs.at("programs"))
+  for (const json &program : bundle.programs.value().at("programs"))
     if (program.at("name") == name)
       return true;
   return false;

@@ -83,7 +83,7 @@ private:
 
 std::map<std::string, Maker> makersOf(const Bundle &bundle) {
   std::map<std::string, Maker> makers;
-  for (const Program &program : programsOf(bundle.programs)) {
+  for (const Program &program : programsOf(bundle.programs.value())) {
     const size_t dot = program.name.rfind('.');
     const std::string rate = dot == std::string::npos ? "" : program.name.substr(dot + 1);
     if (rate != "constant" && rate != "step")

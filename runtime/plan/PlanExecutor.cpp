@@ -167,7 +167,7 @@ Prepared prepare(PlanProgram plan, const KernelLibrary &library) {
 class PlanExecutor final : public Executor {
 public:
   PlanExecutor(const Bundle &bundle, const ParameterStore &parameters, const PlanOptions &options) : parameters_(parameters), options_(options), library_(bundle, options.cpuTarget), products_(options.cpuTarget, productChoiceOf(options.products)), kernels_(products_.pairFunctions()) {
-    for (PlanProgram &program : planOf(bundle.plan)) {
+    for (PlanProgram &program : planOf(bundle.plan.value())) {
       const std::string name = program.body.name;
       programs_.emplace(name, peftrt::prepare(std::move(program), library_));
     }

@@ -32,7 +32,7 @@ using Blocks = std::vector<at::Tensor>;
 class Interpreter final : public Executor {
 public:
   Interpreter(const Bundle &bundle, const ParameterStore &parameters, at::ScalarType real, Pins *pins) : parameters_(parameters), real_(real), pins_(pins) {
-    for (Program &program : programsOf(bundle.programs)) {
+    for (Program &program : programsOf(bundle.programs.value())) {
       const std::string name = program.name;
       programs_.emplace(name, std::move(program));
     }
