@@ -236,9 +236,9 @@ void KernelPlanner::build(Kernel &kernel, OpBuilder &builder, IRMapping &mapping
     inside.map(leaf, body.addArgument(leaf.getType(), leaf.getLoc()));
   OpBuilder within = OpBuilder::atBlockEnd(&body);
   SmallVector<int64_t> sites;
-  for (Operation &made : program.getBody().front()) { // its order
-    if (made.getNumResults() != 1 || !kernel.members.contains(made.getResult(0)))
-      continue;
+  SmallVector<Operation *> members = llvm::map_to_vector(kernel.members, [](Value value) { return value.getDefiningOp(); });
+  llvm::sort(members, [](Operation *a, Operation *b) { return a->isBeforeInBlock(b); }); // the program's order
+  for (Operation *made : members) {
     if (auto random = dyn_cast<nn::RandomOp>(made)) {
       auto site = llvm::find(sites, random.getSite());
       int64_t index = site - sites.begin();
@@ -248,7 +248,7 @@ void KernelPlanner::build(Kernel &kernel, OpBuilder &builder, IRMapping &mapping
       inside.map(random.getResult(), copy.getResult());
       continue;
     }
-    within.clone(made, inside);
+    within.clone(*made, inside);
   }
   op.setSites(sites);
   YieldOp::create(within, loc, llvm::map_to_vector(kernel.results, [&](Value value) { return inside.lookup(value); }));
