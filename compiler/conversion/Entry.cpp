@@ -29,27 +29,28 @@ Value ownCall(Code &code, Value given, Value behind) {
 
 } // namespace
 
-void emitEntry(plan::KernelOp op, LLVM::LLVMFuncOp body, OpBuilder &builder, unsigned lanes) {
+void emitEntry(LLVM::LLVMFuncOp body, OpBuilder &builder, unsigned lanes, int64_t share) {
+  body.setLinkage(LLVM::Linkage::Internal);
+  Location loc = body.getLoc();
   MLIRContext *context = builder.getContext();
   Type pointer = LLVM::LLVMPointerType::get(context), number = builder.getI64Type();
   auto type = LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(context), {pointer, number, number});
-  auto function = LLVM::LLVMFuncOp::create(builder, op.getLoc(), (body.getName() + "__entry").str(), type, LLVM::Linkage::External, /*dsoLocal=*/false, LLVM::CConv::PTX_Kernel);
+  auto function = LLVM::LLVMFuncOp::create(builder, loc, (body.getName() + "__entry").str(), type, LLVM::Linkage::External, /*dsoLocal=*/false, LLVM::CConv::PTX_Kernel);
   Block *entry = function.addEntryBlock(builder);
   OpBuilder inside = OpBuilder::atBlockEnd(entry);
-  Code code(inside, op.getLoc(), {lanes});
+  Code code(inside, loc, {lanes});
   function.setArgAttr(0, LLVM::LLVMDialect::getByValAttrName(), TypeAttr::get(code.callType()));
   Value given = entry->getArgument(0), tasks = entry->getArgument(1), scratchBytes = entry->getArgument(2);
 
   Value width = coordinate(code, "ntid.x"), thread = code.add(code.mul(coordinate(code, "ctaid.x"), width), coordinate(code, "tid.x"));
   Value threads = code.mul(coordinate(code, "nctaid.x"), width), call = ownCall(code, given, code.mul(thread, scratchBytes));
-  const int64_t share = op.getSpace() == "flat" ? lanes : 1; // elements go by the vector; a row or a head is work enough
-  Value shares = arith::DivUIOp::create(inside, op.getLoc(), code.add(tasks, code.integer(share - 1)), code.integer(share));
-  auto loop = scf::ForOp::create(inside, op.getLoc(), thread, shares, threads);
+  Value shares = arith::DivUIOp::create(inside, loc, code.add(tasks, code.integer(share - 1)), code.integer(share));
+  auto loop = scf::ForOp::create(inside, loc, thread, shares, threads);
   inside.setInsertionPointToStart(loop.getBody());
   Value begin = code.mul(loop.getInductionVar(), share), end = code.least(tasks, code.add(begin, code.integer(share)));
-  LLVM::CallOp::create(inside, op.getLoc(), body, ValueRange{call, begin, end});
+  LLVM::CallOp::create(inside, loc, body, ValueRange{call, begin, end});
   inside.setInsertionPointAfter(loop);
-  LLVM::ReturnOp::create(inside, op.getLoc(), ValueRange{});
+  LLVM::ReturnOp::create(inside, loc, ValueRange{});
 }
 
 } // namespace peftc::conversion

@@ -2,6 +2,7 @@
 #include "compiler/conversion/Kernels.h"
 #include "compiler/conversion/Entry.h"
 #include "compiler/conversion/Kernel.h"
+#include "compiler/conversion/RowSums.h"
 #include "runtime/bundle/Format.h"
 #include "llvm/ADT/StringSet.h"
 
@@ -23,8 +24,6 @@ OwningOpRef<ModuleOp> moduleOf(ModuleOp plan, const std::function<void(plan::Ker
   });
   return made;
 }
-
-} // namespace
 
 LLVM::LLVMFuncOp emitKernel(plan::KernelOp op, OpBuilder &builder, Machine machine) {
   MLIRContext *context = builder.getContext();
@@ -48,6 +47,17 @@ LLVM::LLVMFuncOp emitKernel(plan::KernelOp op, OpBuilder &builder, Machine machi
   }
   LLVM::ReturnOp::create(inside, op.getLoc(), ValueRange{});
   return function;
+}
+
+} // namespace
+
+ArrayRef<StringRef> functionsOf(plan::KernelOp op) {
+  static constexpr StringRef names[] = {"", "__sums"};
+  return ArrayRef(names).take_front(rowSumsOf(op).empty() ? 1 : 2);
+}
+
+LLVM::LLVMFuncOp emitFunction(plan::KernelOp op, StringRef which, OpBuilder &builder, Machine machine) {
+  return which.empty() ? emitKernel(op, builder, machine) : emitRowSums(op, builder, machine);
 }
 
 plan::Space spaceOf(plan::KernelOp op) {
@@ -78,20 +88,29 @@ nlohmann::json callOf(plan::KernelOp op) {
                          {"scratch", {{"c", scratch.c}, {"k", scratch.k}}}};
   if (scratch.sequence != 0)
     call["scratch"]["s"] = peftrt::nameOfSequence(scratch.sequence);
+  for (const RowSum &sum : rowSumsOf(op)) {
+    call["stretch"] = plan::kStretch;
+    call["sums"].push_back({{"result", sum.result}, {"columns", sum.columns}, {"pitch", sum.pitch}});
+  }
   if (space.kind == plan::Space::tiles && (space.rowCount.sequence != 0 || space.keyCount.sequence != 0))
     call["over"] = {peftrt::nameOfSequence(space.rowCount.sequence), peftrt::nameOfSequence(space.keyCount.sequence)};
   return call;
 }
 
 OwningOpRef<ModuleOp> kernelModule(ModuleOp plan, Machine machine) {
-  return moduleOf(plan, [&](plan::KernelOp op, OpBuilder &builder) { emitKernel(op, builder, machine); });
+  return moduleOf(plan, [&](plan::KernelOp op, OpBuilder &builder) {
+    for (StringRef which : functionsOf(op))
+      emitFunction(op, which, builder, machine);
+  });
 }
 
 OwningOpRef<ModuleOp> gpuKernelModule(ModuleOp plan, unsigned lanes) {
   return moduleOf(plan, [&](plan::KernelOp op, OpBuilder &builder) {
-    LLVM::LLVMFuncOp body = emitKernel(op, builder, {lanes});
-    body.setLinkage(LLVM::Linkage::Internal);
-    emitEntry(op, body, builder, lanes);
+    const int64_t vector = lanes;
+    if (rowSumsOf(op).empty())
+      return emitEntry(emitKernel(op, builder, {lanes}), builder, lanes, op.getSpace() == "flat" ? vector : 1); // elements go by the vector; a row or a head is work enough
+    emitEntry(emitKernel(op, builder, {lanes}), builder, lanes, plan::kStretch);
+    emitEntry(emitRowSums(op, builder, {lanes}), builder, lanes, vector);
   });
 }
 

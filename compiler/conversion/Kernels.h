@@ -3,6 +3,8 @@
 // A function is `void name(const KernelCall *call, i64 begin, i64 end)` (runtime/cpu/Kernels.h): it does rows begin … end - 1 (space `rows`), elements
 // (`flat`), or the heads of examples (`tiles`: task e * heads + h).
 //
+// A kernel of rows that sums over them (RowSums.h) is called with `begin` a multiple of a stretch; then `NAME__sums` is, with columns.
+//
 // On a GPU the functions are internal, and what is started is `NAME__entry(KernelCall call, i64 tasks, i64 scratchBytes)`: a grid of one axis, of any size, does
 // tasks 0 … tasks - 1. Every thread has `scratchBytes` of its own, a multiple of 4, behind `call.scratch`. All pointers are to memory that the GPU reaches.
 #pragma once
@@ -15,8 +17,10 @@
 
 namespace peftc::conversion {
 
-/// The kernel as a function of that name. Any number of threads, each with a builder of its own.
-mlir::LLVM::LLVMFuncOp emitKernel(mlir::plan::KernelOp op, mlir::OpBuilder &builder, Machine machine);
+/// The kernel's functions, by what stands behind its name: nothing, and `__sums` where it sums over rows.
+llvm::ArrayRef<llvm::StringRef> functionsOf(mlir::plan::KernelOp op);
+/// One of them. Any number of threads, each with a builder of its own.
+mlir::LLVM::LLVMFuncOp emitFunction(mlir::plan::KernelOp op, llvm::StringRef which, mlir::OpBuilder &builder, Machine machine);
 /// A module of llvm.funcs, one a symbol, for a CPU.
 mlir::OwningOpRef<mlir::ModuleOp> kernelModule(mlir::ModuleOp plan, Machine machine);
 /// The same functions and their entries, for a GPU whose threads take `lanes` f32 at a time.

@@ -105,8 +105,10 @@ void RowCode::emit(const std::function<Value(int64_t)> &buffer) {
   for (int64_t stage = 0; stage <= last; ++stage)
     emitStage(stage);
   for (const Output &output : outputs)
-    if (form(output.value) != Form::full)
-      code.store(numberOf(output.value), output.pointer);
+    if (form(output.value) != Form::full) {
+      Value number = numberOf(output.value);
+      code.store(output.adds ? combine(code, "sum", code.load(output.pointer, code.f32()), number) : number, output.pointer);
+    }
 }
 
 /// A number of the row: made where it is first asked for, which is outside all loops over columns.
@@ -204,6 +206,11 @@ void RowCode::emitColumns(int64_t stage, SmallVectorImpl<Value> &sums, Value col
     if (form(output.value) != Form::full || levelOf(output.value) != stage)
       continue;
     Value vector = vectorOf(output.value, column, mask, made), where = output.padded ? Value() : mask;
+    if (output.adds) {
+      Value place = code.at(output.pointer, column);
+      code.storeVector(combine(code, "sum", code.loadVector(place, where), vector), place, where);
+      continue;
+    }
     Value place = code.at(output.pointer, output.half ? code.half() : memoryType(code, output.value), column);
     if (getElementTypeOrSelf(vector.getType()).isInteger(1))
       code.storeBools(vector, place, where);

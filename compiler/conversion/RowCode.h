@@ -38,6 +38,9 @@ public:
   /// Where a value goes; it may be given twice. `rounds`: as bf16, whatever the value's type says.
   void put(mlir::Value value, mlir::Value pointer, bool padded, bool rounds = false) { outputs.push_back({value, pointer, padded, rounds || isHalf(value)}); }
 
+  /// A value that is added to what is there, in f32.
+  void add(mlir::Value value, mlir::Value pointer, bool padded) { outputs.push_back({value, pointer, padded, false, true}); }
+
   /// What must be computed: the ops behind all outputs that are not bound. `buffer(index)` is room for one row of floats.
   void emit(const std::function<mlir::Value(int64_t index)> &buffer);
   /// How many buffers emit asks for.
@@ -48,6 +51,7 @@ private:
   struct Output {
     Value value, pointer;
     bool padded, half;
+    bool adds = false;
   };
   struct Memory {
     Value pointer;

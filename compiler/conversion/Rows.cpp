@@ -1,9 +1,12 @@
 // Rows: kernels over rows of a table, and over elements of the run's vectors.
 //
+// What is summed over rows is added a row at a time to the sum of its stretch (RowSums.h), which lies in the first-level cache.
+//
 // A row may be done in parts (attention's heads, which share a vector of positions): each part is a row of its own to the code of a row.
 //
 // Scratch  buffers of one row each, twice as long where rows are turned: random numbers first, then values that wait for a reduction; the same for every row.
 #include "compiler/conversion/Kernel.h"
+#include "compiler/conversion/RowSums.h"
 
 using namespace mlir;
 using mlir::plan::Space;
@@ -41,7 +44,7 @@ RowCode::Form formOf(const Space &space, Value value) {
 
 class Rows {
 public:
-  explicit Rows(Kernel &kernel) : kernel(kernel), code(kernel.code), columns(kernel.space.columns), parts(kernel.space.parts), bufferSize(rowBufferFloats(kernel.op)) {}
+  explicit Rows(Kernel &kernel) : kernel(kernel), code(kernel.code), columns(kernel.space.columns), parts(kernel.space.parts), bufferSize(rowBufferFloats(kernel.op)), sums(rowSumsOf(kernel.op)) {}
 
   void emit() {
     for (unsigned index = 0; index < kernel.body().getNumArguments(); ++index)
@@ -52,14 +55,29 @@ public:
       if (auto random = dyn_cast<nn::RandomOp>(op))
         keys[random.getResult()] = randomKeyOf(code, kernel.call, random);
     scratch = code.field(kernel.call, CallField::scratch);
-    code.loop(kernel.begin, kernel.end, 1, [&](Value row) {
+    if (sums.empty())
+      return emitRowsOf(kernel.begin, kernel.end);
+    code.loop(kernel.begin, kernel.end, plan::kStretch, [&](Value first) {
+      Value stretch = arith::DivUIOp::create(code.b, code.loc, first, code.integer(plan::kStretch));
+      partial.clear();
+      for (auto [index, sum] : llvm::enumerate(sums)) {
+        Value table = code.dataPointer(kernel.call, pointers.size() + results.size() + index), own = code.at(table, code.mul(stretch, sum.pitch));
+        partial[sum.result] = own;
+        code.loop(code.integer(0), code.integer(sum.pitch), code.lanes, [&](Value column) { code.storeVector(code.splat(code.number(0)), code.at(own, column)); });
+      }
+      emitRowsOf(first, code.least(kernel.end, code.add(first, code.integer(plan::kStretch))));
+    });
+  }
+
+private:
+  void emitRowsOf(Value begin, Value end) {
+    code.loop(begin, end, 1, [&](Value row) {
       if (parts == 1)
         return emitRow(row, row, code.integer(0));
       code.loop(code.integer(0), code.integer(parts), 1, [&](Value part) { emitRow(row, code.add(code.mul(row, parts), part), code.mul(part, columns)); });
     });
   }
 
-private:
   /// `place`: the part's among all parts of all rows; `firstColumn`: its first one in its row.
   void emitRow(Value row, Value place, Value firstColumn) {
     Columns range{code.integer(0), code.integer(columns), columns};
@@ -75,6 +93,11 @@ private:
         rowCode.bind(gather.getResult(), lookedUp(gather, row), false);
     }
     for (auto [index, value] : llvm::enumerate(kernel.yielded())) {
+      if (nn::ReduceOp sum = plan::rowSum(value)) {
+        const bool isNumber = formOf(kernel.space, sum.getX()) == RowCode::Form::row;
+        rowCode.add(sum.getX(), isNumber ? partial.lookup(index) : code.at(partial.lookup(index), firstColumn), parts == 1);
+        continue;
+      }
       bool full = formOf(kernel.space, value) == RowCode::Form::full;
       rowCode.put(value, code.at(results[index], memoryType(code, value), !full ? row : isShared(value) ? code.mul(row, columns) : start), false);
     }
@@ -123,6 +146,8 @@ private:
   Kernel &kernel;
   Code &code;
   int64_t columns, parts, bufferSize;
+  SmallVector<RowSum> sums;
+  llvm::DenseMap<unsigned, Value> partial; ///< of a result: where the sum of the rows of this stretch is
   SmallVector<Value> pointers, results;
   llvm::DenseMap<Value, RandomKey> keys;
   Value scratch;

@@ -157,18 +157,23 @@ private:
   void compile(ArrayRef<Piece *> chunk) {
     OwningOpRef<ModuleOp> module(ModuleOp::create(UnknownLoc::get(context)));
     OpBuilder builder = OpBuilder::atBlockEnd(module->getBody());
-    std::vector<std::pair<Piece *, LLVM::LLVMFuncOp>> functions;
+    std::vector<std::vector<LLVM::LLVMFuncOp>> functions; // of each piece
     for (Piece *piece : chunk) {
-      LLVM::LLVMFuncOp function = conversion::emitKernel(piece->kernel, builder, {piece->target->lanes, piece->target->pairs});
-      function.setSymName(piece->name + "." + piece->target->name.str()); // others have the same kernel for another CPU
-      functions.emplace_back(piece, function);
+      functions.emplace_back();
+      for (StringRef which : conversion::functionsOf(piece->kernel)) {
+        LLVM::LLVMFuncOp function = conversion::emitFunction(piece->kernel, which, builder, {piece->target->lanes, piece->target->pairs});
+        function.setSymName(piece->name + which.str() + "." + piece->target->name.str()); // others have the same kernel for another CPU
+        functions.back().push_back(function);
+      }
     }
     if (failed(target::lowerToLlvm(*module)))
       return;
-    for (auto &[piece, function] : functions) {
+    for (auto [piece, own] : llvm::zip_equal(chunk, functions)) {
       OwningOpRef<ModuleOp> alone(ModuleOp::create(UnknownLoc::get(context)));
-      function->moveBefore(alone->getBody(), alone->getBody()->end());
-      function.setSymName(piece->name);
+      for (auto [which, function] : llvm::zip_equal(conversion::functionsOf(piece->kernel), own)) {
+        function->moveBefore(alone->getBody(), alone->getBody()->end());
+        function.setSymName(piece->name + which.str());
+      }
       FailureOr<std::string> object = target::objectOf(*alone, *piece->target);
       if (failed(object))
         continue;
@@ -186,7 +191,8 @@ private:
     for (auto &[symbol, piece] : one.kernels) {
       if (piece->object.empty())
         return; // which was said
-      names.emplace_back(symbol, piece->name);
+      for (StringRef which : conversion::functionsOf(piece->kernel))
+        names.emplace_back(symbol + which.str(), piece->name + which.str());
       if (linked.insert(piece->name).second)
         objects.push_back(piece->object);
     }

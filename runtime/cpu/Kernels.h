@@ -14,13 +14,13 @@ namespace peftrt {
 
 /// What a generated kernel is called with; the compiler's kernel emitter (compiler/conversion) knows this layout.
 struct KernelCall {
-  void *const *data;      ///< operands, then results
+  void *const *data;      ///< operands, then results, then the tables of sums over rows (runtime/bundle/README.md)
   const int64_t *offsets; ///< offsets[e] = where example e's tokens begin; offsets[examples]: where all end; then the same of the next sequence
   const int64_t *squares; ///< squares[e] = Σ room² of the examples before e, room being how far apart two begin; then, as many, of the next pair of sequences (`pairOf`)
   const uint32_t *sites;  ///< of the random numbers
   void *scratch;          ///< this thread's
   int64_t examples;
-  int64_t elements;       ///< length of the run's vectors in flat programs
+  int64_t elements;       ///< length of the run's vectors in flat programs; stretches of rows whose sums are added up
   uint32_t key[2];        ///< of the random numbers: the seed
   uint32_t step, pass;
   const int64_t *lengths; ///< tokens of each example, sequence after sequence

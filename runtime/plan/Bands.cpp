@@ -10,10 +10,22 @@ namespace {
 
 int64_t parts(int64_t whole, int64_t part) { return (whole + part - 1) / part; }
 
-/// Rows of a chunk: every thread gets as many chunks, and they are nearly equal.
-int64_t chunkOf(int64_t rows, int64_t most) {
-  const int64_t threads = at::get_num_threads(), chunks = parts(parts(rows, most), threads) * threads;
-  return std::min(most, parts(parts(rows, chunks), Products::kRows) * Products::kRows);
+/// Where each chunk of rows begins, and the end: every thread gets as many chunks, and they are nearly equal.
+std::vector<int64_t> chunksOf(int64_t rows, int64_t most, int64_t stretch) {
+  const int64_t threads = at::get_num_threads(), count = parts(parts(rows, most), threads) * threads;
+  std::vector<int64_t> begins;
+  if (stretch > 1) {
+    const int64_t stretches = parts(rows, stretch);
+    for (int64_t index = 0; index < count; ++index)
+      if (const int64_t begin = index * stretches / count * stretch; begins.empty() || begin > begins.back())
+        begins.push_back(begin);
+  } else {
+    const int64_t chunk = std::min(most, parts(parts(rows, count), Products::kRows) * Products::kRows);
+    for (int64_t begin = 0; begin < rows; begin += chunk)
+      begins.push_back(begin);
+  }
+  begins.push_back(rows);
+  return begins;
 }
 
 at::Tensor matrixAt(const void *data, bool isBf16, at::IntArrayRef sizes, at::IntArrayRef strides) {
@@ -92,14 +104,17 @@ std::vector<double> runBand(const std::vector<RowWork> &band, int64_t rows, int6
       }
     return seconds;
   }
-  const int64_t chunk = chunkOf(rows, most);
+  int64_t stretch = 1;
+  for (const RowWork &work : band)
+    stretch = std::max(stretch, work.stretch());
+  const std::vector<int64_t> begins = chunksOf(rows, most, stretch);
   std::vector<std::vector<double>> own(threads, seconds);
-  at::parallel_for(0, parts(rows, chunk), 1, [&](int64_t begin, int64_t end) {
+  at::parallel_for(0, static_cast<int64_t>(begins.size()) - 1, 1, [&](int64_t begin, int64_t end) {
     const int64_t thread = at::get_thread_num();
     Clock clock;
     for (int64_t part = begin; part < end; ++part)
       for (size_t index = 0; index < band.size(); ++index) {
-        band[index].run({part * chunk, std::min(rows, (part + 1) * chunk), thread});
+        band[index].run({begins[part], begins[part + 1], thread});
         own[thread][index] += clock.lap();
       }
   });

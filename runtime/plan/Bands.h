@@ -4,6 +4,8 @@
 // makes and reads has no place for all rows: each thread has its own of the rows that it is at. Every step computes a row by itself, so the numbers are those of
 // the steps done one by one on all rows.
 //
+// Where a step sums over the rows, threads take whole stretches of them, as many each as can be; the sums of stretches are added up behind the band.
+//
 // A product of the library knows no threads' rows: where a band has one, all threads together take as many rows through it, step by step.
 #pragma once
 #include "runtime/plan/KernelSteps.h"
@@ -40,6 +42,8 @@ public:
   /// By all threads, who have all of their rows in common.
   void runTogether(int64_t first, int64_t last) const;
   bool isLibrarys() const { return b_.has_value(); }
+  /// Who takes rows begins at a multiple of it: a kernel's that sums over them.
+  int64_t stretch() const { return kernels_ ? step_->stretch : 1; }
 
 private:
   std::vector<void *> origins(const RowShare &share) const;

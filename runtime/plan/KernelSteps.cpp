@@ -11,6 +11,7 @@ constexpr int64_t kRowGrain = 16 * 1024;   ///< elements that are worth a thread
 constexpr int64_t kFlatGrain = 64 * 1024;
 constexpr int64_t kTokenCost = 16;         ///< what a head's token costs beside its scores, in scores
 constexpr int64_t kScratchAlignment = 4096;
+constexpr int64_t kTableAlignment = 16; ///< f32
 
 KernelStep::Space spaceOf(const std::string &name) {
   if (name == "rows")
@@ -46,6 +47,16 @@ KernelStep kernelStepOf(const Op &op, const KernelLibrary &library) {
     for (const nlohmann::json &site : op.attrs.at("sites"))
       step.sites.push_back(site.get<uint32_t>());
     step.scratch = dimOf(op.attrs.at("scratch"));
+    step.results = op.out.size();
+    if (op.attrs.contains("sums")) {
+      for (const nlohmann::json &sum : op.attrs["sums"])
+        step.sums.push_back({sum.at("result"), sum.at("columns"), sum.at("pitch")});
+      step.stretch = op.attrs.at("stretch");
+      const auto isWrong = [&](const RowSum &sum) { return sum.result >= step.results || sum.columns < 1 || sum.pitch < sum.columns; };
+      if (step.space != KernelStep::Space::rows || step.stretch < 1 || std::any_of(step.sums.begin(), step.sums.end(), isWrong))
+        failBundle("a kernel step sums over rows in a way that there is not");
+      step.addUp = library.find(op.attrs.at("symbol").get<std::string>() + "__sums");
+    }
     if (op.attrs.contains("over"))
       step.over = pairOf(sequenceOf(op.attrs["over"].at(0)), sequenceOf(op.attrs["over"].at(1)));
     return step;
@@ -90,11 +101,18 @@ int64_t KernelRunner::tasksOf(const KernelStep &step) const {
   return step.example ? step.tasks.c * examples_ + step.tasks.k * tokens_.at(static_cast<size_t>(step.tasks.sequence)) : step.tasks.c;
 }
 
-void KernelRunner::runPart(const KernelStep &step, void *const *data, int64_t first, int64_t last) const {
+/// By the calling thread.
+KernelCall KernelRunner::callOf(const KernelStep &step, void *const *data) const {
   const auto begin = (reinterpret_cast<uintptr_t>(scratch_.data()) + kScratchAlignment - 1) / kScratchAlignment * kScratchAlignment;
   void *const scratch = reinterpret_cast<char *>(begin) + scratchOfThread_ * at::get_thread_num();
-  const KernelCall call{data, offsets_.data(), squares_.data(), step.sites.data(), scratch, examples_, elements_, {static_cast<uint32_t>(random_.seed), static_cast<uint32_t>(random_.seed >> 32)},
-                        static_cast<uint32_t>(random_.step), static_cast<uint32_t>(random_.pass), lengths_.data(), pairs_};
+  return {data, offsets_.data(), squares_.data(), step.sites.data(), scratch, examples_, elements_, {static_cast<uint32_t>(random_.seed), static_cast<uint32_t>(random_.seed >> 32)},
+          static_cast<uint32_t>(random_.step), static_cast<uint32_t>(random_.pass), lengths_.data(), pairs_};
+}
+
+int64_t KernelRunner::stretchesOf(const KernelStep &step) const { return (tasksOf(step) + step.stretch - 1) / step.stretch; }
+
+void KernelRunner::runPart(const KernelStep &step, void *const *data, int64_t first, int64_t last) const {
+  const KernelCall call = callOf(step, data);
   step.function(&call, first, last);
 }
 
@@ -117,8 +135,55 @@ std::vector<int64_t> KernelRunner::headShares(const KernelStep &step) const {
   return shares;
 }
 
-void KernelRunner::run(const KernelStep &step, void *const *data) {
+int64_t KernelRunner::scratchBytes() const {
+  size_t bytes = scratch_.size();
+  for (const std::vector<float> &tables : tables_)
+    bytes += tables.size() * sizeof(float);
+  return static_cast<int64_t>(bytes);
+}
+
+std::vector<void *> KernelRunner::tablesFor(const KernelStep &step, size_t place) {
+  int64_t pitches = kTableAlignment;
+  for (const RowSum &sum : step.sums)
+    pitches += sum.pitch * stretchesOf(step);
+  tables_.resize(std::max(tables_.size(), place + 1));
+  std::vector<float> &own = tables_[place];
+  if (static_cast<int64_t>(own.size()) < pitches)
+    own = std::vector<float>(static_cast<size_t>(pitches));
+  std::vector<void *> tables;
+  auto next = (reinterpret_cast<uintptr_t>(own.data()) + sizeof(float) * kTableAlignment - 1) / (sizeof(float) * kTableAlignment) * (sizeof(float) * kTableAlignment);
+  for (const RowSum &sum : step.sums) {
+    tables.push_back(reinterpret_cast<void *>(next));
+    next += sizeof(float) * static_cast<uintptr_t>(sum.pitch * stretchesOf(step));
+  }
+  return tables;
+}
+
+void KernelRunner::addUp(const KernelStep &step, const std::vector<void *> &tables, void *const *results) const {
+  std::vector<void *> data = tables;
+  int64_t columns = 0;
+  for (const RowSum &sum : step.sums) {
+    data.push_back(results[sum.result]);
+    columns = std::max(columns, sum.columns);
+  }
+  const int64_t stretches = stretchesOf(step);
+  at::parallel_for(0, columns, std::max<int64_t>(1, kFlatGrain / std::max<int64_t>(1, stretches)), [&](int64_t begin, int64_t end) {
+    KernelCall call = callOf(step, data.data());
+    call.elements = stretches;
+    step.addUp(&call, begin, end);
+  });
+}
+
+void KernelRunner::run(const KernelStep &step, std::vector<void *> given) {
   reserve(step);
+  if (!step.sums.empty()) {
+    const size_t operands = given.size();
+    const std::vector<void *> tables = tablesFor(step, 0);
+    given.insert(given.end(), tables.begin(), tables.end());
+    runRows(step, given.data(), 0, tasksOf(step));
+    return addUp(step, tables, given.data() + operands - step.results);
+  }
+  void *const *data = given.data();
   if (step.space == KernelStep::Space::tiles && step.example && tasksOf(step) > grainOf(step)) {
     const std::vector<int64_t> shares = headShares(step);
     return at::parallel_for(0, static_cast<int64_t>(shares.size()) - 1, 1, [&](int64_t begin, int64_t end) { runPart(step, data, shares[begin], shares[end]); });
@@ -127,7 +192,8 @@ void KernelRunner::run(const KernelStep &step, void *const *data) {
 }
 
 void KernelRunner::runRows(const KernelStep &step, void *const *data, int64_t first, int64_t last) const {
-  at::parallel_for(first, last, grainOf(step), [&](int64_t begin, int64_t end) { runPart(step, data, begin, end); });
+  const int64_t stretch = step.stretch, grain = std::max<int64_t>(1, grainOf(step) / stretch);
+  at::parallel_for(first / stretch, (last + stretch - 1) / stretch, grain, [&](int64_t begin, int64_t end) { runPart(step, data, begin * stretch, std::min(last, end * stretch)); });
 }
 
 } // namespace peftrt::plan

@@ -157,6 +157,9 @@ Prepared prepare(PlanProgram plan, const KernelLibrary &library) {
     const bool byRows = std::all_of(prepared.works.begin() + begin, prepared.works.begin() + end, isByRows);
     if (band >= 0 && (!byRows || band >= static_cast<int64_t>(prepared.plan.bands.size())))
       failBundle("`" + prepared.plan.body.name + "`: band " + std::to_string(band) + " has steps that do not their rows by themselves, or nothing says how many rows it takes");
+    for (size_t index = begin; band >= 0 && index < end; ++index)
+      if (prepared.works[index].kernel && prepared.plan.bands[band] % prepared.works[index].kernel->stretch != 0)
+        failBundle("`" + prepared.plan.body.name + "`: threads take " + std::to_string(prepared.plan.bands[band]) + " rows through band " + std::to_string(band) + ", which ends inside a stretch that is summed");
     prepared.bandEnds.resize(end, end);
     for (size_t index = begin; index < end; ++index)
       verifyThreads(prepared.plan, ops[index], home);
@@ -293,7 +296,7 @@ private:
 
   void run(const Work &work, const Op &op, std::vector<Packed> &values, RunContext &context) {
     if (work.kernel)
-      return kernels_.run(*work.kernel, dataOf(op, values).data());
+      return kernels_.run(*work.kernel, dataOf(op, values));
     if (work.product && !work.branch) {
       products::Call call = callOf(*work.product, op, values, context.size);
       if (const auto sum = addendOf(op))
@@ -346,10 +349,18 @@ private:
     band.emplace_back(products_, branch, RowWork::Factors{branchA, factors.c, factors.c, {}}, ifLibrarys(isBranchOwn, *work.branch));
   }
 
+  /// A step of a band that sums over its rows.
+  struct Summing {
+    const Work *work;
+    const Op *op;
+    std::vector<void *> tables;
+  };
+
   void runBand(const Prepared &prepared, size_t begin, size_t end, std::vector<Packed> &values, const std::vector<int64_t> &offsets, const BatchSize &size) {
     const Program &program = prepared.plan.body;
     std::vector<RowWork> band;
     std::vector<const Op *> ops; // of the band's works
+    std::vector<Summing> summing;
     int64_t rows = -1;
     for (size_t index = begin; index < end; ++index) {
       const Op &op = program.ops[index];
@@ -368,6 +379,11 @@ private:
         for (const std::vector<int64_t> *list : {&op.in, &op.out})
           for (const int64_t value : *list)
             operands.push_back(rowsAt(prepared.plan, value, values));
+        if (!work.kernel->sums.empty()) {
+          summing.push_back({&work, &op, kernels_.tablesFor(*work.kernel, summing.size())});
+          for (void *const table : summing.back().tables)
+            operands.push_back({table});
+        }
         band.emplace_back(kernels_, *work.kernel, std::move(operands));
         ops.push_back(&op);
         continue;
@@ -378,6 +394,8 @@ private:
     const std::vector<double> seconds = plan::runBand(band, rows, prepared.plan.bands.at(program.ops[begin].attrs.at("band").get<int64_t>()));
     for (size_t index = 0; options_.profile && index < ops.size(); ++index)
       profile_.add(program, *ops[index], seconds[index]);
+    for (const Summing &sums : summing)
+      kernels_.addUp(*sums.work->kernel, sums.tables, dataOf(*sums.op, values).data() + sums.op->in.size());
   }
 
   Packed place(const PlanProgram &plan, const Op &op, int64_t index, const std::vector<Packed> &values, const std::vector<int64_t> &offsets, const BatchSize &size) const {

@@ -28,6 +28,10 @@ struct Called {
   peftrt::Dim scratch;
   size_t sites = 0;
   bool flat = false;
+  std::vector<int64_t> pitches; ///< of the tables of sums over rows
+  std::set<size_t> sums;        ///< results that these are of, and another entry makes
+  int64_t stretch = 1;          ///< rows that a line of a table is of
+  bool addsUp = false;          ///< that other entry: it reads the tables and nothing else
 };
 
 struct Subject {
@@ -50,6 +54,18 @@ bool isSame(const std::vector<Value> &left, const std::vector<Value> &right) {
   return std::equal(left.begin(), left.end(), right.begin(), right.end(), [](const Value &a, const Value &b) { return a.type == b.type && a.perExample == b.perExample && a.dims == b.dims; });
 }
 
+/// Takes the sums of `op` from what its kernel writes. Returns how the entry is called that makes them.
+Called takeSums(const peftrt::Op &op, Called &called) {
+  Called addsUp;
+  for (const nlohmann::json &sum : op.attrs.at("sums")) {
+    addsUp.out.push_back(called.out.at(sum.at("result")));
+    addsUp.pitches.push_back(sum.at("pitch"));
+    called.sums.insert(sum.at("result").get<size_t>());
+  }
+  called.pitches = addsUp.pitches, called.stretch = op.attrs.at("stretch"), addsUp.addsUp = true;
+  return addsUp;
+}
+
 void readPlan(Subject &subject) {
   for (const peftrt::PlanProgram &program : peftrt::planOf(nlohmann::json::parse(contents(subject.folder + "/plan.json")))) {
     for (const Value &value : program.body.values)
@@ -66,6 +82,8 @@ void readPlan(Subject &subject) {
         called.out.push_back(program.body.values[static_cast<size_t>(value)]);
       called.scratch = peftrt::dimOf(op.attrs.at("scratch")), called.sites = op.attrs.at("sites").size(), called.flat = program.body.flat;
       const std::string symbol = op.attrs.at("symbol");
+      if (op.attrs.contains("sums"))
+        subject.calls.emplace(symbol + "__sums", takeSums(op, called));
       const auto [found, isNew] = subject.calls.emplace(symbol, called);
       if (!isNew && !(isSame(found->second.in, called.in) && isSame(found->second.out, called.out)))
         throw Fault("the plan calls `" + symbol + "` with operands of different types");
@@ -90,13 +108,19 @@ Subject &subjectOf(const std::string &folder) {
 /// Memory of one launch, until it is over.
 class Operands {
 public:
-  Operands(Subject &subject, const Called &called, const KernelCall &call) : subject_(subject), called_(called), call_(call) {
-    const size_t count = called.in.size() + called.out.size();
-    for (size_t index = 0; index < count; ++index) {
-      const bool isResult = index >= called.in.size();
-      const std::string name = isResult ? "result " + std::to_string(index - called.in.size()) : "operand " + std::to_string(index);
-      place(name, isResult ? called.out[index - called.in.size()] : called.in[index], index, isResult);
-    }
+  Operands(Subject &subject, const Called &called, const KernelCall &call, int64_t tasks) : subject_(subject), called_(called), call_(call) {
+    const int64_t stretches = called.addsUp ? call.elements : (tasks + called.stretch - 1) / called.stretch;
+    for (size_t index = 0; index < called.in.size(); ++index)
+      place("operand " + std::to_string(index), bytesOf(called.in[index]), false);
+    if (called.addsUp)
+      placeTables(stretches, false);
+    for (size_t index = 0; index < called.out.size(); ++index)
+      if (called.sums.count(index))
+        places_.push_back(nullptr);
+      else
+        place("result " + std::to_string(index), bytesOf(called.out[index]), true);
+    if (!called.addsUp)
+      placeTables(stretches, true);
     for (const auto &[pointer, row] : rows_) {
       auto buffer = std::make_unique<Buffer>(row.name, row.size, row.isRead, row.isWritten, static_cast<char *>(pointer));
       buffer->shift = reinterpret_cast<uintptr_t>(pointer) % 16; // as it would be misaligned where it lies
@@ -114,8 +138,8 @@ public:
 
   /// The parameters of the entry (compiler/conversion/Kernels.h).
   std::string parameters(int64_t tasks) {
-    for (size_t index = 0; index < called_.in.size() + called_.out.size(); ++index)
-      pointers_.push_back(addresses_.at(call_.data[index]));
+    for (void *const place : places_)
+      pointers_.push_back(place ? addresses_.at(place) : 0);
     const int64_t examples = call_.examples, sequences = subject_.sequences;
     const uint64_t scratch = scratchBytes();
     struct {
@@ -147,12 +171,19 @@ private:
     bool isRead = false, isWritten = false;
   };
 
-  /// Operands and results at one place are one buffer.
-  void place(const std::string &name, const Value &value, size_t index, bool isResult) {
-    Row &row = rows_[call_.data[index]];
+  /// The next of the call's data. Operands and results at one place are one buffer.
+  void place(const std::string &name, uint64_t bytes, bool isResult) {
+    void *const data = call_.data[places_.size()];
+    places_.push_back(data);
+    Row &row = rows_[data];
     row.name += (row.name.empty() ? "" : " and ") + name;
-    row.size = std::max(row.size, bytesOf(value));
+    row.size = std::max(row.size, bytes);
     (isResult ? row.isWritten : row.isRead) = true;
+  }
+
+  void placeTables(int64_t stretches, bool isResult) {
+    for (size_t index = 0; index < called_.pitches.size(); ++index)
+      place("table " + std::to_string(index) + " of sums", static_cast<uint64_t>(stretches * called_.pitches[index]) * sizeof(float), isResult);
   }
 
   /// Tokens of an example's sequence, as far apart as they lie.
@@ -198,6 +229,7 @@ private:
   Subject &subject_;
   const Called &called_;
   const KernelCall &call_;
+  std::vector<void *> places_; ///< of the call's data; null for what is made elsewhere
   std::map<void *, Row> rows_;
   std::map<void *, uint64_t> addresses_;
   std::vector<uint64_t> pointers_, owned_;
@@ -212,7 +244,7 @@ extern "C" void emulateKernel(const char *folder, const char *symbol, const Kern
     if (begin != 0)
       throw Fault(std::string(symbol) + ": an entry begins at task 0, not " + std::to_string(begin));
     const Called &called = subject.calls.at(symbol);
-    Operands operands(subject, called, *call);
+    Operands operands(subject, called, *call, end);
     emulator::Launch launch;
     launch.grid = subject.grid, launch.block = subject.block;
     launch.parameters = operands.parameters(end);

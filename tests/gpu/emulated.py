@@ -23,7 +23,8 @@ class Emulated:
         self.folder.mkdir(parents=True, exist_ok=True)
         spec.write_text(text)
         plan = gpu_bundle(spec, model, self.bundle)
-        self.symbols = {step["attrs"]["symbol"] for program in plan["programs"] for step in program["steps"] if step["kind"] == "kernel"}
+        kernels = [step["attrs"] for program in plan["programs"] for step in program["steps"] if step["kind"] == "kernel"]
+        self.symbols = {kernel["symbol"] for kernel in kernels} | {f"{kernel['symbol']}__sums" for kernel in kernels if "sums" in kernel}
         self.ptx = run(BIN / "peftc", spec, "--model", model, "--emit=ptx", "--target", target)
         assert f".target {target}" in self.ptx
         self.shared_object()

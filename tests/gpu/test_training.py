@@ -14,7 +14,7 @@ from subject import compare  # noqa: E402
 from test_kernels import LABELS, METHODS, TOLERANCES, USES  # noqa: E402
 
 LENGTHS = ([1, 1, 2], [127, 1, 129])
-RUNS = [("lora", "fp32", "sm_80")]
+RUNS = [("lora", "fp32", "sm_80"), ("sums", "fp32", "sm_90a")]
 
 
 class Training(OddModel):

@@ -1,5 +1,6 @@
 // BandRows: see the header.
 #include "compiler/passes/plan/BandRows.h"
+#include "compiler/passes/plan/Space.h"
 
 using namespace mlir;
 using namespace mlir::plan;
@@ -9,13 +10,18 @@ namespace {
 constexpr int64_t kMostRows = 96;
 /// Products do that many at a time.
 constexpr int64_t kRowBlock = 6;
-static_assert(kMostRows % kRowBlock == 0);
+static_assert(kMostRows % kRowBlock == 0 && kMostRows % kStretch == 0 && kStretch % kRowBlock == 0);
 /// Of a thread: wide rows (logits of a large vocabulary) are taken fewer at a time.
 constexpr int64_t kMostBytes = 48 << 20;
 /// Slots begin on cache lines, and so does each thread's part.
 constexpr int64_t kAlignment = 64;
 
 PackedType typeOf(Value value) { return cast<PackedType>(value.getType()); }
+
+bool sumsRows(Operation &op) {
+  auto kernel = dyn_cast<KernelOp>(op);
+  return kernel && llvm::any_of(kernel.getBody().front().getTerminator()->getOperands(), [](Value made) { return rowSum(made); });
+}
 } // namespace
 
 BandRows::BandRows(ProgramOp program) {
@@ -45,13 +51,16 @@ void BandRows::measure(Block &block) {
   for (Operation &op : block)
     for (Value operand : op.getOperands())
       lastReader[rootOf(operand)] = &op;
-  SmallVector<int64_t> most, now;
+  SmallVector<int64_t> most, now, multiples; // of which each thread takes one
   for (Operation &op : block) {
     const int64_t band = bandOf(&op);
     if (band < 0)
       continue;
     most.resize(std::max<size_t>(most.size(), band + 1), 0);
     now.resize(most.size(), 0);
+    multiples.resize(most.size(), kRowBlock);
+    if (sumsRows(op))
+      multiples[band] = kStretch;
     for (Value result : op.getResults())
       if (isThreads(result))
         now[band] += rowBytesOf(typeOf(result));
@@ -62,8 +71,8 @@ void BandRows::measure(Block &block) {
         if (Value root = rootOf(value); isThreads(root) && (!lastReader.count(root) || lastReader.lookup(root) == &op) && done.insert(root).second)
           now[band] -= rowBytesOf(typeOf(root));
   }
-  for (int64_t bytes : most)
-    rows.push_back(std::clamp(kMostBytes / std::max<int64_t>(1, bytes) / kRowBlock * kRowBlock, kRowBlock, kMostRows));
+  for (auto [bytes, multiple] : llvm::zip_equal(most, multiples))
+    rows.push_back(std::clamp(kMostBytes / std::max<int64_t>(1, bytes) / multiple * multiple, multiple, kMostRows));
 }
 
 FailureOr<SizeAttr> BandRows::sizeOf(Value root) const {

@@ -8,8 +8,10 @@
 //        not share bytes: a band's steps run at the same time, on different rows
 //
 // In the program's order: a step that needs all rows of what the band makes (attention, the gradient of a weight) waits until a step by rows needs what it makes,
-// or the program ends; one that needs nothing of the band's (what a loss knows of its targets) stands before it.
+// or the program ends, and so does what reads a sum over the band's rows; one that needs nothing of the band's (what a loss knows of its targets) stands before it.
 #include "compiler/passes/plan/Passes.h"
+#include "compiler/passes/plan/Space.h"
+#include "compiler/passes/plan/StepAttributes.h"
 #include "dialects/plan/Plan.h"
 #include "llvm/ADT/DenseSet.h"
 
@@ -45,10 +47,20 @@ std::optional<plan::Dim> rowsOfProducts(StepOp step) {
   return rows && hasBranch(step) ? rowsOfProduct(step, equationOf("branch"), 2) : rows;
 }
 
+/// The sum over rows that the value is, if a kernel makes it.
+nn::ReduceOp sumOf(Value value) {
+  auto kernel = value.getDefiningOp<KernelOp>();
+  return kernel ? rowSum(kernel.getBody().front().getTerminator()->getOperand(cast<OpResult>(value).getResultNumber())) : nn::ReduceOp();
+}
+
 /// The rows that the op does one by one, if it does.
 std::optional<plan::Dim> rowsDoneBy(Operation *op) {
-  if (auto kernel = dyn_cast<KernelOp>(op))
-    return kernel.getSpace() == "rows" ? rowsOf(kernel.getResult(0)) : std::nullopt;
+  if (auto kernel = dyn_cast<KernelOp>(op)) {
+    if (kernel.getSpace() != "rows")
+      return std::nullopt;
+    nn::ReduceOp sum = sumOf(kernel.getResult(0));
+    return sum ? rowsOf(packed(cast<nn::NNType>(sum.getX().getType()))) : rowsOf(kernel.getResult(0));
+  }
   auto step = dyn_cast<StepOp>(op);
   return step && step.getKind() == "gemm" ? rowsOfProducts(step) : std::nullopt;
 }
@@ -73,7 +85,8 @@ public:
 private:
   void take(Operation *op) {
     auto reads = [&](const llvm::DenseSet<Operation *> &made) { return llvm::any_of(op->getOperands(), [&](Value operand) { return made.contains(operand.getDefiningOp()); }); };
-    const bool waits = reads(waiting);
+    auto isSumInside = [&](Value operand) { return inside.contains(operand.getDefiningOp()) && sumOf(operand); }; // which is there behind the band
+    const bool waits = reads(waiting) || llvm::any_of(op->getOperands(), isSumInside);
     if (isa<AliasOp>(op) && !waits)
       return put(op, reads(inside) ? Place::inside : Place::before);
     auto rows = isa<AliasOp>(op) ? std::nullopt : rowsDoneBy(op);

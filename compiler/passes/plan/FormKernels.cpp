@@ -10,6 +10,7 @@
 // what is in memory. A value that several kernels need is recomputed or kept:
 //   numbers of a row      kept (a reduction costs a pass, its result a thousandth of one)
 //   matrices [rows, keys] recomputed (they are never stored: memory grows with the square of a text)
+//   sums over rows        kept, and made where they stand: what they sum need not wait; nothing reads one inside a kernel, where it is not there yet
 //   all else              recomputed if that reads at most kCheapReads arrays, else kept by the kernel that made it first
 // A later value of a space joins a kernel that shares an operand with it if all that it reads is there before that kernel.
 #include "compiler/passes/plan/KernelPlan.h"
@@ -41,6 +42,10 @@ Fusable KernelPlanner::fusable(Value value) const {
 
 void KernelPlanner::run() {
   for (Operation &op : program.getBody().front()) {
+    if (op.getNumResults() == 1 && rowSum(op.getResult(0)) && fusable(op.getResult(0)).space) {
+      materialize(op.getResult(0));
+      continue;
+    }
     if (isMadeWhereRead(&op) || (op.getNumResults() == 1 && fusable(op.getResult(0)).space))
       continue; // made when something reads it
     for (Value operand : op.getOperands())
@@ -97,7 +102,7 @@ static bool isCounted(Value value) { return isIndex(value); }
 /// Whether a kernel of `space` takes the op that makes `value` into its body.
 bool KernelPlanner::isInside(Value value, const Space &space) const {
   Operation *op = value.getDefiningOp();
-  if (!op)
+  if (!op || rowSum(value))
     return false;
   if (isa<nn::ConstantOp>(op) || isIndex(value) || (space.kind == Space::tiles && isHeadsRepeat(op)))
     return true;
@@ -160,13 +165,13 @@ KernelPlanner::Leaves KernelPlanner::leavesOf(Value value, const Space &space, c
     Value next = open.pop_back_val();
     if (!seen.insert(next).second)
       continue;
-    if (home && home->members.contains(next)) {
+    if (home && home->members.contains(next) && !rowSum(next)) {
       leaves.shares |= !isa<nn::ConstantOp, nn::RandomOp>(next.getDefiningOp());
       continue;
     }
     bool kept = next != value && homes.count(next) && isWorthKeeping(next, united);
     const bool read = ready.count(next) && !isCounted(next);
-    if (read || kept || !isInside(next, united)) {
+    if (read || kept || (next != value && !isInside(next, united))) {
       leaves.outside.insert(next);
       leaves.shares |= home && home->leaves.contains(next) && cast<nn::NNType>(next.getType()).rank() > 0;
       continue;
@@ -205,7 +210,7 @@ void KernelPlanner::compute(Value value, Kernel &kernel) {
     if (kernel.members.contains(next))
       continue;
     bool inMemory = next != value && ready.count(next) && ready.lookup(next) < kernel.place && !isCounted(next);
-    if (inMemory || !isInside(next, kernel.space)) {
+    if (inMemory || (next != value && !isInside(next, kernel.space))) {
       kernel.leaves.insert(next);
       continue;
     }

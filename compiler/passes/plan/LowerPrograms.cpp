@@ -15,13 +15,6 @@
 using namespace mlir;
 
 namespace {
-plan::PackedType packed(nn::NNType type) {
-  SmallVector<plan::Dim> dims;
-  for (nn::Dim dim : type.getDims())
-    dims.push_back({dim.constant, dim.scale, dim.sequence});
-  return plan::PackedType::get(type.getContext(), type.getExample(), dims, type.getElement());
-}
-
 DictionaryAttr productAttributes(plan::ProductOp op) {
   Builder builder(op.getContext());
   SmallVector<NamedAttribute> attributes = {builder.getNamedAttr("equation", op.getEquationAttr()), builder.getNamedAttr("over_examples", op.getOverExamplesAttr())};
@@ -61,7 +54,7 @@ public:
   }
 
 private:
-  static plan::PackedType packedOf(Value value) { return packed(cast<nn::NNType>(value.getType())); }
+  static plan::PackedType packedOf(Value value) { return plan::packed(cast<nn::NNType>(value.getType())); }
 
   LogicalResult lower(Operation &op, OpBuilder &builder) {
     SmallVector<Value> operands = llvm::map_to_vector(op.getOperands(), [&](Value value) { return mapping.lookup(value); });

@@ -129,6 +129,8 @@ Fusable reduction(ReduceOp op) {
   NNType from = typeOf(op.getX());
   if (ContractOp product = groupSummed(op))
     return fusableIn(product, false);
+  if (plan::rowSum(op.getResult()))
+    return inRows(from);
   if (op.getOverExamples())
     return no("it sums over the examples of the batch");
   if (!from.isFloat())
@@ -301,6 +303,23 @@ ContractOp mlir::plan::groupSummed(Operation *op) {
     return {};
   auto inside = tileProductOf(product);
   return inside && inside->kind == TileProduct::overRows ? product : ContractOp();
+}
+
+ReduceOp mlir::plan::rowSum(Value value) {
+  auto op = value.getDefiningOp<ReduceOp>();
+  if (!op || op.getKind() != "sum")
+    return {};
+  NNType from = typeOf(op.getX());
+  const int64_t rows = rowDims(from);
+  if (!from.isFloat() || !rowShapeOf(from) || op.getOverExamples() != from.getExample() || (!from.getExample() && (rows == 0 || from.getDims()[0].is(1))))
+    return {};
+  llvm::SmallVector<bool> reduced(from.rank(), false);
+  for (int64_t axis : op.getAxes())
+    reduced[axis < 0 ? axis + from.rank() : axis] = true;
+  for (int64_t axis = 0; axis < from.rank(); ++axis)
+    if (reduced[axis] != (axis < rows) && !from.getDims()[axis].is(1))
+      return {};
+  return op;
 }
 
 bool mlir::plan::isMadeWhereRead(Operation *op) {

@@ -61,6 +61,11 @@ bool isIndex(Value value);
 bool isHeadsRepeat(Operation *op);
 /// The transpose of that: the sum over heads that shared them, of a product `overRows`; null if `op` is none.
 nn::ContractOp groupSummed(Operation *op);
+/// The sum over all rows, column by column, if `value` is one: of a batch's rows, or of a table of the run. A kernel makes it beside what it makes of each row, but it is
+/// there only when all rows are done.
+nn::ReduceOp rowSum(Value value);
+/// Rows that are summed one after the other, whoever does them: sums of stretches are added in their order. A part of a kernel that sums begins at a multiple of it.
+inline constexpr int64_t kStretch = 24;
 /// Made inside kernels, and by itself only where something else reads it.
 bool isMadeWhereRead(Operation *op);
 

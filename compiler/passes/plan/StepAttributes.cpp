@@ -62,3 +62,10 @@ FailureOr<DictionaryAttr> mlir::plan::stepAttributes(Operation *op) {
   }
   return DictionaryAttr::get(op->getContext(), attributes);
 }
+
+plan::PackedType mlir::plan::packed(nn::NNType type) {
+  SmallVector<plan::Dim> dims;
+  for (nn::Dim dim : type.getDims())
+    dims.push_back({dim.constant, dim.scale, dim.sequence});
+  return PackedType::get(type.getContext(), type.getExample(), dims, type.getElement());
+}

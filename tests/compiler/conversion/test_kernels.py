@@ -25,8 +25,11 @@ METHODS = {
     "adapters": "attach serial_adapter(reduction = 3) to layers[*].ffn\nattach parallel_adapter(k = 4) to layers[*].attention",
     "smooth adapters": "attach serial_adapter(reduction = 3, act = gelu) to layers[*].ffn\nattach parallel_adapter(k = 4, act = gelu) to layers[*].attention",
     "norms": "train layers[*].**.norm.{weight, bias}",
+    "sums": "train layers[*].**.norm.{weight, bias}\nattach bitfit to layers[*].{attention.{v, o}, ffn.{up, down}}\nattach ssf to layers[*].{attention.{v, o}, ffn.{up, down}}",
 }
-USES = "use peft.methods.{lora, dora, ia3, bitfit, prefix, serial_adapter, parallel_adapter}\n"
+USES = "use peft.methods.{lora, dora, ia3, bitfit, prefix, serial_adapter, parallel_adapter, ssf}\n"
+# Rows of a batch: one, about the stretch of rows that is summed at a time, about a thread's rows of a band, and none that a stretch divides.
+SUMMED = ([1], [23], [24, 1], [127], [95, 97, 2], [129, 160, 160])
 
 
 def cpu_targets(trainer, rows):
@@ -106,7 +109,7 @@ class Kernels(unittest.TestCase):
         plan = self.plan(self.subject("even", "lora", "bf16"), "even")
         self.assertGreater(plan.count("bf16>"), 50)
         self.assertNotIn("bf16>", self.plan(self.subject("even", "lora"), "even"))
-        for shape, method in (("odd", "lora"), ("even", "lora"), ("odd", "prefix"), ("odd", "smooth adapters"), ("odd", "ia3 and bitfit"), ("even", "dora"), ("one head", "norms")):
+        for shape, method in (("odd", "lora"), ("even", "lora"), ("odd", "prefix"), ("odd", "smooth adapters"), ("odd", "ia3 and bitfit"), ("even", "dora"), ("one head", "norms"), ("odd", "sums")):
             self.check(shape, method, LENGTHS[1:3], "bf16")
 
     def test_odd_dims(self):
@@ -120,8 +123,25 @@ class Kernels(unittest.TestCase):
 
     def test_methods(self):
         for method in METHODS:
-            if method not in ("lora", "smooth adapters"):
+            if method not in ("lora", "smooth adapters", "sums"):
                 self.check("odd", method, LENGTHS[2:3])
+
+    def test_sums_over_rows(self):
+        """Gradients of biases, norms and scales: beside what a row's kernel makes, and the same bits by any number of threads."""
+        subject = self.subject("odd", "sums")
+        step = self.plan(subject, "odd").split("plan.program @train_step")[1].split("plan.return")[0]
+        self.assertNotIn('plan.step "aten" "reduce"', step)
+        init = self.started(subject)
+        for lengths in SUMMED:
+            with self.subTest(lengths=lengths):
+                rows = self.rows(lengths)
+                found = [subject.inspect(rows, init, "--threads", threads) for threads in (1, 2, 3)]
+                self.assertGreater(len(found[0]), 30)
+                for other in found[1:]:
+                    for name, value in other.items():
+                        self.assertTrue(value.equal(found[0][name]), name)
+                worst = compare(found[0], subject.inspect(rows, init, "--reference"), TOLERANCES["fp32"], 1e-6)
+                print(f"sums over {sum(lengths)} rows: {worst:.1e}", flush=True)
 
     def test_no_matrix_of_scores_is_in_memory(self):
         """Sizes of the step's slots have no part that grows with the square of a text."""

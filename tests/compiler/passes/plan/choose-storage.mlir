@@ -27,6 +27,21 @@ module attributes {plan.bf16} {
     return %y, %s : !nn.tensor<example, [seq, 4], f32>, !nn.tensor<example, [seq, 1], f32>
   }
 
+  // A gradient that a kernel sums over rows is bf16 where it lies; the sum is made in f32, and stays so.
+  // CHECK: plan.program @train_step
+  // CHECK: %[[G:.*]] = plan.product {{.*}} -> !nn.tensor<example, [seq, 4], bf16>
+  // CHECK: plan.kernel "rows"(%[[G]])
+  // CHECK: %[[WIDE:.*]] = nn.cast %{{.*}} to f32
+  // CHECK: nn.reduce "sum" %[[WIDE]] axes [0] {{.*}} -> !nn.tensor<[4], f32>
+  // CHECK: plan.product "az,ay->zy" %[[G]], {{.*}} -> !nn.tensor<[4, 4], f32>
+  func.func @train_step(%x: !nn.tensor<example, [seq, 4], f32> {nn.name = "x"}) -> (!nn.tensor<[4, 4], f32> {nn.name = "grad.W"}, !nn.tensor<[4], f32> {nn.name = "grad.b"}) {
+    %w = nn.param "W" : !nn.tensor<[4, 4], f32>
+    %g = nn.contract "ay,zy->az" %x, %w over_examples false : (!nn.tensor<example, [seq, 4], f32>, !nn.tensor<[4, 4], f32>) -> !nn.tensor<example, [seq, 4], f32>
+    %s = nn.reduce "sum" %g axes [0] keep false over_examples true : (!nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<[4], f32>
+    %p = nn.contract "az,ay->zy" %g, %x over_examples true : (!nn.tensor<example, [seq, 4], f32>, !nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<[4, 4], f32>
+    return %p, %s : !nn.tensor<[4, 4], f32>, !nn.tensor<[4], f32>
+  }
+
   // What is kept from run to run is bf16 with its new entries, where these may be; it is returned as it lies.
   // CHECK: plan.program @decode
   // CHECK: %[[ALL:.*]] = nn.put_last %{{.*}}, %{{.*}} axis 0 {{.*}} : (!nn.tensor<example, [seq, 4], bf16>, !nn.tensor<example, [1, 4], bf16>) -> !nn.tensor<example, [seq, 4], bf16>

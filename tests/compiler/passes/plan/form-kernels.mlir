@@ -42,6 +42,25 @@ module {
     plan.return %y : !nn.tensor<example, [seq, 2, 2], f32>
   }
 
+  // A sum over rows is made beside what each row needs, of values that need no place; what reads it waits until all rows are done.
+  // CHECK: plan.program @sums
+  // CHECK: %[[S:.*]]:2 = plan.kernel "rows"
+  // CHECK-DAG: nn.mul
+  // CHECK-DAG: nn.reduce "sum" %{{.*}} axes [0] keep false over_examples true
+  // CHECK: plan.yield %{{.*}}, %{{.*}} : !nn.tensor<[4], f32>, !nn.tensor<example, [seq, 4], f32>
+  // CHECK: plan.product "ay,zy->az" %[[S]]#1
+  // CHECK: plan.kernel "rows"({{.*}}%[[S]]#0
+  plan.program @sums inputs ["x", "w"] results ["y", "z", "s"] {
+  ^bb0(%x: !nn.tensor<example, [seq, 4], f32>, %w: !nn.tensor<[4, 4], f32>):
+    %p = plan.product "ay,zy->az" %x, %w over_examples false : (!nn.tensor<example, [seq, 4], f32>, !nn.tensor<[4, 4], f32>) -> !nn.tensor<example, [seq, 4], f32>
+    %e = nn.exp %p : (!nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [seq, 4], f32>
+    %m = nn.mul %e, %x : (!nn.tensor<example, [seq, 4], f32>, !nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [seq, 4], f32>
+    %s = nn.reduce "sum" %m axes [0] keep false over_examples true : (!nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<[4], f32>
+    %y = plan.product "ay,zy->az" %e, %w over_examples false : (!nn.tensor<example, [seq, 4], f32>, !nn.tensor<[4, 4], f32>) -> !nn.tensor<example, [seq, 4], f32>
+    %z = nn.add %x, %s : (!nn.tensor<example, [seq, 4], f32>, !nn.tensor<[4], f32>) -> !nn.tensor<example, [seq, 4], f32>
+    plan.return %y, %z, %s : !nn.tensor<example, [seq, 4], f32>, !nn.tensor<example, [seq, 4], f32>, !nn.tensor<[4], f32>
+  }
+
   // A program that is run once is left as it is.
   // CHECK: plan.program @init
   // CHECK-NOT: plan.kernel
