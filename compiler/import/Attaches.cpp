@@ -98,7 +98,7 @@ void Elaborator::resolveSites(const EnvPtr &env) {
   for (const ast::Stmt *stmt : spec_.attachments)
     failed |= !attempt([&] {
       if (auto *train = stmt->as<ast::TrainStmt>())
-        trained_[stmt] = resolve(train->selector, *root_, env, true);
+        draw(train->selector, trained_[stmt] = resolve(train->selector, *root_, env, true, true), env);
     });
   for (Attach &attach : attaches_)
     failed |= !attempt([&] { resolveSites(attach, env); });
@@ -107,10 +107,11 @@ void Elaborator::resolveSites(const EnvPtr &env) {
 }
 
 void Elaborator::resolveSites(Attach &attach, const EnvPtr &env) {
-  for (const Match &match : resolve(attach.stmt->selector, *root_, env, false))
+  for (const Match &match : resolve(attach.stmt->selector, *root_, env, false, true))
     attach.sites.push_back(match.node);
   for (ModuleNode *site : attach.sites)
     requireKind(attach.method, *site, attach.stmt->selector.range);
+  draw(attach, env);
   llvm::SmallVector<llvm::StringRef> paths;
   for (ModuleNode *site : attach.sites)
     paths.push_back(site->path.empty() ? llvm::StringRef("model") : llvm::StringRef(site->path));

@@ -81,6 +81,16 @@ std::optional<std::pair<std::string, double>> Elaborator::smallerRank(const Trai
   return std::nullopt;
 }
 
+/// How many parameters an expression means, and whether it says a share of the base model's.
+std::pair<double, bool> Elaborator::parametersFrom(const ast::Expr &expr, const EnvPtr &env, const char *what) {
+  Value limit = eval(expr, env);
+  if (!limit.isNumber())
+    fail(Kind::E0354, expr.range, {what});
+  auto *number = expr.as<ast::NumberExpr>();
+  const bool share = limit.as<double>() && (!number || number->isPercent || limit.number() < 1);
+  return {limit.number() * (share ? static_cast<double>(countTrainables().base) : 1), share};
+}
+
 void Elaborator::checkBudgets() {
   const Trainables counts = countTrainables();
   for (const ast::BudgetStmt *budget : spec_.budgets)
@@ -90,13 +100,8 @@ void Elaborator::checkBudgets() {
 }
 
 void Elaborator::checkBudget(const ast::BudgetStmt &budget, const Trainables &counts) {
-  Value limit = eval(*budget.limit, fileEnv(budget.range.file));
-  if (!limit.isNumber())
-    fail(Kind::E0354, budget.limit->range, {"a budget"});
-  // A share of the base model, or a number of parameters.
-  auto *number = budget.limit->as<ast::NumberExpr>();
-  const bool share = limit.as<double>() && (!number || number->isPercent || limit.number() < 1);
-  const double base = static_cast<double>(counts.base), most = share ? limit.number() * base : limit.number();
+  const auto [most, share] = parametersFrom(*budget.limit, fileEnv(budget.range.file), "a budget");
+  const double base = static_cast<double>(counts.base);
   if (static_cast<double>(counts.all) <= most)
     return;
   int digits = 3; // as many as tell the two apart

@@ -42,7 +42,7 @@ Value BuiltinCall::run() {
   using B = BuiltinCall;
   static const std::map<std::string, Body> kBodies = {
       {"pow", &B::pow},           {"real", &B::toNumber},       {"int", &B::toNumber},  {"cast", &B::toNumber}, {"chain", &B::chain}, {"base", &B::base},
-      {"scan", &B::scan},         {"has", &B::has},         {"trained", &B::trained},
+      {"scan", &B::scan},         {"has", &B::has},         {"trained", &B::trained}, {"drawn", &B::drawn},
       {"len", &B::len},           {"is_list", &B::isList},      {"fail", &B::fail},           {"max", &B::extremum},  {"min", &B::extremum},  {"sum", &B::sum},
       {"size", &B::size},         {"argmax", &B::argmax},       {"einsum", &B::einsum}, {"concat", &B::join},   {"stack", &B::join},
       {"transpose", &B::transpose}, {"rearrange", &B::rearrange}, {"one_hot", &B::oneHot}, {"index", &B::index}, {"where", &B::where},
@@ -227,6 +227,8 @@ Value BuiltinCall::has() {
     return site.points.count(word->name) || site.named.count(word->name);
   });
 }
+
+Value BuiltinCall::drawn() { e.fail(Kind::E0350, range, {"`drawn` is a selector's condition, or joined to others by `and`"}); }
 
 Value BuiltinCall::fail() { e.fail(Kind::E0355, range, {e.evalString(need(0, "message"), env)}); }
 

@@ -39,6 +39,7 @@ private:
   Value trained();
   Value scan();
   Value has();
+  Value drawn();
   Value fail();
 
   // ---- tensors (TensorBuiltins.cpp)

@@ -160,13 +160,14 @@ private:
     ModuleNode *node = nullptr;
     std::string weight; ///< a local weight name, "" for the module itself
   };
-  std::vector<Match> resolve(const ast::Selector &selector, ModuleNode &from, const EnvPtr &env, bool weights);
+  std::vector<Match> resolve(const ast::Selector &selector, ModuleNode &from, const EnvPtr &env, bool weights, bool mayDraw = false);
   void matchPart(const ast::SelectorPart &part, ModuleNode &node, const EnvPtr &env, bool weights, std::vector<Match> &out);
   using Path = std::vector<const ast::SelectorPart *>;
   size_t matchPath(const Path &path, ModuleNode &node, const EnvPtr &env, bool weights,
                    std::vector<Match> &out);
   void requireAlternatives(const Path &path, ModuleNode &from, const EnvPtr &env, bool weights);
   [[noreturn]] void reportNoMatch(const Path &path, ModuleNode &from, const EnvPtr &env, bool weights);
+  bool holds(const ast::Expr &where, const EnvPtr &scope);
   void keepWhere(const ast::Expr &where, const EnvPtr &env, std::vector<Match> &matches);
 
   // ---- attaches (Attaches.cpp)
@@ -198,6 +199,15 @@ private:
   Trainables countTrainables() const;
   std::optional<std::pair<std::string, double>> smallerRank(const Trainables &counts, double most) const;
   void checkBudget(const ast::BudgetStmt &budget, const Trainables &counts);
+  std::pair<double, bool> parametersFrom(const ast::Expr &expr, const EnvPtr &env, const char *what);
+
+  // ---- which sites are drawn (Draws.cpp)
+  static const ast::CallExpr *drawOf(const ast::Expr *where);
+  void draw(Attach &attach, const EnvPtr &env);
+  void draw(const ast::Selector &selector, std::vector<Match> &matches, const EnvPtr &env);
+  std::vector<size_t> taken(const ast::CallExpr &draw, const std::vector<std::string> &names, const std::vector<int64_t> &sizes, int64_t common, const EnvPtr &env);
+  std::map<std::string, int64_t> sizesAt(const Attach &attach) const;
+  int64_t weightsAt(const Match &match) const;
 
   // ---- methods at a site (Methods.cpp)
   /// A method being instantiated at one site.
@@ -281,6 +291,7 @@ private:
   std::map<int32_t, EnvPtr> fileEnvs_;
   std::unique_ptr<ModuleNode> root_;
   std::vector<Attach> attaches_;
+  bool drawsAll_ = false; ///< to count what all sites would have
   std::map<const ast::Stmt *, std::vector<Match>> trained_; ///< what `train` and `freeze` name
   std::map<std::string, mlir::nn::ParameterOp> parameters_;
   std::map<std::string, std::vector<std::string>> parameterAxes_;

@@ -127,6 +127,13 @@ static Value indexOf(const ModuleNode &node, const std::string &kind) {
   return Value(record);
 }
 
+/// Whether a condition holds at a site; what is drawn of all of them is not known yet.
+bool Elaborator::holds(const ast::Expr &where, const EnvPtr &scope) {
+  if (auto *both = where.as<ast::BinaryExpr>(); both && both->op == ast::BinaryOp::And)
+    return holds(*both->lhs, scope) && holds(*both->rhs, scope);
+  return drawOf(&where) || evalBool(where, scope);
+}
+
 void Elaborator::keepWhere(const ast::Expr &where, const EnvPtr &env, std::vector<Match> &matches) {
   std::vector<Match> kept;
   for (const Match &match : matches) {
@@ -151,7 +158,7 @@ void Elaborator::keepWhere(const ast::Expr &where, const EnvPtr &env, std::vecto
       struct NoIndex {};
       scope->outside = [](const std::string &name, Range) { return name == "index" ? throw NoIndex{} : std::optional<Value>(); };
       try {
-        keep |= evalBool(where, scope);
+        keep |= holds(where, scope);
       } catch (const NoIndex &) {
       }
     }
@@ -161,8 +168,10 @@ void Elaborator::keepWhere(const ast::Expr &where, const EnvPtr &env, std::vecto
   matches = std::move(kept);
 }
 
-std::vector<Elaborator::Match> Elaborator::resolve(const ast::Selector &selector, ModuleNode &from, const EnvPtr &env, bool weights) {
+std::vector<Elaborator::Match> Elaborator::resolve(const ast::Selector &selector, ModuleNode &from, const EnvPtr &env, bool weights, bool mayDraw) {
   std::vector<Match> matches, excluded, unique;
+  if (const ast::CallExpr *draw = drawOf(selector.where.get()); draw && !mayDraw)
+    fail(Kind::E0350, draw->range, {"only an `attach` or a `train` of the program draws its sites"});
   for (const auto &parts : selector.paths) {
     const Path path = pathOf(parts);
     std::vector<Match> reached;
