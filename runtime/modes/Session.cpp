@@ -2,6 +2,7 @@
 #include "runtime/modes/Session.h"
 #include "runtime/bundle/Errors.h"
 #include "runtime/bundle/Json.h"
+#include "runtime/data/Records.h"
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <algorithm>
@@ -178,6 +179,25 @@ static int64_t lengthIn(const json &model, const char *name) {
 int64_t Session::vocabulary() const { return lengthIn(manifest().at("model"), "vocab"); }
 int64_t Session::positions() const { return lengthIn(manifest().at("model"), "max_positions"); }
 
+/// The fewest tokens that a text may have: what joins or cuts at a fixed place needs that many.
+static int64_t leastLength(const json &section) {
+  int64_t least = 0;
+  for (const json &program : section.at("programs"))
+    for (const json &value : program.at("values"))
+      for (const json &text : value.at("dims"))
+        if (const Dim dim = text.is_number() ? Dim{} : dimOf(text); dim.k > 0 && dim.sequence == 0)
+          least = std::max(least, (dim.k - 1 - dim.c) / dim.k);
+  return least;
+}
+
+static void requireLengths(const Dataset &dataset, int64_t least) {
+  for (int64_t row = 0; row < dataset.size(); ++row)
+    for (int64_t example = 0; example < dataset.examplesOfRow; ++example)
+      if (const int64_t length = dataset.lengthOf(row, example); length < least)
+        throw RuntimeError("R0146", at(dataset.path, dataset.lines[static_cast<size_t>(row)]) + "the text has " + std::to_string(length) + (length == 1 ? " token" : " tokens") + ", what is attached needs " +
+                                        std::to_string(least), "leave it out, or attach at an earlier place");
+}
+
 Dataset Session::read(const std::string &path, bool targets) {
   ReadOptions read;
   read.maxLength = options.maxLength;
@@ -185,7 +205,9 @@ Dataset Session::read(const std::string &path, bool targets) {
   read.targets = targets;
   read.modelPath = modelPath;
   read.helper = helper;
-  return readDataset(path, rowFieldsOf(manifest()), read, labels);
+  Dataset dataset = readDataset(path, rowFieldsOf(manifest()), read, labels);
+  requireLengths(dataset, leastLength(bundle.programs));
+  return dataset;
 }
 
 std::map<std::string, at::Tensor> Session::saved() const {
