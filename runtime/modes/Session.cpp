@@ -180,9 +180,11 @@ int64_t Session::vocabulary() const { return lengthIn(manifest().at("model"), "v
 int64_t Session::positions() const { return lengthIn(manifest().at("model"), "max_positions"); }
 
 /// The fewest tokens that a text may have: what joins or cuts at a fixed place needs that many.
-static int64_t leastLength(const json &section) {
+static int64_t leastLength(const JsonSection &section) {
   int64_t least = 0;
-  for (const json &program : section.at("programs"))
+  if (section.text().find("\"c\":-") == std::string::npos) // no length is less than a text's; reading all of them takes longer
+    return least;
+  for (const json &program : section.value().at("programs"))
     for (const json &value : program.at("values"))
       for (const json &text : value.at("dims"))
         if (const Dim dim = text.is_number() ? Dim{} : dimOf(text); dim.k > 0 && dim.sequence == 0)
