@@ -74,17 +74,19 @@ EmitInfo infoOf(const Spec &spec, const SourceMap &sources, const model::Checkpo
 /// Text that is the end of a compilation: kernels as a module, or as a GPU's code.
 void printKernels(mlir::ModuleOp module, const Request &request, Outcome &outcome) {
   if (request.stopAfter == Stop::Kernels) {
-    outcome.text = print(request.gpu ? *conversion::gpuKernelModule(module, request.gpu->lanes) : *conversion::kernelModule(module, {target::cpuTargets().front().lanes}));
+    outcome.text = print(!request.gpus.empty() ? *conversion::gpuKernelModule(module, request.gpus[0]->lanes) : *conversion::kernelModule(module, {target::cpuTargets().front().lanes}));
     return;
   }
-  KernelObjects kernels = compileGpuKernels(module, *request.gpu, request.cacheFolder);
+  KernelObjects kernels = compileGpuKernels(module, *request.gpus.at(0), request.cacheFolder);
   outcome.internalError = kernels.internalError;
-  outcome.text = kernels.objects[request.gpu->name.str()];
+  outcome.text = kernels.gpu[request.gpus[0]->name.str()].ptx;
 }
 
 /// Where the whole bundle is kept for the next compile: by everything that is read for it.
 std::string bundleEntry(const Request &request, const SourceMap &sources, const model::Checkpoint &checkpoint) {
   std::vector<std::string> parts = {request.exact ? "exact" : "", request.here ? "here" : "", request.budgets ? "budgets" : "", request.appended, checkpoint.directory, checkpoint.config.dump()};
+  for (const target::GpuTarget *gpu : request.gpus)
+    parts.insert(parts.end(), {gpu->name.str(), request.assembler});
   for (const InputOverride &override : request.overrides)
     parts.insert(parts.end(), {override.name, override.text});
   for (size_t file = 0; file < sources.size(); ++file)
@@ -134,16 +136,17 @@ void finish(mlir::ModuleOp module, const EmitInfo &info, const Request &request,
     watch.lap("kernels");
     return;
   }
-  KernelObjects kernels = compileKernels(module, request.here, request.cacheFolder); // compiler/conversion, compiler/target
+  KernelObjects kernels = compileKernels(module, {request.here, request.gpus, request.assembler}, request.cacheFolder); // compiler/conversion, compiler/target
   watch.lap("kernels");
   outcome.internalError = kernels.internalError;
   outcome.unwritten = kernels.unwritten;
-  if (!kernels.internalError.empty() || !kernels.unwritten.empty())
+  outcome.notAssembled = kernels.notAssembled;
+  if (!kernels.internalError.empty() || !kernels.unwritten.empty() || !kernels.notAssembled.empty())
     return;
   outcome.bundle = emit::emit(module, info); // compiler/emit
   watch.lap("bundle");
   if (outcome.bundle)
-    outcome.bundle->kernels = std::move(kernels.objects);
+    outcome.bundle->kernels = std::move(kernels.objects), outcome.bundle->gpuKernels = std::move(kernels.gpu);
   else
     outcome.internalError = "phase `bundle` failed";
 }

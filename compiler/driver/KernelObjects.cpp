@@ -212,9 +212,38 @@ private:
   std::vector<Shared> shared;
 };
 
+/// A GPU's text, assembled; kept as it is. Errs: what the assembler says.
+std::string assembled(const std::string &text, const target::GpuTarget &target, const std::string &assembler, const std::string &cacheFolder, std::string &said) {
+  const std::string entry = cacheEntry(cacheFolder, {target.name, assembler, text}, ".cubin");
+  std::string bytes = readCache(entry, kElf);
+  if (!bytes.empty())
+    return bytes;
+  llvm::Expected<std::string> made = target::assemblePtx(text, target, assembler);
+  if (!made) {
+    said = target.name.str() + ": " + llvm::toString(made.takeError());
+    return "";
+  }
+  writeCache(entry, *made);
+  return std::move(*made);
+}
+
 } // namespace
 
-KernelObjects compileKernels(ModuleOp module, bool here, const std::string &cacheFolder) { return Kernels(module, here, cacheFolder).make(); }
+KernelObjects compileKernels(ModuleOp module, const KernelTargets &targets, const std::string &cacheFolder) {
+  KernelObjects result = Kernels(module, targets.here, cacheFolder).make();
+  for (const target::GpuTarget *gpu : targets.gpus) {
+    if (!result.internalError.empty())
+      break;
+    KernelObjects made = compileGpuKernels(module, *gpu, cacheFolder);
+    result.internalError = made.internalError;
+    for (auto &[name, code] : made.gpu) {
+      if (!targets.assembler.empty() && made.internalError.empty())
+        code.cubin = assembled(code.ptx, *gpu, targets.assembler, cacheFolder, result.notAssembled);
+      result.gpu[name] = std::move(code);
+    }
+  }
+  return result;
+}
 
 KernelObjects compileGpuKernels(ModuleOp module, const target::GpuTarget &target, const std::string &cacheFolder) {
   auto kernels = conversion::gpuKernelModule(module, target.lanes);
@@ -224,7 +253,7 @@ KernelObjects compileGpuKernels(ModuleOp module, const target::GpuTarget &target
   std::string text, said;
   llvm::raw_string_ostream(text) << *kernels;
   const std::string entry = cacheEntry(cacheFolder, {target.name, text}, ".ptx");
-  std::string &bytes = result.objects[target.name.str()] = readCache(entry, kPtx);
+  std::string &bytes = (result.gpu[target.name.str()] = {readCache(entry, kPtx), "", target.lanes}).ptx;
   if (!bytes.empty())
     return result;
   ScopedDiagnosticHandler handler(module.getContext(), [&](Diagnostic &diagnostic) {

@@ -20,7 +20,8 @@ struct Request {
   std::vector<MadeChoice> choices;      ///< --choose
   std::shared_ptr<Library> stdlib;
   Stop stopAfter = Stop::Bundle;
-  const target::GpuTarget *gpu = nullptr; ///< of Kernels, and needed for Ptx; null: the CPUs
+  std::vector<const target::GpuTarget *> gpus; ///< whose code a bundle holds beside the CPUs'; of Kernels and Ptx one, which Ptx needs, none: the CPUs
+  std::string assembler;                  ///< NVIDIA's ptxas; empty: there is none, and a GPU's driver compiles the PTX
   bool explain = false;                   ///< fill in the outcome's tables
   std::string appended;                 ///< text read as if it stood at the program's end (`check --laws` attaches there)
   bool exact = false;                   ///< fp32, whatever the program's `precision` (laws are about derivations, not about rounding)
@@ -36,6 +37,7 @@ struct Outcome {
   std::string memory, kernels;          ///< --explain memory, --explain kernels
   std::string timing;                   ///< a line a phase and pass
   std::string unwritten;                ///< a temporary file for which there was no room
+  std::string notAssembled;             ///< what the assembler says that does not take a GPU's kernels
   std::string internalError;            ///< our bug: the pass and the reproducer
 };
 

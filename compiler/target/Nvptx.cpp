@@ -2,6 +2,10 @@
 #include "compiler/target/Nvptx.h"
 #include "compiler/target/Lowering.h"
 #include "llvm/IR/Intrinsics.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/FileUtilities.h"
+#include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/Program.h"
 #include "llvm/Support/TargetSelect.h"
 #include "llvm/Target/TargetOptions.h"
 #include <mutex>
@@ -75,4 +79,29 @@ FailureOr<std::string> peftc::target::compilePtx(ModuleOp module, const GpuTarge
   if (!emitCode(*code, *machine, llvm::CodeGenFileType::AssemblyFile, text))
     return module.emitError("LLVM writes no text for `") << target.name << "`", failure();
   return text.str().str();
+}
+
+llvm::Expected<std::string> peftc::target::assemblePtx(llvm::StringRef text, const GpuTarget &target, const std::string &assembler) {
+  llvm::SmallString<64> paths[3]; // the text, the cubin, what is said
+  const char *suffixes[] = {"ptx", "cubin", "txt"};
+  llvm::FileRemover removers[3];
+  for (int index = 0; index < 3; ++index) {
+    if (std::error_code error = llvm::sys::fs::createTemporaryFile("peft-kernels", suffixes[index], paths[index]))
+      return llvm::createStringError(error, "no temporary file: " + error.message());
+    removers[index].setFile(paths[index]);
+  }
+  std::error_code error;
+  llvm::raw_fd_ostream file(paths[0], error);
+  file << text;
+  file.close();
+  if (error || file.has_error())
+    return llvm::createStringError(file.error(), "a temporary file cannot be written");
+  const std::string arch = "-arch=" + target.name.str();
+  std::string why;
+  const int code = llvm::sys::ExecuteAndWait(assembler, {assembler, arch, paths[0], "-o", paths[1]}, std::nullopt, {llvm::StringRef(""), llvm::StringRef(paths[2]), llvm::StringRef(paths[2])}, 0, 0, &why);
+  auto said = llvm::MemoryBuffer::getFile(paths[2]), made = llvm::MemoryBuffer::getFile(paths[1]);
+  if (code == 0 && made && (*made)->getBufferSize() > 0)
+    return (*made)->getBuffer().str();
+  llvm::StringRef words = said ? (*said)->getBuffer().trim() : "";
+  return llvm::createStringError(llvm::inconvertibleErrorCode(), !words.empty() ? words.split('\n').first.str() : !why.empty() ? why : "it ended with " + std::to_string(code));
 }

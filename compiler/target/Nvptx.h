@@ -6,6 +6,7 @@
 // Numerics  as on a CPU: f32, subnormal numbers stay; division and roots are rounded correctly; products and sums may fuse. Equal modules give equal text.
 #pragma once
 #include "mlir/IR/BuiltinOps.h"
+#include "llvm/Support/Error.h"
 #include <string>
 
 namespace peftc::target {
@@ -21,6 +22,8 @@ llvm::ArrayRef<GpuTarget> gpuTargets();
 /// Null where there is none of this name.
 const GpuTarget *gpuTargetNamed(llvm::StringRef name);
 
+/// PTX as a cubin, by NVIDIA's `assembler` (the path of ptxas). Errs: what it says.
+llvm::Expected<std::string> assemblePtx(llvm::StringRef text, const GpuTarget &target, const std::string &assembler);
 /// Consumes the module. Any number of threads, each with a context of its own.
 mlir::FailureOr<std::string> compilePtx(mlir::ModuleOp module, const GpuTarget &target);
 

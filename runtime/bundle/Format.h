@@ -15,14 +15,23 @@ namespace peftrt {
 constexpr uint32_t kFormatVersion = 1;
 constexpr char kTrailerMagic[] = "PEFTBNDL";
 constexpr uint64_t kTrailerSize = 32;
-/// Kernels of the CPU c are the section kernels/c.so.
-constexpr char kKernelFolder[] = "kernels", kKernelSuffix[] = ".so";
+/// Kernels of the CPU c are the section kernels/c.so; those of the GPU g kernels/g.ptx, and what belongs to them.
+constexpr char kKernelFolder[] = "kernels", kKernelSuffix[] = ".so", kPtxSuffix[] = ".ptx", kCubinSuffix[] = ".cubin", kGpuFactsSuffix[] = ".json";
+
+/// Kernels for one generation of GPUs. Each has an entry (compiler/conversion/Kernels.h).
+struct GpuCode {
+  std::string ptx;       ///< which the driver of any GPU that is not older compiles
+  std::string cubin;     ///< the same, assembled: for GPUs of this generation only; empty where the compiler had no assembler
+  int64_t flatShare = 1; ///< elements that a thread takes at a time in kernels of the space `flat`; in others it takes a task
+  bool operator==(const GpuCode &) const = default;
+};
 
 struct Bundle {
   nlohmann::json manifest;
   JsonSection programs, plan;
   std::string spec;
   std::map<std::string, std::string> kernels{}; ///< name of a CPU (compiler/target/Targets.def) → bytes of a shared object; empty where no step is generated code
+  std::map<std::string, GpuCode> gpuKernels{};  ///< name of a GPU (the same file) → its kernels; those that `--target` named
 };
 
 /// How long each sequence of each example is: by sequence, then by example.

@@ -107,12 +107,30 @@ private:
   json table_;
 };
 
-/// The names of the sections that hold kernels: the part between folder and suffix is the CPU's.
-constexpr size_t kFolderLength = sizeof kKernelFolder, kSuffixLength = sizeof kKernelSuffix - 1; // the folder's with its slash
+/// Of the name of a section that holds kernels: the part between folder and suffix, the target's; "" of any other.
+std::string targetIn(const std::string &name, const std::string &suffix) {
+  const std::string folder = std::string(kKernelFolder) + "/";
+  return name.size() > folder.size() + suffix.size() && name.starts_with(folder) && name.ends_with(suffix) ? name.substr(folder.size(), name.size() - folder.size() - suffix.size()) : "";
+}
 
-bool holdsKernels(const std::string &name) {
-  return name.size() > kFolderLength + kSuffixLength && name.rfind(std::string(kKernelFolder) + "/", 0) == 0 &&
-         name.compare(name.size() - kSuffixLength, kSuffixLength, kKernelSuffix) == 0;
+/// Those for GPUs: of a target its text, and what belongs to it.
+std::map<std::string, GpuCode> gpuKernelsOf(const std::string &path, const std::vector<std::string> &names, const std::function<std::string(const std::string &)> &section) {
+  std::map<std::string, GpuCode> kernels;
+  for (const std::string &name : names)
+    if (const std::string target = targetIn(name, kPtxSuffix); !target.empty())
+      kernels[target].ptx = section(name);
+  for (const std::string &name : names) {
+    if (const std::string target = targetIn(name, kCubinSuffix); kernels.count(target))
+      kernels[target].cubin = section(name);
+    const std::string target = targetIn(name, kGpuFactsSuffix);
+    if (!kernels.count(target))
+      continue;
+    const json facts = parseJson(section(name));
+    if (!facts.is_object() || !facts.value("flat_share", json()).is_number_unsigned() || facts["flat_share"] == 0)
+      throw RuntimeError("R0103", "`" + path + "` is damaged: " + name + " does not say how a GPU's threads share elements", kCopyHelp);
+    kernels[target].flatShare = facts["flat_share"];
+  }
+  return kernels;
 }
 
 std::vector<std::string> filesOf(const std::filesystem::path &folder) {
@@ -127,8 +145,9 @@ Bundle assemble(const std::string &path, const std::vector<std::string> &names, 
   const auto json = [&](const std::string &name) { return JsonSection(section(name), name, path); };
   Bundle bundle{json("manifest.json").value(), json("programs.json"), json("plan.json"), section("spec.peft")};
   for (const std::string &name : names)
-    if (holdsKernels(name))
-      bundle.kernels[name.substr(kFolderLength, name.size() - kFolderLength - kSuffixLength)] = section(name);
+    if (const std::string target = targetIn(name, kKernelSuffix); !target.empty())
+      bundle.kernels[target] = section(name);
+  bundle.gpuKernels = gpuKernelsOf(path, names, section);
   const int64_t version = bundle.manifest.value("format", int64_t{0});
   if (version > kFormatVersion)
     throw RuntimeError("R0101", "`" + path + "` is of bundle format " + std::to_string(version) + ", this runtime reads up to " + std::to_string(kFormatVersion),

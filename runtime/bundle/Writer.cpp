@@ -19,6 +19,13 @@ std::vector<std::pair<std::string, std::string>> sectionsOf(const Bundle &bundle
       {"manifest.json", bundle.manifest.dump(indent)}, {"programs.json", bundle.programs.text()}, {"plan.json", bundle.plan.text()}, {"spec.peft", bundle.spec}};
   for (const auto &[target, bytes] : bundle.kernels)
     sections.emplace_back(std::string(kKernelFolder) + "/" + target + kKernelSuffix, bytes);
+  for (const auto &[target, code] : bundle.gpuKernels) {
+    const std::string begin = std::string(kKernelFolder) + "/" + target;
+    sections.emplace_back(begin + kPtxSuffix, code.ptx);
+    if (!code.cubin.empty())
+      sections.emplace_back(begin + kCubinSuffix, code.cubin);
+    sections.emplace_back(begin + kGpuFactsSuffix, json{{"flat_share", code.flatShare}}.dump(indent));
+  }
   return sections;
 }
 
@@ -88,10 +95,19 @@ std::string runnerBytes(const std::string &path) {
 
 /// Kernels that an earlier bundle left in the folder: they would be read as this one's.
 void removeStaleKernels(const Bundle &bundle, const std::string &folder) {
+  const auto isStale = [&](const fs::path &path) {
+    const std::string suffix = path.extension(), target = path.stem();
+    const auto gpu = bundle.gpuKernels.find(target);
+    if (suffix == kKernelSuffix)
+      return !bundle.kernels.count(target);
+    if (suffix == kPtxSuffix || suffix == kGpuFactsSuffix)
+      return gpu == bundle.gpuKernels.end();
+    return suffix == kCubinSuffix && (gpu == bundle.gpuKernels.end() || gpu->second.cubin.empty());
+  };
   std::error_code error;
   std::vector<fs::path> stale;
   for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error))
-    if (entry->path().extension() == kKernelSuffix && !bundle.kernels.count(entry->path().stem().string()))
+    if (isStale(entry->path()))
       stale.push_back(entry->path());
   for (const fs::path &path : stale)
     if (!fs::remove(path, error))
@@ -103,7 +119,7 @@ void removeStaleKernels(const Bundle &bundle, const std::string &folder) {
 void writeDirectory(const Bundle &bundle, const std::string &folder) {
   const std::string kernels = folder + "/" + kKernelFolder;
   std::error_code error;
-  fs::create_directories(bundle.kernels.empty() ? folder : kernels, error);
+  fs::create_directories(bundle.kernels.empty() && bundle.gpuKernels.empty() ? folder : kernels, error);
   if (error)
     failWrite(folder);
   removeStaleKernels(bundle, kernels);

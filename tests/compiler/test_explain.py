@@ -89,7 +89,9 @@ def main():
         broken("E0608", lambda copy: None, plain, "--target", "sm_10")
         broken("E0701", lambda copy: None, plain, "-o", folder)
         broken("E0702", lambda copy: None, plain, "-o", folder + "/trainer", "--runner", "nowhere")
+        os.environ["PEFT_PTXAS"] = "/bin/false"
         broken("E0703", lambda copy: None, plain, "--target", "sm_90a")
+        del os.environ["PEFT_PTXAS"]
         twice = ("""use peft.arch.config.{common_keys}
 arch half(cfg: config): model {
   checkpoint { model_type = "bert", prefix = "bert.", vocab_size = cfg.vocab_size, ignores = common_keys() }

@@ -13,6 +13,7 @@ struct Surroundings {
   std::string runner; ///< from PEFT_RUNNER, or ""
   std::string cacheFolder; ///< of compiled kernels, or ""
   std::string python;      ///< that runs Optuna
+  std::string assembler;   ///< NVIDIA's ptxas, or ""
   bool cpuIsChosen = false; ///< PEFT_CPU_TARGET says whose kernels a trainer runs
 };
 

@@ -3,6 +3,8 @@
 #include "compiler/search/Report.h"
 #include "compiler/tools/peftc/Commands.h"
 #include "runtime/bundle/Writer.h"
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/SmallVector.h"
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -43,7 +45,9 @@ std::optional<UsageError> complain(const CommandLine &line) {
   if (!emits && !line.has("--output") && !line.has("--bundle") && !line.has("--explain"))
     return UsageError{"where should the trainer go? `-o FILE` is missing", "or `--bundle DIR` for a folder to read, `--emit=nn` for a text"};
   if (line.has("--target") && emits && stop < Stop::Kernels)
-    return UsageError{"`--target` says nothing about `--emit=" + line.get("--emit") + "`", "it goes with `--emit=kernels` and `--emit=ptx`"};
+    return UsageError{"`--target` says nothing about `--emit=" + line.get("--emit") + "`", "it goes with a trainer, `--emit=kernels` and `--emit=ptx`"};
+  if (emits && line.get("--target").find(',') != std::string::npos)
+    return UsageError{"`--emit=" + line.get("--emit") + "` prints the code for one target", "several go into a trainer: -o FILE"};
   if (stop == Stop::Ptx && !line.has("--target"))
     return UsageError{"for which GPU? `--target` is missing", "it is one of " + gpuNames()};
   return std::nullopt;
@@ -68,17 +72,19 @@ std::string programText(const SourceMap &sources, const std::string &path) {
   return "";
 }
 
-/// False, with a message, where `--target` names none, or asks for what cannot be made.
-bool targetFrom(const CommandLine &line, Request &request) {
-  if (!line.has("--target"))
-    return true;
-  const std::string name = line.get("--target");
-  request.gpu = target::gpuTargetNamed(name);
-  if (!request.gpu)
-    refuse(line, diag::Kind::E0608, {name}, "it is one of " + gpuNames() + "; a trainer holds code for every CPU, and `--target` names none");
-  else if (request.stopAfter == Stop::Bundle)
-    refuse(line, diag::Kind::E0703, {name}, "without `--target` it is one for CPUs; `--emit=ptx` prints the kernels");
-  return request.gpu && request.stopAfter != Stop::Bundle;
+/// False, with a message, where one of the names after `--target` is none.
+bool targetsFrom(const CommandLine &line, Request &request) {
+  llvm::SmallVector<llvm::StringRef> names;
+  const std::string text = line.get("--target");
+  llvm::StringRef(text).split(names, ',', -1, /*KeepEmpty=*/!text.empty());
+  for (llvm::StringRef name : names) {
+    const target::GpuTarget *gpu = target::gpuTargetNamed(name);
+    if (!gpu)
+      return refuse(line, diag::Kind::E0608, {name.str()}, "it is one of " + gpuNames() + "; a trainer holds code for every CPU, and `--target` names none") == 0;
+    if (!llvm::is_contained(request.gpus, gpu))
+      request.gpus.push_back(gpu);
+  }
+  return true;
 }
 
 void explainMerge(const json &manifest) {
@@ -196,8 +202,9 @@ int compileCommand(const std::vector<std::string> &words, const Surroundings &su
   request.specPath = line.operands()[0];
   request.modelPath = line.get("--model");
   request.stopAfter = line.has("--emit") ? kStops.at(line.get("--emit")) : Stop::Bundle;
-  if (!targetFrom(line, request))
+  if (!targetsFrom(line, request))
     return 1;
+  request.assembler = surroundings.assembler;
   request.explain = line.has("--explain");
   request.cacheFolder = surroundings.cacheFolder;
   if (std::string why = unreadable(request.specPath); !why.empty())

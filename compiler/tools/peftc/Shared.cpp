@@ -80,6 +80,8 @@ int failureOf(const CommandLine &line, const Outcome &outcome) {
     return failed("internal error: " + outcome.internalError, "this is a bug of peftc; please report it with the reproducer");
   if (!outcome.unwritten.empty())
     return refuse(line, diag::Kind::E0701, {outcome.unwritten, "not all of it was written"}, "TMPDIR names a folder for temporary files with room");
+  if (!outcome.notAssembled.empty())
+    return refuse(line, diag::Kind::E0703, {outcome.notAssembled}, "PEFT_PTXAS names another ptxas, or `none`: the GPU's driver then compiles the kernels when the trainer starts");
   return 0;
 }
 

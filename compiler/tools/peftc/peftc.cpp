@@ -1,6 +1,7 @@
 // peftc: the compiler's command.
 #include "compiler/tools/peftc/Commands.h"
 #include "lang/diag/Suggest.h"
+#include "llvm/Support/Program.h"
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -34,7 +35,8 @@ compile
   --choose NAME=VALUE    a choice among what the program leaves open (again for more)
   --bundle DIR           write what the trainer holds as files
   --emit=PHASE           print what a phase makes and stop: ast, space (what is left open), chosen (the text with its choices made), spec, peft, sites, nn, plan, kernels, ptx
-  --target GPU           with --emit=kernels or ptx: sm_80, sm_89, sm_90a, sm_100 or sm_120
+  --target GPU           sm_80, sm_89, sm_90a, sm_100 or sm_120: the trainer also runs on such a GPU (`--target sm_80,sm_90a`: on each); with --emit=kernels or ptx
+                         that GPU's code is printed
   --explain WHAT         kernels, merge, memory or params
   --diag-format=FORMAT   text, short or json
   --timing               seconds of each pass
@@ -66,6 +68,15 @@ methods
 Exit codes: 0 done, 1 the program or a file is wrong, 2 the command is.
 )";
 
+/// PEFT_PTXAS, `none` for none, or what is found on the path.
+std::string assembler() {
+  const char *given = std::getenv("PEFT_PTXAS");
+  if (given && *given)
+    return std::string(given) == "none" ? "" : given;
+  const llvm::ErrorOr<std::string> found = llvm::sys::findProgramByName("ptxas");
+  return found ? *found : "";
+}
+
 Surroundings surroundings() {
   std::error_code error;
   auto self = std::filesystem::read_symlink("/proc/self/exe", error);
@@ -78,7 +89,7 @@ Surroundings surroundings() {
     cache = home + "/.cache/peftc";
   const std::string python = variable("PEFT_PYTHON");
   return {self.parent_path().string(), runner ? runner : "", cache.empty() ? "" : cache + "/kernels", python.empty() ? PEFT_DEFAULT_PYTHON : python,
-          !variable("PEFT_CPU_TARGET").empty()};
+          assembler(), !variable("PEFT_CPU_TARGET").empty()};
 }
 
 /// A first word that is neither an option nor a file nor looks like one.

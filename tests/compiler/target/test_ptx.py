@@ -1,10 +1,12 @@
 """PTX of every kernel, for every GPU of Targets.def: NVIDIA's assembler takes it, in silence, and each kernel of the plan has its entry there; and what
 `--target` refuses. No GPU is needed."""
+import json
 import os
 import pathlib
 import re
 import subprocess
 import sys
+import tempfile
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
@@ -94,14 +96,45 @@ class Ptx(CompilerTest):
             text = self.peftc("s.peft", "-m", self.model, "--emit=kernels", *words)[0]
             self.assertEqual("ptx_kernelcc" in text, bool(convention))
 
+    def bundle(self, spec, *words, **environment):
+        """The GPU's sections of a bundle."""
+        self.peftc(spec, "-m", self.model, "--bundle", "bundle", *words, env={**os.environ, **environment})
+        return {path.name: path.read_bytes() for path in (self.here / "bundle/kernels").iterdir() if path.suffix != ".so"}
+
+    def test_bundle(self):
+        """Beside the CPUs' code a bundle holds the PTX that `--emit=ptx` prints, and what the assembler makes of it."""
+        spec = self.program("lora")
+        self.assertEqual(self.bundle(spec), {})
+        both = self.bundle(spec, "--target", "sm_80,sm_90a", PEFT_PTXAS=str(ptxas()))
+        self.assertEqual(set(both), {f"{target}.{suffix}" for target in ("sm_80", "sm_90a") for suffix in ("ptx", "cubin", "json")})
+        for target in ("sm_80", "sm_90a"):
+            self.assertEqual(both[f"{target}.ptx"].decode(), self.ptx(spec, target))
+            self.assertEqual(json.loads(both[f"{target}.json"]), {"flat_share": 4})
+            self.assertTrue(both[f"{target}.cubin"].startswith(b"\x7fELF"))
+            self.assertIn(b"rows_1__entry", both[f"{target}.cubin"])
+        self.assertEqual(self.bundle(spec, "--target", "sm_80,sm_90a", PEFT_PTXAS=str(ptxas())), both)  # as it was kept
+        text = self.bundle(spec, "--target", "sm_80", PEFT_PTXAS="none")
+        self.assertEqual(text, {name: both[name] for name in ("sm_80.ptx", "sm_80.json")})
+        self.assertEqual(self.bundle(spec), {})
+
+    def test_an_assembler_that_fails(self):
+        spec = self.program("lora")
+        old = self.write("old-ptxas", "#!/bin/sh\necho 'ptxas fatal: Value sm_90a is not defined' >&2\nexit 1\n")
+        (self.here / old).chmod(0o755)
+        cache = tempfile.TemporaryDirectory()
+        self.addCleanup(cache.cleanup)
+        for assembler, said in ((str(self.here / old), "sm_90a: ptxas fatal: Value sm_90a is not defined"), ("/nowhere/ptxas", "sm_90a: ")):
+            environment = {**os.environ, "PEFT_PTXAS": assembler, "PEFT_CACHE": cache.name}
+            self.refused("E0703", [said, "PEFT_PTXAS"], spec, "-m", self.model, "--bundle", "out", "--target", "sm_90a", env=environment)
+
     def test_refusals(self):
         self.write("s.peft", GOOD)
         words = ("s.peft", "-m", self.model)
         for target in ("sm_10", "sm_90", "x86-64-v3", "SM_80"):
             self.refused("E0608", [f"`{target}`", *TARGETS], *words, "--emit=ptx", "--target", target)
             self.refused("E0608", [f"`{target}`", *TARGETS], *words, "-o", "out", "--target", target)
-        for output in (("-o", "out"), ("--bundle", "out"), ("--explain", "merge")):
-            self.refused("E0703", ["`sm_90a`", "--emit=ptx"], *words, *output, "--target", "sm_90a")
+            self.refused("E0608", [f"`{target}`", *TARGETS], *words, "-o", "out", "--target", f"sm_80,{target}")
+        self.usage(["one target", "-o FILE"], *words, "--emit=ptx", "--target", "sm_80,sm_90a")
         self.usage(["for which GPU?", *TARGETS], *words, "--emit=ptx")
         self.usage(["`--emit=nn`", "--emit=ptx"], *words, "--emit=nn", "--target", "sm_80")
         self.usage("`--target` needs a value", *words, "--emit=ptx", "--target")
