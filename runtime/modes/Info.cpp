@@ -1,4 +1,5 @@
 // Info: what is attached where, counts, merging; of the trainer and of a run.
+#include "runtime/modes/Devices.h"
 #include "runtime/modes/Modes.h"
 #include "runtime/bundle/Errors.h"
 #include "runtime/cpu/Kernels.h"
@@ -45,6 +46,7 @@ json reportOf(const Bundle &bundle, const std::string &run, const Surroundings &
       report["parameters"].push_back({{"name", parameter.at("name")}, {"shape", parameter.at("shape")}, {"role", parameter.at("role")}, {"trainable", parameter.value("trainable", false)}});
   report["fingerprint"] = bundleFingerprint(bundle);
   report["cpu"] = cpuReport(bundle, surroundings);
+  report["device"] = deviceReport(bundle, surroundings);
   if (!run.empty()) {
     const RunFolder folder(run);
     report["run_folder"] = folder.readRun();
@@ -87,6 +89,12 @@ void printHuman(const Bundle &bundle, const json &report) {
   const json &cpu = report["cpu"];
   std::printf("cpu        %s; kernels: %s; large products: %s\n", cpu["precision"].get<std::string>().c_str(), (cpu["kernels"].is_null() ? cpu["problem"] : cpu["kernels"]).get<std::string>().c_str(),
               cpu["products"].get<std::string>().c_str());
+  const json &device = report["device"];
+  if (device.contains("why_not_cuda"))
+    std::printf("device     cpu; cuda: no: %s\n", device["why_not_cuda"].get<std::string>().c_str());
+  else
+    std::printf("device     cuda: %s, %s, %s bytes; driver for CUDA %s; kernels: %s\n", device["gpu"].get<std::string>().c_str(), device["architecture"].get<std::string>().c_str(),
+                grouped(device["memory"].get<int64_t>()).c_str(), device["driver"].get<std::string>().c_str(), device["code"].get<std::string>().c_str());
   std::printf("run        %s\n", bundle.manifest.value("run", json::object()).dump().c_str());
   if (report.contains("run_folder")) {
     const json &run = report["run_folder"];

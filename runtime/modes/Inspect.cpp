@@ -3,6 +3,7 @@
 // All rows of the file are one batch in file order; the programs `train_step` and `inspect` run once as in step 0 of training, dropout
 // included. Writes `loss` (mean), `logits`, `grad.<parameter>` of the mean loss, and `frozen.<parameter>`, which no file holds.
 #include "runtime/modes/Evaluation.h"
+#include "runtime/plan/Device.h"
 #include "runtime/modes/Modes.h"
 #include "runtime/modes/Output.h"
 #include <ATen/ATen.h>
@@ -35,9 +36,9 @@ int inspect(Bundle bundle, const Arguments &arguments, const Surroundings &surro
   for (const auto &parameter : session->manifest().at("parameters")) {
     const std::string name = parameter.at("name");
     if (parameter.at("role") == "frozen")
-      written["frozen." + name] = session->parameters.get(name);
+      written["frozen." + name] = session->device().onHost(session->parameters.get(name));
     if (parameter.value("trainable", false) && !written.count("grad." + name))
-      written["grad." + name] = at::zeros_like(session->parameters.get(name)); // the loss does not depend on it
+      written["grad." + name] = at::zeros(session->parameters.get(name).sizes(), at::kFloat); // the loss does not depend on it
   }
   writeSafetensors(out, written, {{"format", "pt"}});
   if (arguments.has("json"))

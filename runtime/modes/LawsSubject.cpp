@@ -165,7 +165,7 @@ ParameterStore Subject::exact(bool atStart) const {
   ParameterStore store;
   for (const json &parameter : session->manifest().at("parameters")) {
     const std::string name = parameter.at("name");
-    store.set(name, (atStart ? initial.at(name) : session->parameters.get(name)).to(at::kDouble).clone());
+    store.set(name, (atStart ? initial.at(name) : session->parameters.get(name)).to(at::kCPU, at::kDouble).clone());
   }
   return store;
 }

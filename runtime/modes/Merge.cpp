@@ -7,6 +7,7 @@
 #include "runtime/modes/Modes.h"
 #include "runtime/modes/Output.h"
 #include "runtime/bundle/Errors.h"
+#include "runtime/plan/Device.h"
 #include <ATen/ATen.h>
 #include <algorithm>
 #include <cstdio>
@@ -60,7 +61,7 @@ public:
       for (const auto &part : entry.second.parts)
         places[part.first] = &entry;
       if (entry.second.parts.empty())
-        writer.put(entry.first, entry.second.stored.empty() ? session_.parameters.get(entry.second.parameter) : model_.loadStored(entry.second.stored));
+        writer.put(entry.first, entry.second.stored.empty() ? session_.device().onHost(session_.parameters.get(entry.second.parameter)) : model_.loadStored(entry.second.stored));
     }
     eachMerged(session_, [&](const std::string &name, const at::Tensor &value) {
       const auto place = places.find(name);

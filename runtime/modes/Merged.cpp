@@ -1,6 +1,7 @@
 // Merged: see Merged.h.
 #include "runtime/modes/Merged.h"
 #include "runtime/modes/Evaluation.h"
+#include "runtime/plan/Device.h"
 #include <ATen/ATen.h>
 
 namespace peftrt {
@@ -36,7 +37,7 @@ void eachMerged(const Session &session, const Taker &take) {
 
 ParameterStore mergedStore(const Session &session) {
   ParameterStore store = session.parameters;
-  eachMerged(session, [&](const std::string &name, const at::Tensor &value) { store.set(name, value.clone()); });
+  eachMerged(session, [&](const std::string &name, const at::Tensor &value) { store.set(name, session.device().here(value.clone())); });
   return store;
 }
 
@@ -44,7 +45,7 @@ Inference::Inference(Session &session, bool unmerged) : session_(session), merge
   if (!merged_)
     return;
   // The program reads a weight before it gives the merged one, and no weight twice.
-  eachMerged(session, [&](const std::string &name, const at::Tensor &value) { session.parameters.set(name, value.clone()); });
+  eachMerged(session, [&](const std::string &name, const at::Tensor &value) { session.parameters.set(name, session.device().here(value.clone())); });
   session.executor = session.makeExecutor(session.parameters); // which has made nothing of the weights as they were
 }
 

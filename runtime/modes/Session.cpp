@@ -1,5 +1,7 @@
 // Session: see Session.h.
 #include "runtime/modes/Session.h"
+#include "runtime/modes/Devices.h"
+#include "runtime/plan/Device.h"
 #include "runtime/bundle/Errors.h"
 #include "runtime/bundle/Json.h"
 #include "runtime/data/Records.h"
@@ -26,7 +28,7 @@ std::vector<int64_t> shapeOf(const json &parameter) { return parameter.at("shape
 
 /// Views of the flat buffer for trainables, the mapped checkpoint for the rest of the base.
 void placeBase(Session &session, bool readsOnce) {
-  session.parameters.flat = at::zeros({session.manifest().at("trainable_size").get<int64_t>()}, at::kFloat);
+  session.parameters.flat = session.device().empty({session.manifest().at("trainable_size").get<int64_t>()}, at::kFloat).zero_();
   session.model->checkBase(session.manifest().at("parameters"));
   for (const json &parameter : session.manifest().at("parameters")) {
     const std::string name = parameter.at("name");
@@ -43,7 +45,7 @@ void placeBase(Session &session, bool readsOnce) {
     } else if (isBase && readsOnce) {
       session.parameters.setLoader(name, [&model = *session.model, &parameter] { return model.loadBase(parameter); });
     } else if (isBase) {
-      session.parameters.set(name, session.model->loadBase(parameter));
+      session.parameters.set(name, session.device().here(session.model->loadBase(parameter)));
     }
   }
 }
@@ -68,7 +70,7 @@ void initialise(Session &session, uint64_t seed) {
     if (parameter.value("trainable", false))
       session.parameters.get(name).copy_(made->second.view(shapeOf(parameter)));
     else
-      session.parameters.set(name, made->second.to(at::kFloat).reshape(shapeOf(parameter)).clone());
+      session.parameters.set(name, session.device().here(made->second.to(at::kFloat).reshape(shapeOf(parameter)).clone()));
   }
 }
 
@@ -216,7 +218,7 @@ std::map<std::string, at::Tensor> Session::saved() const {
   std::map<std::string, at::Tensor> tensors;
   for (const json &parameter : manifest().at("parameters"))
     if (isSaved(parameter))
-      tensors[parameter.at("name")] = parameters.get(parameter.at("name"));
+      tensors[parameter.at("name")] = device().onHost(parameters.get(parameter.at("name")));
   return tensors;
 }
 
@@ -248,7 +250,7 @@ void Session::restore(const std::map<std::string, at::Tensor> &tensors, const st
   if (!problems.empty())
     throw RuntimeError("R0116", "`" + where + "` does not fit this trainer:" + problems.substr(0, 2000), "the file was written for another spec");
   for (const auto &[name, tensor] : expected)
-    tensor.copy_(tensors.at(name));
+    parameters.get(name).copy_(tensors.at(name));
 }
 
 std::unique_ptr<Session> openSession(Bundle bundle, const SessionOptions &options) {
@@ -258,6 +260,7 @@ std::unique_ptr<Session> openSession(Bundle bundle, const SessionOptions &option
   session->reference = options.reference;
   session->referenceFp32 = options.referenceFp32;
   session->plan = options.plan;
+  session->plan.device = openDevice(session->bundle, options);
   const json &manifest = session->manifest();
   session->modelPath = options.model.empty() ? manifest.at("model").at("path").get<std::string>() : options.model;
   auto overrides = options.overrides;
@@ -287,6 +290,7 @@ std::unique_ptr<Session> openSession(Bundle bundle, const SessionOptions &option
 std::vector<OptionSpec> sessionOptions() {
   return {{"model", "DIR", "the checkpoint's folder, if it is not where the trainer was compiled"},
           {"reference", "[=fp32]", "run the reference interpreter (fp64) instead of the plan: slow, for comparison"},
+          {"device", "D", "cpu, cuda, or auto: the GPU where there is one that the trainer has code for (default)"},
           {"threads", "N", "CPU threads"},
           {"profile", "", "print where the time went, by step of the plan"}};
 }
@@ -303,6 +307,8 @@ SessionOptions sessionOptionsOf(const Arguments &arguments, const Surroundings &
     options.referenceFp32 = dtype == "fp32";
   }
   options.plan = {surroundings.cpuTarget, surroundings.products, arguments.has("profile")};
+  options.device = deviceOf(arguments, options.reference);
+  options.torchCuda = surroundings.torchCuda;
   if (arguments.has("threads"))
     at::set_num_threads(static_cast<int>(arguments.integer("threads", 1, 1, kMostThreads)));
   return options;

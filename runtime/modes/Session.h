@@ -19,6 +19,7 @@ struct Surroundings {
   std::string python, cacheFolder;
   std::string products;  ///< whose matrix products are asked for, or empty
   std::string cpuTarget; ///< the variant of the generated code that is asked for, or empty
+  std::string torchCuda; ///< LibTorch's library for CUDA, `none` for none; empty: the one beside libtorch_cpu.so
 };
 
 struct SessionOptions {
@@ -30,7 +31,8 @@ struct SessionOptions {
   bool readsOnce = false;   ///< the checkpoint's weights: none is kept that is not as the file has it
   bool sameWeights = false; ///< refuse an adapter of other base weights, rather than say so
   HelperOptions helper;
-  PlanOptions plan;
+  PlanOptions plan;      ///< its device is chosen when the session opens
+  std::string device = "cpu", torchCuda; ///< --device
 };
 
 struct Session {
@@ -47,6 +49,7 @@ struct Session {
   std::string weights;   ///< fingerprint of the checkpoint's tensors
   uint64_t initSeed = 0; ///< from which `init` made the parameters; frozen ones can be made again only from it
 
+  Device &device() const { return *plan.device; }
   const nlohmann::json &manifest() const { return bundle.manifest; }
   bool hasProgram(const std::string &name) const;
   /// Whether it says what follows a token.

@@ -1,6 +1,7 @@
 // Step: see Step.h.
 #include "runtime/modes/Step.h"
 #include "runtime/bundle/Errors.h"
+#include "runtime/plan/Device.h"
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <algorithm>
@@ -28,9 +29,13 @@ double sumOfSquares(const float *data, int64_t count) {
   return sum;
 }
 
-/// In one order, whatever the number of threads.
+/// In one order, whatever the number of threads; on another device in LibTorch's.
 double sumOfSquares(const at::Tensor &values) {
   constexpr int64_t kBlock = 1 << 15;
+  if (!values.is_cpu()) {
+    const double norm = at::linalg_vector_norm(values, 2, {}, false, at::kDouble).item<double>();
+    return norm * norm;
+  }
   const float *data = values.data_ptr<float>();
   std::vector<double> sums((values.numel() + kBlock - 1) / kBlock);
   at::parallel_for(0, static_cast<int64_t>(sums.size()), 2, [&](int64_t begin, int64_t end) {
@@ -50,7 +55,7 @@ double sumOf(const at::Tensor &values) {
 
 } // namespace
 
-Stepper::Stepper(Session &session) : session_(session), gradient_(at::zeros_like(session.parameters.flat)) {
+Stepper::Stepper(Session &session) : session_(session), gradient_(zeros()) {
   std::vector<std::pair<Trainable, int64_t>> ordered;
   for (const json &parameter : session.manifest().at("parameters"))
     if (parameter.value("trainable", false)) {
@@ -66,10 +71,19 @@ Stepper::Stepper(Session &session) : session_(session), gradient_(at::zeros_like
       ranges_.push_back({group, trainable.offset, trainable.size});
   }
   for (const json &name : session.manifest().at("optimizer").at("states"))
-    states_[name.get<std::string>()] = at::zeros_like(session.parameters.flat);
-  next_["p"] = at::zeros_like(session.parameters.flat);
+    states_[name.get<std::string>()] = zeros();
+  next_["p"] = zeros();
   for (const auto &[name, state] : states_)
-    next_["state." + name] = at::zeros_like(state);
+    next_["state." + name] = zeros();
+}
+
+at::Tensor Stepper::zeros() const { return session_.device().empty(session_.parameters.flat.sizes(), at::kFloat).zero_(); }
+
+std::map<std::string, at::Tensor> Stepper::states() const {
+  std::map<std::string, at::Tensor> states;
+  for (const auto &[name, state] : states_)
+    states[name] = session_.device().onHost(state);
+  return states;
 }
 
 void Stepper::restoreStates(const std::map<std::string, at::Tensor> &states) {
@@ -97,10 +111,10 @@ StepResult Stepper::run(const std::vector<Batch> &microBatches, int64_t step, in
   gradient_.zero_();
   for (size_t pass = 0; pass < microBatches.size(); ++pass) {
     const Batch &batch = microBatches[pass];
-    const Results results = session_.executor->run("train_step", batch, {}, {session_.options.seed, step, static_cast<int64_t>(pass)});
-    lossSum += sumOf(results.at("loss"));
+    const Results results = session_.executor->runInPlace("train_step", batch, {}, {session_.options.seed, step, static_cast<int64_t>(pass)});
+    lossSum += sumOf(session_.executor->onHost(results.at("loss")));
     const auto count = results.find("count");
-    targets += count == results.end() ? static_cast<double>(batch.examples()) : sumOf(count->second);
+    targets += count == results.end() ? static_cast<double>(batch.examples()) : sumOf(session_.executor->onHost(count->second));
     accumulate(results);
     result.examples += batch.examples();
     result.tokens += batch.tokens();
@@ -127,7 +141,7 @@ void Stepper::optimize(int64_t step, int64_t steps) {
         {"p", part(session_.parameters.flat)}, {"g", part(gradient_)}, {"t", scalar(step + 1)}, {"step", scalar(step)}, {"steps", scalar(steps)}};
     for (const auto &[name, state] : states_)
       tensors["state." + name] = part(state);
-    const Results results = session_.executor->run("optimizer." + std::to_string(range.group), Batch{}, tensors, {session_.options.seed, step, 0});
+    const Results results = session_.executor->runInPlace("optimizer." + std::to_string(range.group), Batch{}, tensors, {session_.options.seed, step, 0});
     for (const auto &[name, value] : results) {
       moves.emplace_back(part(next_.at(name)), tensors.at(name));
       moves.back().first.copy_(value.reshape({range.size}));

@@ -18,7 +18,7 @@ public:
   explicit Stepper(Session &session);
   /// `step` counts from 0, `steps` is the whole run's. Throws before anything moved if a number is not finite.
   StepResult run(const std::vector<Batch> &microBatches, int64_t step, int64_t steps);
-  std::map<std::string, at::Tensor> states() const { return states_; }
+  std::map<std::string, at::Tensor> states() const; ///< on the host
   void restoreStates(const std::map<std::string, at::Tensor> &states);
 
 private:
@@ -29,6 +29,7 @@ private:
     std::string name;
     int64_t offset, size;
   };
+  at::Tensor zeros() const; ///< where steps run
   void accumulate(const Results &results);
   void optimize(int64_t step, int64_t steps);
   [[noreturn]] void failNotFinite(int64_t step, double loss) const;

@@ -8,6 +8,7 @@
 #include "runtime/modes/Progress.h"
 #include "runtime/modes/Step.h"
 #include "runtime/bundle/Errors.h"
+#include "runtime/plan/Device.h"
 #include <ATen/Parallel.h>
 #include <chrono>
 #include <csignal>
@@ -247,10 +248,14 @@ json describe(const Dataset &dataset) {
   return {{"path", std::filesystem::absolute(dataset.path).string()}, {"fnv64", hex(dataset.contentHash)}, {"rows", dataset.size()}, {"tokens", dataset.tokens()}, {"truncated", dataset.truncated}};
 }
 
-std::string executorOf(const SessionOptions &options) { return !options.reference ? "plan" : options.referenceFp32 ? "reference fp32" : "reference fp64"; }
+std::string executorOf(const Session &session) {
+  if (session.reference)
+    return session.referenceFp32 ? "reference fp32" : "reference fp64";
+  return session.device().isThreads() ? "plan" : "plan on " + session.device().name();
+}
 
 /// A resumed run takes data paths from run.json, and nothing that decides its numbers may differ.
-json readResumed(TrainRequest &request, const Bundle &bundle, const Arguments &arguments, const SessionOptions &session) try {
+json readResumed(TrainRequest &request, const Bundle &bundle, const Arguments &arguments) try {
   const json run = RunFolder(request.out).readRun();
   if (run.contains("imported"))
     throw RuntimeError("R0119", "`" + request.out + "` was imported from `" + run.at("imported").get<std::string>() + "`: no training stands still in it",
@@ -276,13 +281,16 @@ json readResumed(TrainRequest &request, const Bundle &bundle, const Arguments &a
     request.valid = run.at("valid").at("path");
   if (run.at("init").is_string())
     request.init = run.at("init");
-  if (run.value("executor", "plan") != executorOf(session))
-    throw RuntimeError("R0204", "the run to resume was trained by the " + run.value("executor", "plan") + ", not the " + executorOf(session), "give the same --reference");
   if (!arguments.has("threads") && run.contains("threads"))
     at::set_num_threads(run.at("threads")); // sums are made in an order that depends on it
   return run;
 } catch (const json::exception &) {
   throw RuntimeError("R0119", "`" + request.out + "/run.json` lacks a field or has it in another form", "the run folder is damaged; start again with --overwrite");
+}
+
+void checkSameExecutor(const json &run, const Session &session) {
+  if (run.value("executor", "plan") != executorOf(session))
+    throw RuntimeError("R0204", "the run to resume was trained by the " + run.value("executor", "plan") + ", not the " + executorOf(session), "give the same --reference and --device");
 }
 
 void checkSameData(const json &run, const char *which, const Dataset *dataset) {
@@ -326,7 +334,7 @@ int train(Bundle bundle, const Arguments &arguments, const Surroundings &surroun
   options.overrides = overridesOf(arguments);
   json run;
   if (request.resume) {
-    run = readResumed(request, bundle, arguments, options);
+    run = readResumed(request, bundle, arguments);
     options.run = request.out;
     options.sameWeights = true;
     folder.lock();
@@ -343,13 +351,14 @@ int train(Bundle bundle, const Arguments &arguments, const Surroundings &surroun
     reportTruncation(*valid, session->options.maxLength);
   }
   if (request.resume) {
+    checkSameExecutor(run, *session);
     checkSameData(run, "train", &data);
     checkSameData(run, "valid", valid ? &*valid : nullptr);
   } else {
     folder.lock();
     refuseExisting(request, folder); // another process may have been quicker
     json record = session->runRecord();
-    record.update({{"executor", executorOf(options)}, {"train", describe(data)}, {"valid", valid ? describe(*valid) : json()},
+    record.update({{"executor", executorOf(*session)}, {"train", describe(data)}, {"valid", valid ? describe(*valid) : json()},
                    {"init", request.init.empty() ? json() : json(std::filesystem::absolute(request.init).string())}});
     folder.create(record);
   }

@@ -38,31 +38,34 @@ struct Maker {
 
 class DerivedValues final : public Executor {
 public:
-  DerivedValues(const ParameterStore &parameters, std::unique_ptr<Executor> inner, std::map<std::string, Maker> makers)
-      : parameters_(parameters), inner_(std::move(inner)), makers_(std::move(makers)) {}
+  DerivedValues(const ParameterStore &parameters, std::unique_ptr<Executor> inner, std::map<std::string, Maker> makers, bool bytesAreHere)
+      : parameters_(parameters), inner_(std::move(inner)), makers_(std::move(makers)), bytesAreHere_(bytesAreHere) {}
 
   MemoryUse memory() const override { return inner_->memory(); }
   std::string profile() const override { return inner_->profile(); }
 
-  Results run(const std::string &program, const Batch &batch, const std::map<std::string, at::Tensor> &tensors, const RandomState &random) override {
+  at::Tensor onHost(const at::Tensor &result) override { return inner_->onHost(result); }
+
+  Results runInPlace(const std::string &program, const Batch &batch, const std::map<std::string, at::Tensor> &tensors, const RandomState &random) override {
     const auto found = makers_.find(program);
     if (found == makers_.end())
-      return inner_->run(program, batch, tensors, random);
+      return inner_->runInPlace(program, batch, tensors, random);
     std::map<std::string, at::Tensor> inputs = tensors;
     for (const auto &[name, value] : madeBy(found->second, random))
       inputs[name] = value;
-    return inner_->run(program, batch, inputs, random);
+    return inner_->runInPlace(program, batch, inputs, random);
   }
 
-  void stream(const std::string &program, const RandomState &random, const Taker &take) override { inner_->stream(program, random, take); }
+  void streamInPlace(const std::string &program, const RandomState &random, const Taker &take) override { inner_->streamInPlace(program, random, take); }
 
 private:
   const Results &madeBy(Maker &maker, const RandomState &random) {
-    const uint64_t now = maker.once ? 0 : fingerprintOf(maker);
-    if (maker.fingerprint != now) {
+    const bool isKnown = maker.once || bytesAreHere_;
+    const uint64_t now = maker.once ? 0 : isKnown ? fingerprintOf(maker) : 1;
+    if (!isKnown || maker.fingerprint != now) {
       maker.fingerprint.reset(); // nothing is half new if the run fails
       maker.values.clear();
-      for (const auto &[name, value] : inner_->run(maker.program, Batch{}, {}, {random.seed, 0, 0}))
+      for (const auto &[name, value] : inner_->runInPlace(maker.program, Batch{}, {}, {random.seed, 0, 0}))
         maker.values[name] = value.clone(); // a result is a view that the next run overwrites
       maker.fingerprint = now;
     }
@@ -79,6 +82,7 @@ private:
   const ParameterStore &parameters_;
   std::unique_ptr<Executor> inner_;
   std::map<std::string, Maker> makers_; ///< by the program that takes the values
+  const bool bytesAreHere_;
 };
 
 std::map<std::string, Maker> makersOf(const Bundle &bundle) {
@@ -99,8 +103,8 @@ std::map<std::string, Maker> makersOf(const Bundle &bundle) {
 
 } // namespace
 
-std::unique_ptr<Executor> withDerivedValues(const Bundle &bundle, const ParameterStore &parameters, std::unique_ptr<Executor> inner) {
-  return std::make_unique<DerivedValues>(parameters, std::move(inner), makersOf(bundle));
+std::unique_ptr<Executor> withDerivedValues(const Bundle &bundle, const ParameterStore &parameters, std::unique_ptr<Executor> inner, bool bytesAreHere) {
+  return std::make_unique<DerivedValues>(parameters, std::move(inner), makersOf(bundle), bytesAreHere);
 }
 
 } // namespace peftrt

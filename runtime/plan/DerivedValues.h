@@ -6,7 +6,8 @@
 
 namespace peftrt {
 
+/// `bytesAreHere`: whether this process can look at a parameter's bytes; else `p.step` is run each time.
 /// `inner` with the `derived.<i>` inputs of its programs filled in. Borrows `bundle` only for the call.
-std::unique_ptr<Executor> withDerivedValues(const Bundle &bundle, const ParameterStore &parameters, std::unique_ptr<Executor> inner);
+std::unique_ptr<Executor> withDerivedValues(const Bundle &bundle, const ParameterStore &parameters, std::unique_ptr<Executor> inner, bool bytesAreHere);
 
 } // namespace peftrt

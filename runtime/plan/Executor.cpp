@@ -14,6 +14,17 @@ int64_t Batch::tokens() const {
   return total;
 }
 
+Results Executor::run(const std::string &program, const Batch &batch, const std::map<std::string, at::Tensor> &tensors, const RandomState &random) {
+  Results results = runInPlace(program, batch, tensors, random);
+  for (auto &[name, value] : results)
+    value = onHost(value);
+  return results;
+}
+
+void Executor::stream(const std::string &program, const RandomState &random, const Taker &take) {
+  streamInPlace(program, random, [&](const std::string &name, const at::Tensor &value) { take(name, onHost(value)); });
+}
+
 at::Tensor ParameterStore::get(const std::string &name) const {
   if (const auto found = values_.find(name); found != values_.end())
     return found->second;

@@ -14,6 +14,7 @@
 namespace peftrt {
 
 struct Bundle; // runtime/bundle/Format.h
+class Device;  // runtime/plan/Device.h
 struct Pins;   // runtime/reference/Pins.h
 
 /// A packed batch of E examples: columns by row name. A column `per: "seq"` is the concatenation of the examples' entries
@@ -71,11 +72,15 @@ public:
   virtual ~Executor() = default;
   /// Runs `program`. `tensors`: run-level inputs (the optimizer's p, g, states and scalars). Results may be views into planned
   /// buffers: valid until the next run of any program.
-  virtual Results run(const std::string &program, const Batch &batch, const std::map<std::string, at::Tensor> &tensors,
-                      const RandomState &random) = 0;
+  Results run(const std::string &program, const Batch &batch, const std::map<std::string, at::Tensor> &tensors, const RandomState &random);
+  /// The same, with the results where the steps ran (Device.h).
+  virtual Results runInPlace(const std::string &program, const Batch &batch, const std::map<std::string, at::Tensor> &tensors, const RandomState &random) = 0;
+  /// A result of `runInPlace` where the host can read it.
+  virtual at::Tensor onHost(const at::Tensor &result) { return result; }
   /// A program without inputs, each result handed over as soon as it is made (a plan that is `streamed` keeps none until the end).
-  virtual void stream(const std::string &program, const RandomState &random, const Taker &take) {
-    for (const auto &[name, value] : run(program, Batch{}, {}, random))
+  void stream(const std::string &program, const RandomState &random, const Taker &take);
+  virtual void streamInPlace(const std::string &program, const RandomState &random, const Taker &take) {
+    for (const auto &[name, value] : runInPlace(program, Batch{}, {}, random))
       take(name, value);
   }
   /// Nothing for the reference.
@@ -88,6 +93,7 @@ struct PlanOptions {
   std::string cpuTarget; ///< the variant of the generated code (PEFT_CPU_TARGET); empty: the best that this CPU runs
   std::string products;  ///< `own` (also where empty) or `library` (PEFT_PRODUCTS)
   bool profile = false;  ///< keep the time of every step
+  std::shared_ptr<Device> device{}; ///< where the steps run; null: this CPU
 };
 std::unique_ptr<Executor> makePlanExecutor(const Bundle &bundle, const ParameterStore &parameters, const PlanOptions &options = {});
 /// `dtype` float64 (default oracle) or float32. `pins`: values of `stop_grad` that outlive a run, for finite differences.

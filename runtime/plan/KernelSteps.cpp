@@ -36,10 +36,10 @@ int64_t grainOf(const KernelStep &step) {
 
 } // namespace
 
-KernelStep kernelStepOf(const Op &op, const KernelLibrary &library) {
+KernelStep kernelStepOf(const Op &op, Kernels &kernels) {
   try {
     KernelStep step;
-    step.function = library.find(op.attrs.at("symbol"));
+    step.function = kernels.find(op.attrs.at("symbol"));
     step.space = spaceOf(op.attrs.at("space"));
     step.example = op.attrs.at("example");
     step.tasks = dimOf(op.attrs.at("tasks"));
@@ -55,7 +55,7 @@ KernelStep kernelStepOf(const Op &op, const KernelLibrary &library) {
       const auto isWrong = [&](const RowSum &sum) { return sum.result >= step.results || sum.columns < 1 || sum.pitch < sum.columns; };
       if (step.space != KernelStep::Space::rows || step.stretch < 1 || std::any_of(step.sums.begin(), step.sums.end(), isWrong))
         failBundle("a kernel step sums over rows in a way that there is not");
-      step.addUp = library.find(op.attrs.at("symbol").get<std::string>() + "__sums");
+      step.addUp = kernels.find(op.attrs.at("symbol").get<std::string>() + "__sums");
     }
     if (op.attrs.contains("over"))
       step.over = pairOf(sequenceOf(op.attrs["over"].at(0)), sequenceOf(op.attrs["over"].at(1)));
@@ -65,79 +65,81 @@ KernelStep kernelStepOf(const Op &op, const KernelLibrary &library) {
   }
 }
 
-void KernelRunner::begin(const BatchSize &size, const RandomState &random) {
-  random_ = random;
-  examples_ = size.examples();
-  elements_ = size.flatLength;
-  offsets_.clear(), squares_.clear(), lengths_.clear(), longest_.clear();
-  tokens_ = size.tokens;
+void BatchTables::fill(const BatchSize &size) {
+  examples = size.examples();
+  elements = size.flatLength;
+  offsets.clear(), squares.clear(), lengths.clear(), longest.clear();
+  tokens = size.tokens;
   for (size_t sequence = 0; sequence < size.rooms.size(); ++sequence) {
     const std::vector<int64_t> &own = size.rooms[sequence];
-    lengths_.insert(lengths_.end(), size.lengths[sequence].begin(), size.lengths[sequence].end());
-    longest_.push_back(own.empty() ? 0 : *std::max_element(own.begin(), own.end()));
-    offsets_.push_back(0);
+    lengths.insert(lengths.end(), size.lengths[sequence].begin(), size.lengths[sequence].end());
+    longest.push_back(own.empty() ? 0 : *std::max_element(own.begin(), own.end()));
+    offsets.push_back(0);
     for (const int64_t room : own)
-      offsets_.push_back(offsets_.back() + room);
+      offsets.push_back(offsets.back() + room);
     for (size_t other = 0; other <= sequence; ++other) { // in the order of `pairOf`
-      squares_.push_back(0);
+      squares.push_back(0);
       for (size_t example = 0; example < own.size(); ++example)
-        squares_.push_back(squares_.back() + own[example] * size.rooms[other][example]);
+        squares.push_back(squares.back() + own[example] * size.rooms[other][example]);
     }
   }
 }
 
+int64_t BatchTables::tasksOf(const KernelStep &step) const {
+  if (step.space == KernelStep::Space::flat)
+    return elements;
+  return step.example ? step.tasks.c * examples + step.tasks.k * tokens.at(static_cast<size_t>(step.tasks.sequence)) : step.tasks.c;
+}
+
+void KernelRunner::begin(const BatchSize &size, const RandomState &random, const std::vector<KernelUse> &) {
+  tables_.fill(size);
+  random_ = random;
+}
+
 /// Room for every thread; grows only.
 void KernelRunner::reserve(const KernelStep &step) {
-  const int64_t bytes = step.scratch.at(longest_.at(static_cast<size_t>(step.scratch.sequence)));
+  const int64_t bytes = tables_.scratchOf(step);
   scratchOfThread_ = std::max(scratchOfThread_, (bytes + kScratchAlignment - 1) / kScratchAlignment * kScratchAlignment);
   const int64_t all = scratchOfThread_ * at::get_num_threads() + kScratchAlignment;
   if (all > static_cast<int64_t>(scratch_.size()))
     scratch_ = std::vector<char>(all);
 }
 
-int64_t KernelRunner::tasksOf(const KernelStep &step) const {
-  if (step.space == KernelStep::Space::flat)
-    return elements_;
-  return step.example ? step.tasks.c * examples_ + step.tasks.k * tokens_.at(static_cast<size_t>(step.tasks.sequence)) : step.tasks.c;
-}
-
 /// By the calling thread.
 KernelCall KernelRunner::callOf(const KernelStep &step, void *const *data) const {
   const auto begin = (reinterpret_cast<uintptr_t>(scratch_.data()) + kScratchAlignment - 1) / kScratchAlignment * kScratchAlignment;
   void *const scratch = reinterpret_cast<char *>(begin) + scratchOfThread_ * at::get_thread_num();
-  return {data, offsets_.data(), squares_.data(), step.sites.data(), scratch, examples_, elements_, {static_cast<uint32_t>(random_.seed), static_cast<uint32_t>(random_.seed >> 32)},
-          static_cast<uint32_t>(random_.step), static_cast<uint32_t>(random_.pass), lengths_.data(), pairs_};
+  return {data, tables_.offsets.data(), tables_.squares.data(), step.sites.data(), scratch, tables_.examples, tables_.elements, {static_cast<uint32_t>(random_.seed), static_cast<uint32_t>(random_.seed >> 32)},
+          static_cast<uint32_t>(random_.step), static_cast<uint32_t>(random_.pass), tables_.lengths.data(), pairs_};
 }
-
-int64_t KernelRunner::stretchesOf(const KernelStep &step) const { return (tasksOf(step) + step.stretch - 1) / step.stretch; }
 
 void KernelRunner::runPart(const KernelStep &step, void *const *data, int64_t first, int64_t last) const {
   const KernelCall call = callOf(step, data);
-  step.function(&call, first, last);
+  reinterpret_cast<KernelFunction>(step.function)(&call, first, last);
 }
 
 /// Where each thread's heads begin, and the end: texts differ in length, and what a head costs grows with the square of it.
 std::vector<int64_t> KernelRunner::headShares(const KernelStep &step) const {
-  const int64_t threads = at::get_num_threads(), heads = step.tasks.c;
-  const int64_t *squares = squares_.data() + step.over * (examples_ + 1);
-  const auto costBefore = [&](int64_t example) { return static_cast<double>(squares[example] + kTokenCost * offsets_[example]); };
+  const int64_t threads = at::get_num_threads(), heads = step.tasks.c, examples = tables_.examples;
+  const int64_t *squares = tables_.squares.data() + step.over * (examples + 1);
+  const auto costBefore = [&](int64_t example) { return static_cast<double>(squares[example] + kTokenCost * tables_.offsets[example]); };
   std::vector<int64_t> shares = {0};
   int64_t example = 0;
   for (int64_t thread = 1; thread < threads; ++thread) {
-    const double wanted = costBefore(examples_) * thread / threads;
-    while (example < examples_ && costBefore(example + 1) <= wanted)
+    const double wanted = costBefore(examples) * thread / threads;
+    while (example < examples && costBefore(example + 1) <= wanted)
       ++example;
-    const double own = example < examples_ ? costBefore(example + 1) - costBefore(example) : 1;
+    const double own = example < examples ? costBefore(example + 1) - costBefore(example) : 1;
     const int64_t inside = static_cast<int64_t>(heads * (wanted - costBefore(example)) / own + 0.5);
-    shares.push_back(std::min(heads * examples_, example * heads + inside));
+    shares.push_back(std::min(heads * examples, example * heads + inside));
   }
-  shares.push_back(heads * examples_);
+  shares.push_back(heads * examples);
   return shares;
 }
 
 int64_t KernelRunner::scratchBytes() const {
   size_t bytes = scratch_.size();
-  for (const std::vector<float> &tables : tables_)
+  for (const std::vector<float> &tables : sums_)
     bytes += tables.size() * sizeof(float);
   return static_cast<int64_t>(bytes);
 }
@@ -145,16 +147,16 @@ int64_t KernelRunner::scratchBytes() const {
 std::vector<void *> KernelRunner::tablesFor(const KernelStep &step, size_t place) {
   int64_t pitches = kTableAlignment;
   for (const RowSum &sum : step.sums)
-    pitches += sum.pitch * stretchesOf(step);
-  tables_.resize(std::max(tables_.size(), place + 1));
-  std::vector<float> &own = tables_[place];
+    pitches += sum.pitch * tables_.stretchesOf(step);
+  sums_.resize(std::max(sums_.size(), place + 1));
+  std::vector<float> &own = sums_[place];
   if (static_cast<int64_t>(own.size()) < pitches)
     own = std::vector<float>(static_cast<size_t>(pitches));
   std::vector<void *> tables;
   auto next = (reinterpret_cast<uintptr_t>(own.data()) + sizeof(float) * kTableAlignment - 1) / (sizeof(float) * kTableAlignment) * (sizeof(float) * kTableAlignment);
   for (const RowSum &sum : step.sums) {
     tables.push_back(reinterpret_cast<void *>(next));
-    next += sizeof(float) * static_cast<uintptr_t>(sum.pitch * stretchesOf(step));
+    next += sizeof(float) * static_cast<uintptr_t>(sum.pitch * tables_.stretchesOf(step));
   }
   return tables;
 }
@@ -166,15 +168,17 @@ void KernelRunner::addUp(const KernelStep &step, const std::vector<void *> &tabl
     data.push_back(results[sum.result]);
     columns = std::max(columns, sum.columns);
   }
-  const int64_t stretches = stretchesOf(step);
+  const int64_t stretches = tables_.stretchesOf(step);
   at::parallel_for(0, columns, std::max<int64_t>(1, kFlatGrain / std::max<int64_t>(1, stretches)), [&](int64_t begin, int64_t end) {
     KernelCall call = callOf(step, data.data());
     call.elements = stretches;
-    step.addUp(&call, begin, end);
+    reinterpret_cast<KernelFunction>(step.addUp)(&call, begin, end);
   });
 }
 
-void KernelRunner::run(const KernelStep &step, std::vector<void *> given) {
+void KernelRunner::run(const KernelUse &use) {
+  const KernelStep &step = *use.step;
+  std::vector<void *> given = use.data;
   reserve(step);
   if (!step.sums.empty()) {
     const size_t operands = given.size();

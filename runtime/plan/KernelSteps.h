@@ -1,4 +1,4 @@
-// KernelSteps: runs a plan's steps of kind `kernel`: the generated code on the batch's rows or heads, by threads.
+// KernelSteps: a plan's steps of kind `kernel`: what they say, and who runs them: on this CPU the generated code on the batch's rows or heads, by threads.
 //
 // Errs  R0102 a step that does not say how it is called
 #pragma once
@@ -7,6 +7,9 @@
 #include <array>
 
 namespace peftrt::plan {
+
+class Kernels;
+class KernelRunner;
 
 /// A sum over a kernel's rows. Each stretch of rows has one of its own, in a table [stretches, pitch] of f32; another function adds those in their order, so that the
 /// numbers are the same whoever does which rows.
@@ -18,7 +21,7 @@ struct RowSum {
 /// A kernel step's attributes, looked up once.
 struct KernelStep {
   enum class Space { rows, tiles, flat };
-  KernelFunction function = nullptr;
+  const void *function = nullptr; ///< what `Kernels::find` gave for its symbol
   Space space = Space::rows;
   bool example = false; ///< tasks of each example, else of the run
   Dim tasks;
@@ -28,21 +31,56 @@ struct KernelStep {
   int64_t over = 0; ///< tiles: the pair of sequences that the rows and the keys are of
   size_t results = 0;
   std::vector<RowSum> sums;
-  int64_t stretch = 1;              ///< who does a part of the tasks begins at a multiple of it
-  KernelFunction addUp = nullptr;   ///< on columns: operands are the tables, results the sums
+  int64_t stretch = 1;         ///< who does a part of the tasks begins at a multiple of it
+  const void *addUp = nullptr; ///< on columns: operands are the tables, results the sums
 };
-KernelStep kernelStepOf(const Op &op, const KernelLibrary &library);
+KernelStep kernelStepOf(const Op &op, Kernels &kernels);
 
-/// What the kernel steps of one run share.
-class KernelRunner {
+/// What kernels are told of a batch (KernelCall), and what follows from it.
+struct BatchTables {
+  std::vector<int64_t> offsets, squares, lengths;
+  std::vector<int64_t> tokens, longest; ///< by sequence
+  int64_t examples = 0, elements = 0;
+  void fill(const BatchSize &size);
+  int64_t tasksOf(const KernelStep &step) const;
+  int64_t stretchesOf(const KernelStep &step) const { return (tasksOf(step) + step.stretch - 1) / step.stretch; }
+  int64_t scratchOf(const KernelStep &step) const { return step.scratch.at(longest.at(static_cast<size_t>(step.scratch.sequence))); }
+};
+
+/// A step of one run, with the operands' and results' bytes.
+struct KernelUse {
+  const KernelStep *step;
+  std::vector<void *> data;
+};
+
+/// The kernels of a bundle, on a device.
+class Kernels {
+public:
+  virtual ~Kernels() = default;
+  /// Errs: there is none of this name.
+  virtual const void *find(const std::string &symbol) = 0;
+  /// Before the steps of a run. `uses`: those that `run` is to be called for, in their order; they stay until the run's end.
+  virtual void begin(const BatchSize &size, const RandomState &random, const std::vector<KernelUse> &uses) = 0;
+  /// The next of them.
+  virtual void run(const KernelUse &use) = 0;
+  virtual int64_t scratchBytes() const = 0;
+  /// Itself, where this process's threads run it.
+  virtual KernelRunner *threads() { return nullptr; }
+};
+
+/// On this CPU.
+class KernelRunner final : public Kernels {
 public:
   /// `pairs`: products that kernels are to use instead of their own loops, or null.
-  explicit KernelRunner(const products::PairFunctions *pairs) : pairs_(pairs) {}
-  /// Before the steps of a run.
-  void begin(const BatchSize &size, const RandomState &random);
-  int64_t tasksOf(const KernelStep &step) const;
-  /// By all threads. `data`: the operands' and results' bytes.
-  void run(const KernelStep &step, std::vector<void *> data);
+  KernelRunner(const Bundle &bundle, const std::string &cpuTarget, const products::PairFunctions *pairs) : library_(bundle, cpuTarget), pairs_(pairs) {}
+  const void *find(const std::string &symbol) override { return reinterpret_cast<const void *>(library_.find(symbol)); }
+  void begin(const BatchSize &size, const RandomState &random, const std::vector<KernelUse> &uses) override;
+  /// By all threads.
+  void run(const KernelUse &use) override;
+  int64_t scratchBytes() const override;
+  KernelRunner *threads() override { return this; }
+
+  int64_t tasksOf(const KernelStep &step) const { return tables_.tasksOf(step); }
   /// Tables for the step's sums, which follow its results where its parts are run: the `place`th of the steps that have theirs at the same time.
   std::vector<void *> tablesFor(const KernelStep &step, size_t place);
   /// When all rows are done. `results`: the step's.
@@ -53,20 +91,18 @@ public:
   void reserve(const KernelStep &step);
   /// Tasks first … last - 1, by the calling thread.
   void runPart(const KernelStep &step, void *const *data, int64_t first, int64_t last) const;
-  int64_t scratchBytes() const;
 
 private:
-  int64_t stretchesOf(const KernelStep &step) const;
   KernelCall callOf(const KernelStep &step, void *const *data) const;
   std::vector<int64_t> headShares(const KernelStep &step) const;
 
+  KernelLibrary library_;
   const products::PairFunctions *pairs_;
-  std::vector<int64_t> offsets_, squares_, lengths_;
-  std::vector<int64_t> tokens_, longest_; ///< by sequence
-  int64_t examples_ = 0, elements_ = 0, scratchOfThread_ = 0;
+  BatchTables tables_;
+  int64_t scratchOfThread_ = 0;
   RandomState random_;
   std::vector<char> scratch_;
-  std::vector<std::vector<float>> tables_; ///< by place
+  std::vector<std::vector<float>> sums_; ///< tables, by place
 };
 
 } // namespace peftrt::plan

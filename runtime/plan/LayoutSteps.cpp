@@ -30,12 +30,12 @@ struct Places {
   int64_t start, step, count;
   bool forward() const { return step > 0; }
   at::Tensor view(const at::Tensor &tensor, int64_t axis) const { return tensor.slice(axis, start, count == 0 ? start : start + step * (count - 1) + 1, step); }
-  at::Tensor indices() const { return at::arange(count) * step + start; }
+  at::Tensor indices(const at::Tensor &of) const { return at::arange(count, of.options().dtype(at::kLong)) * step + start; }
 };
 
 void sliceInto(at::Tensor &out, const at::Tensor &in, int64_t axis, int64_t start, int64_t step) {
   const Places places{start, step, out.size(axis)};
-  out.copy_(places.forward() ? places.view(in, axis) : in.index_select(axis, places.indices()));
+  out.copy_(places.forward() ? places.view(in, axis) : in.index_select(axis, places.indices(in)));
 }
 
 void padInto(at::Tensor &out, const at::Tensor &in, int64_t axis, int64_t lo, int64_t step) {
@@ -44,7 +44,7 @@ void padInto(at::Tensor &out, const at::Tensor &in, int64_t axis, int64_t lo, in
   if (places.forward())
     places.view(out, axis).copy_(in);
   else
-    out.index_copy_(axis, places.indices(), in);
+    out.index_copy_(axis, places.indices(in), in);
 }
 
 template <void (*into)(at::Tensor &, const at::Tensor &, int64_t, int64_t, int64_t)> void strided(Step &step, const char *attribute) {

@@ -69,7 +69,7 @@ std::optional<at::Tensor> aligned(const Packed &operand, const Packed &out, RunC
   } else {
     shape.insert(shape.begin() + 1, outRank - 1 - rank, 1);
   }
-  return operand.tensor.view(shape).index_select(0, context.rowExamples(out.type->dims[0]));
+  return operand.tensor.view(shape).index_select(0, context.rowExamples(out.type->dims[0]).to(operand.tensor.device()));
 }
 
 void forEachExample(Step &step, const std::function<void(at::Tensor &, const std::vector<at::Tensor> &, int64_t)> &body) {
@@ -78,7 +78,9 @@ void forEachExample(Step &step, const std::function<void(at::Tensor &, const std
   for (const Packed &operand : step.in)
     operands.emplace_back(operand, size);
   const Blocks results(step.out, size);
-  at::parallel_for(0, size.examples(), 1, [&](int64_t begin, int64_t end) {
+  // Threads of a process have streams of their own on another device, and steps come in order there.
+  const int64_t grain = step.out.tensor.is_cpu() ? 1 : std::max<int64_t>(1, size.examples());
+  at::parallel_for(0, size.examples(), grain, [&](int64_t begin, int64_t end) {
     const c10::InferenceMode noAutograd; // thread-local
     for (int64_t example = begin; example < end; ++example) {
       std::vector<at::Tensor> blocks;

@@ -3,12 +3,11 @@
 // In     the bundle's plan
 // Out    results as views into the arena (or of a parameter or an input), valid until the next run; of a streamed program copies, or views for as long as they
 //        are taken
-// Errs   R0102 a step that there is no handler for, a value that does not fit its slot, an input of another size
-// Why an arena  nothing is allocated for a planned value; it grows only when a batch is larger than all before
+// Errs   R0102 a step that there is no handler for; what PlannedMemory.h and the device say
 #include "runtime/plan/DerivedValues.h"
 #include "runtime/bundle/Errors.h"
 #include "runtime/plan/Bands.h"
-#include "runtime/plan/Packed.h"
+#include "runtime/plan/PlannedMemory.h"
 #include "runtime/plan/Profile.h"
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -21,8 +20,6 @@ namespace {
 
 using namespace plan;
 
-constexpr int64_t kAlignment = 64;
-
 const Handlers &allHandlers() {
   static const Handlers table = [] {
     Handlers all;
@@ -31,19 +28,6 @@ const Handlers &allHandlers() {
     return all;
   }();
   return table;
-}
-
-at::ScalarType dtypeOf(ValueType type) {
-  switch (type) {
-  case ValueType::f32:
-    return at::kFloat;
-  case ValueType::bf16:
-    return at::kBFloat16;
-  case ValueType::i64:
-    return at::kLong;
-  default:
-    return at::kBool;
-  }
 }
 
 /// Who does a step; nobody, where there is nothing to do.
@@ -62,12 +46,12 @@ struct Prepared {
   std::vector<std::vector<int64_t>> unread; ///< of a streamed program, one per step: values that no later one reads
 };
 
-Work workOf(const PlanProgram &plan, size_t index, const KernelLibrary &library) {
+Work workOf(const PlanProgram &plan, size_t index, Kernels &kernels) {
   Work work;
   const Op &op = plan.body.ops[index];
   const bool updates = plan.kinds[index] == "update";
   if (op.op == "kernel") {
-    work.kernel = kernelStepOf(op, library);
+    work.kernel = kernelStepOf(op, kernels);
     return work;
   }
   const Place &place = plan.places[op.out[0]];
@@ -91,23 +75,6 @@ bool isByRows(const Work &work) {
   if (work.kernel)
     return work.kernel->space == KernelStep::Space::rows && work.kernel->example && work.kernel->tasks.k != 0;
   return work.isNothing() || (work.product && work.product->byRows && (!work.branch || work.branch->byRows));
-}
-
-int64_t bandOf(const Op &op) { return op.attrs.value("band", int64_t{-1}); }
-
-/// Of a value [rows, …].
-int64_t rowBytesOf(const Value &value) {
-  int64_t bytes = widthOf(value.type);
-  for (size_t axis = 1; axis < value.dims.size(); ++axis)
-    bytes *= value.dims[axis].c;
-  return bytes;
-}
-
-/// Bytes that each thread has of the value, if it lies nowhere for all rows; else 0.
-int64_t threadBytesOf(const PlanProgram &plan, int64_t value) {
-  while (plan.places[value].alias >= 0)
-    value = plan.places[value].alias;
-  return plan.places[value].slot >= 0 ? plan.slots[plan.places[value].slot].p : 0;
 }
 
 /// What threads have fits, and only its band sees it. `home`: the band that makes a value.
@@ -142,13 +109,13 @@ std::vector<std::vector<int64_t>> unreadAfter(const PlanProgram &plan) {
   return unread;
 }
 
-Prepared prepare(PlanProgram plan, const KernelLibrary &library) {
+Prepared prepare(PlanProgram plan, Kernels &kernels) {
   Prepared prepared{std::move(plan), {}, {}, {}};
   if (prepared.plan.streamed)
     prepared.unread = unreadAfter(prepared.plan);
   const std::vector<Op> &ops = prepared.plan.body.ops;
   for (size_t index = 0; index < ops.size(); ++index)
-    prepared.works.push_back(workOf(prepared.plan, index, library));
+    prepared.works.push_back(workOf(prepared.plan, index, kernels));
   std::vector<int64_t> home(prepared.plan.places.size(), -1);
   for (size_t begin = 0, end = 0; begin < ops.size(); begin = end) {
     const int64_t band = bandOf(ops[begin]);
@@ -169,25 +136,29 @@ Prepared prepare(PlanProgram plan, const KernelLibrary &library) {
 
 class PlanExecutor final : public Executor {
 public:
-  PlanExecutor(const Bundle &bundle, const ParameterStore &parameters, const PlanOptions &options) : parameters_(parameters), options_(options), library_(bundle, options.cpuTarget), products_(options.cpuTarget, productChoiceOf(options.products)), kernels_(products_.pairFunctions()) {
+  PlanExecutor(const Bundle &bundle, const ParameterStore &parameters, const PlanOptions &options)
+      : parameters_(parameters), options_(options), device_(*options.device), products_(options.cpuTarget, device_.isThreads() ? productChoiceOf(options.products) : ProductChoice::libraryAlone),
+        kernels_(device_.kernels(bundle, options, products_.pairFunctions())), memory_(device_, parameters) {
     for (PlanProgram &program : planOf(bundle.plan.value())) {
       const std::string name = program.body.name;
-      programs_.emplace(name, peftrt::prepare(std::move(program), library_));
+      programs_.emplace(name, peftrt::prepare(device_.isThreads() ? std::move(program) : withoutBands(std::move(program)), *kernels_));
     }
   }
 
-  MemoryUse memory() const override { return {arena_.defined() ? arena_.numel() : 0, kernels_.scratchBytes() + products_.scratchBytes(), products_.constantBytes()}; }
+  MemoryUse memory() const override { return {memory_.bytes(), kernels_->scratchBytes() + products_.scratchBytes(), products_.constantBytes()}; }
 
   std::string profile() const override { return profile_.table(); }
 
-  Results run(const std::string &name, const Batch &batch, const std::map<std::string, at::Tensor> &tensors, const RandomState &random) override {
+  at::Tensor onHost(const at::Tensor &result) override { return device_.onHost(result); }
+
+  Results runInPlace(const std::string &name, const Batch &batch, const std::map<std::string, at::Tensor> &tensors, const RandomState &random) override {
     Results results;
     const bool copies = programs_.count(name) && programs_.at(name).plan.streamed; // else what is taken would not outlive the next step
     execute(name, batch, tensors, random, [&](const std::string &result, const at::Tensor &value) { results[result] = copies ? value.clone() : value; });
     return results;
   }
 
-  void stream(const std::string &name, const RandomState &random, const Taker &take) override { execute(name, Batch{}, {}, random, take); }
+  void streamInPlace(const std::string &name, const RandomState &random, const Taker &take) override { execute(name, Batch{}, {}, random, take); }
 
 private:
   void execute(const std::string &name, const Batch &batch, const std::map<std::string, at::Tensor> &tensors, const RandomState &random, const Taker &take) {
@@ -196,39 +167,63 @@ private:
     if (found == programs_.end())
       failBundle("there is no program `" + name + "`");
     const Prepared &prepared = found->second;
-    const Program &program = prepared.plan.body;
-    const BatchSize size = sizeOf(program, batch, tensors);
-    const std::vector<int64_t> offsets = placeSlots(prepared.plan, size);
+    const PlanProgram &plan = prepared.plan;
+    const BatchSize size = sizeOf(plan.body, batch, tensors);
+    std::vector<Packed> values = memory_.begin(plan, batch, tensors, size);
     RunContext context(size, random, parameters_, products_);
-    std::vector<Packed> values(program.values.size());
-    for (const NamedValue &input : program.inputs)
-      values[input.value] = pack(program.values[input.value], inputOf(program, input, batch, tensors, size), size);
-    kernels_.begin(size, random);
     profile_.start();
-    for (size_t index = 0, end = 0; index < program.ops.size(); index = end) {
-      end = std::max(prepared.bandEnds[index], index + 1);
-      const Op &op = program.ops[index];
-      if (bandOf(op) >= 0) {
-        runBand(prepared, index, end, values, offsets, size);
-      } else {
-        for (const int64_t result : op.out)
-          values[result] = place(prepared.plan, op, result, values, offsets, size);
-        run(prepared.works[index], op, values, context);
-        if (options_.profile)
-          profile_.add(program, op);
-      }
-      if (prepared.plan.streamed)
-        give(prepared, index, end, values, take);
+    const size_t steps = plan.body.ops.size();
+    for (size_t begin = 0, end = 0; begin < steps; begin = end) {
+      end = plan.streamed ? std::max(prepared.bandEnds[begin], begin + 1) : steps; // of a streamed program a parameter is read when its step comes
+      runSteps(prepared, begin, end, values, context);
+      if (plan.streamed)
+        give(prepared, begin, end, values, take);
     }
-    if (!prepared.plan.streamed)
-      for (const NamedValue &result : program.results)
+    device_.endRun();
+    if (!device_.isThreads())
+      memory_.returnUpdated(plan, batch, tensors, values);
+    if (!plan.streamed)
+      for (const NamedValue &result : plan.body.results)
         take(result.name, resultOf(values[result.value]));
+  }
+
+  void runSteps(const Prepared &prepared, size_t begin, size_t end, std::vector<Packed> &values, RunContext &context) {
+    const std::vector<Op> &ops = prepared.plan.body.ops;
+    for (size_t index = begin; index < end; ++index)
+      memory_.place(prepared.plan, ops[index], values, context.size);
+    const std::vector<KernelUse> uses = usesOf(prepared, begin, end, values);
+    auto use = uses.begin();
+    kernels_->begin(context.size, context.random, uses);
+    for (size_t index = begin, next = begin; index < end; index = next) {
+      next = std::max(prepared.bandEnds[index], index + 1);
+      if (bandOf(ops[index]) >= 0) {
+        runBand(prepared, index, next, values, context.size);
+        continue;
+      }
+      if (prepared.works[index].kernel)
+        kernels_->run(*use++);
+      else
+        run(prepared.works[index], ops[index], values, context);
+      if (options_.profile)
+        profile_.add(prepared.plan.body, ops[index]);
+    }
+  }
+
+  /// Kernel steps outside bands.
+  static std::vector<KernelUse> usesOf(const Prepared &prepared, size_t begin, size_t end, const std::vector<Packed> &values) {
+    std::vector<KernelUse> uses;
+    const std::vector<Op> &ops = prepared.plan.body.ops;
+    for (size_t index = begin; index < end; ++index)
+      if (prepared.works[index].kernel && bandOf(ops[index]) < 0)
+        uses.push_back({&*prepared.works[index].kernel, dataOf(ops[index], values)});
+    return uses;
   }
 
   static at::Tensor resultOf(const Packed &value) { return value.tensor.dim() > 1 && value.layout == Layout::leading ? value.flat() : value.tensor; }
 
   /// Of a streamed program what these steps have made; and nothing is held that no later one reads, so that a parameter may go.
-  static void give(const Prepared &prepared, size_t begin, size_t end, std::vector<Packed> &values, const Taker &take) {
+  void give(const Prepared &prepared, size_t begin, size_t end, std::vector<Packed> &values, const Taker &take) {
+    device_.endRun();
     for (size_t index = begin; index < end; ++index) {
       const std::vector<int64_t> &made = prepared.plan.body.ops[index].out;
       for (const NamedValue &result : prepared.plan.body.results)
@@ -237,53 +232,6 @@ private:
       for (const int64_t value : prepared.unread[index])
         values[value].tensor = at::Tensor();
     }
-  }
-
-  static int64_t bytesOf(const Value &value, const BatchSize &size) { return elementsOf(value, size) * widthOf(value.type); }
-
-  /// Where each slot begins, and the end. Grows the arena.
-  std::vector<int64_t> placeSlots(const PlanProgram &plan, const BatchSize &size) {
-    std::vector<int64_t> bytes;
-    for (const SlotSize &slot : plan.slots)
-      bytes.push_back(size.bytesOf(slot) + slot.p * at::get_num_threads());
-    if (size.flat) // its slots are written for vectors of one element
-      for (size_t value = 0; value < plan.places.size(); ++value)
-        if (plan.places[value].slot >= 0)
-          bytes[plan.places[value].slot] = std::max(bytes[plan.places[value].slot], bytesOf(plan.body.values[value], size));
-    std::vector<int64_t> offsets = {0};
-    for (const int64_t slot : bytes)
-      offsets.push_back(offsets.back() + (slot + kAlignment - 1) / kAlignment * kAlignment);
-    if (!arena_.defined() || arena_.numel() < offsets.back())
-      arena_ = at::empty({std::max<int64_t>(offsets.back(), kAlignment)}, at::kByte);
-    return offsets;
-  }
-
-  static at::Tensor inputOf(const Program &program, const NamedValue &input, const Batch &batch, const std::map<std::string, at::Tensor> &tensors, const BatchSize &size) {
-    const Value &value = program.values[input.value];
-    const auto &given = value.perExample ? batch.columns : tensors;
-    const auto found = given.find(input.name);
-    if (found == given.end())
-      failBundle("`" + program.name + "` needs the input `" + input.name + "`");
-    if (found->second.numel() != elementsOf(value, size))
-      failBundle("`" + program.name + "`: the input `" + input.name + "` has " + std::to_string(found->second.numel()) + " elements, not " + std::to_string(elementsOf(value, size)));
-    return found->second.to(dtypeOf(value.type)).contiguous();
-  }
-
-  /// The tensor's elements under the shape of the value's layout.
-  static Packed pack(const Value &value, const at::Tensor &tensor, const BatchSize &size) {
-    const Layout layout = layoutOf(value);
-    return {&value, layout, tensor.view(packedShape(value, layout, size)), false};
-  }
-
-  static std::vector<int64_t> packedShape(const Value &value, Layout layout, const BatchSize &size) {
-    if (layout == Layout::ragged)
-      return {elementsOf(value, size)};
-    std::vector<int64_t> shape = runShape(value, size); // of a leading one but for the first axis
-    if (layout == Layout::example)
-      shape.insert(shape.begin(), size.examples());
-    if (layout == Layout::leading)
-      shape[0] = size.rowsOf(value.dims[0]);
-    return shape;
   }
 
   static std::vector<void *> dataOf(const Op &op, const std::vector<Packed> &values) {
@@ -295,8 +243,6 @@ private:
   }
 
   void run(const Work &work, const Op &op, std::vector<Packed> &values, RunContext &context) {
-    if (work.kernel)
-      return kernels_.run(*work.kernel, dataOf(op, values));
     if (work.product && !work.branch) {
       products::Call call = callOf(*work.product, op, values, context.size);
       if (const auto sum = addendOf(op))
@@ -356,8 +302,9 @@ private:
     std::vector<void *> tables;
   };
 
-  void runBand(const Prepared &prepared, size_t begin, size_t end, std::vector<Packed> &values, const std::vector<int64_t> &offsets, const BatchSize &size) {
+  void runBand(const Prepared &prepared, size_t begin, size_t end, const std::vector<Packed> &values, const BatchSize &size) {
     const Program &program = prepared.plan.body;
+    KernelRunner &kernels = *kernels_->threads();
     std::vector<RowWork> band;
     std::vector<const Op *> ops; // of the band's works
     std::vector<Summing> summing;
@@ -365,26 +312,24 @@ private:
     for (size_t index = begin; index < end; ++index) {
       const Op &op = program.ops[index];
       const Work &work = prepared.works[index];
-      for (const int64_t result : op.out)
-        values[result] = place(prepared.plan, op, result, values, offsets, size);
       if (work.isNothing())
         continue;
-      const int64_t own = work.kernel ? kernels_.tasksOf(*work.kernel) : work.product->rows.at(size);
+      const int64_t own = work.kernel ? kernels.tasksOf(*work.kernel) : work.product->rows.at(size);
       if (rows >= 0 && own != rows)
         failBundle("`" + program.name + "`: steps of one band have " + std::to_string(rows) + " and " + std::to_string(own) + " rows");
       rows = own;
       if (work.kernel) {
-        kernels_.reserve(*work.kernel);
+        kernels.reserve(*work.kernel);
         std::vector<RowsAt> operands;
         for (const std::vector<int64_t> *list : {&op.in, &op.out})
           for (const int64_t value : *list)
             operands.push_back(rowsAt(prepared.plan, value, values));
         if (!work.kernel->sums.empty()) {
-          summing.push_back({&work, &op, kernels_.tablesFor(*work.kernel, summing.size())});
+          summing.push_back({&work, &op, kernels.tablesFor(*work.kernel, summing.size())});
           for (void *const table : summing.back().tables)
             operands.push_back({table});
         }
-        band.emplace_back(kernels_, *work.kernel, std::move(operands));
+        band.emplace_back(kernels, *work.kernel, std::move(operands));
         ops.push_back(&op);
         continue;
       }
@@ -395,52 +340,15 @@ private:
     for (size_t index = 0; options_.profile && index < ops.size(); ++index)
       profile_.add(program, *ops[index], seconds[index]);
     for (const Summing &sums : summing)
-      kernels_.addUp(*sums.work->kernel, sums.tables, dataOf(*sums.op, values).data() + sums.op->in.size());
+      kernels.addUp(*sums.work->kernel, sums.tables, dataOf(*sums.op, values).data() + sums.op->in.size());
   }
 
-  Packed place(const PlanProgram &plan, const Op &op, int64_t index, const std::vector<Packed> &values, const std::vector<int64_t> &offsets, const BatchSize &size) const {
-    const Value &value = plan.body.values[index];
-    const Place &place = plan.places[index];
-    if (op.op == "param") {
-      const at::Tensor parameter = parameters_.get(op.attrs.at("name"));
-      if (parameter.scalar_type() != dtypeOf(value.type) || parameter.numel() != elementsOf(value, size))
-        failBundle("the parameter `" + op.attrs.at("name").get<std::string>() + "` has another dtype or size than the program `" + plan.body.name + "` says");
-      Packed packed = pack(value, parameter.contiguous(), size);
-      packed.isConstant = op.attrs.value("frozen", false) && !plan.streamed; // which reads it once: nothing is made of it to be kept
-      return packed;
-    }
-    if (place.alias >= 0) {
-      const at::Tensor &source = values[place.alias].tensor;
-      if (threadBytesOf(plan, index)) // what all threads have is in one tensor of elements
-        return {&value, layoutOf(value), source, false};
-      if (!source.defined() || source.numel() != elementsOf(value, size) || source.scalar_type() != dtypeOf(value.type))
-        failBundle("`" + plan.body.name + "`: " + op.op + " at " + op.loc + " is another name for a value of another size");
-      return pack(value, source, size);
-    }
-    const int64_t begin = offsets[place.slot];
-    if (const int64_t thread = plan.slots[place.slot].p) {
-      at::Tensor all = at::empty({0}, dtypeOf(value.type));
-      const int64_t width = widthOf(value.type), elements = thread * at::get_num_threads() / width, next = 1;
-      all.set_(arena_.storage(), begin / width, elements, next);
-      return {&value, layoutOf(value), all, false};
-    }
-    if (begin + bytesOf(value, size) > offsets[place.slot + 1])
-      failBundle("`" + plan.body.name + "`: the result of " + op.op + " at " + op.loc + " does not fit its slot");
-    const Layout layout = layoutOf(value);
-    const std::vector<int64_t> shape = packedShape(value, layout, size);
-    std::vector<int64_t> strides(shape.size(), 1);
-    for (int64_t axis = static_cast<int64_t>(shape.size()) - 2; axis >= 0; --axis)
-      strides[axis] = strides[axis + 1] * std::max<int64_t>(shape[axis + 1], 1);
-    at::Tensor tensor = at::empty({0}, dtypeOf(value.type));
-    tensor.set_(arena_.storage(), begin / widthOf(value.type), shape, strides);
-    return {&value, layout, tensor, false};
-  }
-
-  static void apply(Handler handler, const Op &op, std::vector<Packed> &values, RunContext &context) {
+  void apply(Handler handler, const Op &op, std::vector<Packed> &values, RunContext &context) {
     Step step{op, {}, values[op.out[0]], context};
     for (const int64_t operand : op.in)
       step.in.push_back(values[operand]);
     const std::vector<int64_t> shape = step.out.tensor.sizes().vec();
+    device_.beginLibraryStep();
     handler(step);
     if (step.out.tensor.sizes() != at::IntArrayRef(shape))
       failBundle(where(step) + " gives another shape than the program says");
@@ -449,17 +357,20 @@ private:
   const ParameterStore &parameters_;
   PlanOptions options_;
   Profile profile_;
-  KernelLibrary library_;
+  Device &device_;
   Products products_;
-  KernelRunner kernels_;
+  std::unique_ptr<Kernels> kernels_;
+  PlannedMemory memory_;
   std::map<std::string, Prepared> programs_;
-  at::Tensor arena_; ///< bytes
 };
 
 } // namespace
 
-std::unique_ptr<Executor> makePlanExecutor(const Bundle &bundle, const ParameterStore &parameters, const PlanOptions &options) {
-  return withDerivedValues(bundle, parameters, std::make_unique<PlanExecutor>(bundle, parameters, options));
+std::unique_ptr<Executor> makePlanExecutor(const Bundle &bundle, const ParameterStore &parameters, const PlanOptions &given) {
+  PlanOptions options = given;
+  if (!options.device)
+    options.device = makeCpuDevice();
+  return withDerivedValues(bundle, parameters, std::make_unique<PlanExecutor>(bundle, parameters, options), options.device->isThreads());
 }
 
 } // namespace peftrt

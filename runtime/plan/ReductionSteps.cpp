@@ -106,7 +106,7 @@ void rankRow(const float *x, float *ranks, int64_t count) {
 }
 
 void rankInto(at::Tensor out, const at::Tensor &x, int64_t axis) {
-  const at::Tensor rows = x.movedim(axis, -1).to(at::kFloat).contiguous(), ranks = at::empty_like(rows);
+  const at::Tensor rows = x.movedim(axis, -1).to(at::kCPU, at::kFloat).contiguous(), ranks = at::empty_like(rows);
   const int64_t count = rows.size(-1);
   for (int64_t row = 0; count > 0 && row < rows.numel() / count; ++row)
     rankRow(rows.data_ptr<float>() + row * count, ranks.data_ptr<float>() + row * count, count);

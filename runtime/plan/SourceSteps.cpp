@@ -47,12 +47,15 @@ void random(Step &step) {
   const RandomStream stream{state.seed, attrs.at("site").get<uint32_t>(), state.step, state.pass, rateOf(attrs.at("rate")), distributionOf(attrs.at("dist"))};
   if (step.out.type->type != ValueType::f32)
     failBundle(where(step) + ": random numbers are f32");
-  float *data = step.out.tensor.data_ptr<float>();
-  const int64_t count = step.out.tensor.numel();
+  const at::Tensor numbers = step.out.tensor.is_cpu() ? step.out.tensor : at::empty(step.out.tensor.sizes(), at::kFloat);
+  float *data = numbers.data_ptr<float>();
+  const int64_t count = numbers.numel();
   at::parallel_for(0, (count + kRandomGrain - 1) / kRandomGrain, 4, [&](int64_t begin, int64_t end) {
     for (int64_t chunk = begin; chunk < end; ++chunk)
       fillRandom(stream, chunk * kRandomGrain, std::min(kRandomGrain, count - chunk * kRandomGrain), data + chunk * kRandomGrain);
   });
+  if (!step.out.tensor.is_cpu())
+    step.out.tensor.copy_(numbers);
 }
 
 } // namespace

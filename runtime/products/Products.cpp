@@ -62,7 +62,7 @@ void Products::Buffer::growTo(int64_t wanted) {
 }
 
 Products::Products(const std::string &cpuTarget, ProductChoice choice)
-    : code_(codeFor(cpuTarget)), library_(choice == ProductChoice::library),
+    : code_(choice == ProductChoice::libraryAlone ? nullptr : codeFor(cpuTarget)), library_(choice == ProductChoice::library),
       constantLimit_(static_cast<int64_t>(::sysconf(_SC_PHYS_PAGES)) * ::sysconf(_SC_PAGESIZE) / kConstantShare) {}
 
 Products::~Products() = default;

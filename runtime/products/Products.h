@@ -13,7 +13,7 @@
 
 namespace peftrt {
 
-enum class ProductChoice { own, library };
+enum class ProductChoice { own, library, libraryAlone /**< thin products too: what is multiplied is not this CPU's */ };
 /// `own`, which is also what nothing means, or `library` (PEFT_PRODUCTS). Errs R0107 another word.
 ProductChoice productChoiceOf(const std::string &word);
 

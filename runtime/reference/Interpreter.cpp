@@ -38,7 +38,7 @@ public:
     }
   }
 
-  Results run(const std::string &name, const Batch &batch, const std::map<std::string, at::Tensor> &tensors, const RandomState &random) override {
+  Results runInPlace(const std::string &name, const Batch &batch, const std::map<std::string, at::Tensor> &tensors, const RandomState &random) override {
     const c10::InferenceMode noAutograd;
     const auto found = programs_.find(name);
     if (found == programs_.end())
@@ -140,7 +140,7 @@ private:
 } // namespace
 
 std::unique_ptr<Executor> makeReferenceExecutor(const Bundle &bundle, const ParameterStore &parameters, at::ScalarType dtype, Pins *pins) {
-  return withDerivedValues(bundle, parameters, std::make_unique<Interpreter>(bundle, parameters, dtype, pins));
+  return withDerivedValues(bundle, parameters, std::make_unique<Interpreter>(bundle, parameters, dtype, pins), true);
 }
 
 } // namespace peftrt

@@ -23,6 +23,7 @@ peftrt::Surroundings surroundings() {
     found.python = PEFT_DEFAULT_PYTHON;
   found.products = environment("PEFT_PRODUCTS");
   found.cpuTarget = environment("PEFT_CPU_TARGET");
+  found.torchCuda = environment("PEFT_TORCH_CUDA");
   std::string cache = environment("XDG_CACHE_HOME");
   if (cache.empty())
     cache = environment("HOME") + "/.cache";

@@ -29,6 +29,7 @@ MAY = {
     "runtime": ["runtime"],
     "tests/gpu/emulator": ["tests/gpu/emulator"],
     "tests/gpu": ["tests/gpu", "runtime/bundle", "runtime/cpu"],
+    "tests/gpu/driver": ["tests/gpu", "runtime/cuda"],
 }
 # What comes from outside -> the folders that may include it.
 OUTSIDE = {

@@ -1,0 +1,100 @@
+// Launches: see the header.
+#include "runtime/cuda/Launches.h"
+#include <algorithm>
+#include <cstring>
+
+namespace peftrt::cuda {
+namespace {
+
+constexpr int64_t kThreads = 128;               ///< of a block
+constexpr int64_t kBlocksPerMultiprocessor = 16;
+constexpr int64_t kMostScratch = int64_t{1} << 30; ///< of all threads; more threads than that allows wait for the others' end
+constexpr int64_t kScratchAlignment = 256;
+
+int64_t parts(int64_t whole, int64_t part) { return (whole + part - 1) / part; }
+
+/// Bytes of a table as they are put together; places are multiples of 8.
+class Table {
+public:
+  template <typename T> size_t add(const std::vector<T> &values) {
+    const size_t place = bytes_.size();
+    bytes_.append(reinterpret_cast<const char *>(values.data()), values.size() * sizeof(T));
+    bytes_.resize((bytes_.size() + 7) / 8 * 8);
+    return place;
+  }
+  const std::string &bytes() const { return bytes_; }
+
+private:
+  std::string bytes_;
+};
+
+} // namespace
+
+Launches::Launches(std::shared_ptr<const Gpu> gpu, std::shared_ptr<Pool> pool, std::shared_ptr<Staging> staging, const Bundle &bundle)
+    : gpu_(gpu), pool_(std::move(pool)), staging_(std::move(staging)), code_(gpu, bundle) {}
+
+Launches::~Launches() {
+  for (const Block &block : {table_, scratch_})
+    if (block.size)
+      pool_->give(block.address);
+}
+
+void Launches::growTo(Block &block, size_t size) {
+  if (size <= block.size)
+    return;
+  if (block.size)
+    pool_->give(block.address);
+  block = {};
+  block.address = pool_->take(size);
+  block.size = size;
+}
+
+Launches::Shape Launches::shapeOf(const plan::KernelStep &step) const {
+  const int64_t tasks = tables_.tasksOf(step), shares = step.space == plan::KernelStep::Space::flat ? parts(tasks, code_.flatShare()) : tasks;
+  const int64_t scratch = parts(tables_.scratchOf(step), kScratchAlignment) * kScratchAlignment;
+  int64_t blocks = std::min(parts(shares, kThreads), kBlocksPerMultiprocessor * gpu_->facts.multiprocessors);
+  if (scratch > 0)
+    blocks = std::min(blocks, std::max<int64_t>(1, kMostScratch / (scratch * kThreads)));
+  return {static_cast<unsigned>(blocks), tasks, scratch};
+}
+
+void Launches::begin(const BatchSize &size, const RandomState &random, const std::vector<plan::KernelUse> &uses) {
+  tables_.fill(size);
+  random_ = random;
+  told_.clear();
+  next_ = 0;
+  Table table;
+  const size_t offsets = table.add(tables_.offsets), squares = table.add(tables_.squares), lengths = table.add(tables_.lengths);
+  int64_t scratch = 0;
+  for (const plan::KernelUse &use : uses) {
+    const Shape shape = shapeOf(*use.step);
+    scratch = std::max(scratch, shape.blocks * kThreads * shape.scratch);
+    const size_t data = table.add(use.data), sites = table.add(use.step->sites);
+    told_.emplace_back(data, sites); // from the table's begin, until it has a place
+  }
+  growTo(scratch_, static_cast<size_t>(scratch));
+  growTo(table_, table.bytes().size());
+  char *room = staging_->room(table.bytes().size());
+  std::memcpy(room, table.bytes().data(), table.bytes().size());
+  staging_->sendRoom(table_.address, room, table.bytes().size());
+  offsets_ = table_.address + offsets, squares_ = table_.address + squares, lengths_ = table_.address + lengths;
+  for (auto &[data, sites] : told_)
+    data += table_.address, sites += table_.address;
+}
+
+void Launches::run(const plan::KernelUse &use) {
+  const auto &[data, sites] = told_.at(next_++);
+  Shape shape = shapeOf(*use.step);
+  if (shape.tasks == 0)
+    return;
+  const auto pointer = [](Address address) { return reinterpret_cast<void *>(address); };
+  KernelCall call{static_cast<void *const *>(pointer(data)), static_cast<const int64_t *>(pointer(offsets_)), static_cast<const int64_t *>(pointer(squares_)),
+                  static_cast<const uint32_t *>(pointer(sites)), pointer(scratch_.address), tables_.examples, tables_.elements,
+                  {static_cast<uint32_t>(random_.seed), static_cast<uint32_t>(random_.seed >> 32)}, static_cast<uint32_t>(random_.step), static_cast<uint32_t>(random_.pass),
+                  static_cast<const int64_t *>(pointer(lengths_)), nullptr};
+  void *parameters[] = {&call, &shape.tasks, &shape.scratch};
+  const auto &entry = *static_cast<const Code::Entry *>(use.step->function);
+  gpu_->driver.check(gpu_->driver.launch(entry.function, shape.blocks, 1, 1, kThreads, 1, 1, 0, gpu_->stream(), parameters, nullptr), "starting the kernel `" + entry.name + "`");
+}
+
+} // namespace peftrt::cuda

@@ -1,0 +1,27 @@
+// CpuDevice: this process as a device: every tensor lies where steps reach it, and what is asked for is done when the call returns.
+#include "runtime/plan/Device.h"
+#include "runtime/plan/KernelSteps.h"
+#include <ATen/ATen.h>
+
+namespace peftrt {
+namespace {
+
+class CpuDevice final : public Device {
+public:
+  std::string name() const override { return "cpu"; }
+  bool isThreads() const override { return true; }
+  at::Tensor empty(at::IntArrayRef shape, at::ScalarType type) override { return at::empty(shape, type); }
+  at::Tensor here(const at::Tensor &tensor) override { return tensor; }
+  at::Tensor onHost(const at::Tensor &tensor) override { return tensor; }
+  void beginLibraryStep() override {}
+  void endRun() override {}
+  std::unique_ptr<plan::Kernels> kernels(const Bundle &bundle, const PlanOptions &options, const products::PairFunctions *pairs) override {
+    return std::make_unique<plan::KernelRunner>(bundle, options.cpuTarget, pairs);
+  }
+};
+
+} // namespace
+
+std::shared_ptr<Device> makeCpuDevice() { return std::make_shared<CpuDevice>(); }
+
+} // namespace peftrt

@@ -1,0 +1,46 @@
+// Device: where a plan's steps run: its memory, its kernels, and when its work is done. This CPU (CpuDevice.cpp), or what runtime/cuda makes.
+//
+// Invariant  steps run in the order in which they are asked for, whoever does them: kernels, or LibTorch on the device's tensors.
+#pragma once
+#include <ATen/core/Tensor.h>
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace peftrt {
+
+struct Bundle;
+struct PlanOptions;
+namespace plan {
+class Kernels;
+}
+namespace products {
+struct PairFunctions;
+}
+
+class Device {
+public:
+  virtual ~Device() = default;
+  virtual std::string name() const = 0; ///< `cpu`, `cuda`
+  /// Whether threads of this process do the steps: then they take rows through several of them (Bands.h) and multiply by code of their own (runtime/products).
+  virtual bool isThreads() const = 0;
+  /// Memory that steps reach, with anything in it. Errs R0205.
+  virtual at::Tensor empty(at::IntArrayRef shape, at::ScalarType type) = 0;
+  /// How many bytes it could still have; nothing is known of a process's own memory.
+  virtual std::optional<int64_t> bytesLeft() { return std::nullopt; }
+  /// The tensor where steps reach it: itself if it lies there, else a copy.
+  virtual at::Tensor here(const at::Tensor &tensor) = 0;
+  /// Where this process reads it, when all steps that were asked for are done: itself, or a copy.
+  virtual at::Tensor onHost(const at::Tensor &tensor) = 0;
+  /// Before LibTorch does a step: it must see what kernels did.
+  virtual void beginLibraryStep() = 0;
+  /// Behind the last step of a program.
+  virtual void endRun() = 0;
+  /// The bundle's kernels. `pairs`: products that a CPU's use instead of their own loops, or null.
+  virtual std::unique_ptr<plan::Kernels> kernels(const Bundle &bundle, const PlanOptions &options, const products::PairFunctions *pairs) = 0;
+};
+
+/// This process's own threads and memory.
+std::shared_ptr<Device> makeCpuDevice();
+
+} // namespace peftrt

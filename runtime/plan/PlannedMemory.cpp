@@ -1,0 +1,222 @@
+// PlannedMemory: see the header.
+#include "runtime/plan/PlannedMemory.h"
+#include "runtime/bundle/Errors.h"
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <algorithm>
+
+namespace peftrt::plan {
+namespace {
+
+constexpr int64_t kAlignment = 64;
+
+int64_t bytesOf(const Value &value, const BatchSize &size) { return elementsOf(value, size) * widthOf(value.type); }
+
+at::Tensor inputOf(const Program &program, const NamedValue &input, const Batch &batch, const std::map<std::string, at::Tensor> &tensors, const BatchSize &size) {
+  const Value &value = program.values[input.value];
+  const auto &given = value.perExample ? batch.columns : tensors;
+  const auto found = given.find(input.name);
+  if (found == given.end())
+    failBundle("`" + program.name + "` needs the input `" + input.name + "`");
+  if (found->second.numel() != elementsOf(value, size))
+    failBundle("`" + program.name + "`: the input `" + input.name + "` has " + std::to_string(found->second.numel()) + " elements, not " + std::to_string(elementsOf(value, size)));
+  return found->second.to(dtypeOf(value.type)).contiguous();
+}
+
+std::vector<int64_t> packedShape(const Value &value, Layout layout, const BatchSize &size) {
+  if (layout == Layout::ragged)
+    return {elementsOf(value, size)};
+  std::vector<int64_t> shape = runShape(value, size); // of a leading one but for the first axis
+  if (layout == Layout::example)
+    shape.insert(shape.begin(), size.examples());
+  if (layout == Layout::leading)
+    shape[0] = size.rowsOf(value.dims[0]);
+  return shape;
+}
+
+/// The tensor's elements under the shape of the value's layout.
+Packed pack(const Value &value, const at::Tensor &tensor, const BatchSize &size) {
+  const Layout layout = layoutOf(value);
+  return {&value, layout, tensor.view(packedShape(value, layout, size)), false};
+}
+
+/// Bytes of all rows of a value [rows, …], as a slot says them.
+SlotSize slotOfAllRows(const Value &value) {
+  const Dim &rows = value.dims.at(0);
+  const int64_t row = rowBytesOf(value);
+  SlotSize slot;
+  (value.perExample ? slot.e : slot.c) = rows.c * row;
+  if (rows.sequence == 0) {
+    slot.t = rows.k * row;
+  } else {
+    slot.ts.resize(static_cast<size_t>(rows.sequence));
+    slot.ts.back() = rows.k * row;
+  }
+  return slot;
+}
+
+void growTo(SlotSize &slot, const SlotSize &other) {
+  slot.c = std::max(slot.c, other.c), slot.e = std::max(slot.e, other.e), slot.t = std::max(slot.t, other.t);
+  slot.ts.resize(std::max(slot.ts.size(), other.ts.size()));
+  for (size_t index = 0; index < other.ts.size(); ++index)
+    slot.ts[index] = std::max(slot.ts[index], other.ts[index]);
+}
+
+} // namespace
+
+at::ScalarType dtypeOf(ValueType type) {
+  switch (type) {
+  case ValueType::f32:
+    return at::kFloat;
+  case ValueType::bf16:
+    return at::kBFloat16;
+  case ValueType::i64:
+    return at::kLong;
+  default:
+    return at::kBool;
+  }
+}
+
+int64_t rowBytesOf(const Value &value) {
+  int64_t bytes = widthOf(value.type);
+  for (size_t axis = 1; axis < value.dims.size(); ++axis)
+    bytes *= value.dims[axis].c;
+  return bytes;
+}
+
+int64_t threadBytesOf(const PlanProgram &plan, int64_t value) {
+  while (plan.places[value].alias >= 0)
+    value = plan.places[value].alias;
+  return plan.places[value].slot >= 0 ? plan.slots[plan.places[value].slot].p : 0;
+}
+
+int64_t bandOf(const Op &op) { return op.attrs.value("band", int64_t{-1}); }
+
+PlanProgram withoutBands(PlanProgram plan) {
+  std::vector<SlotSize> slots = plan.slots;
+  for (size_t value = 0; value < plan.places.size(); ++value)
+    if (const int64_t slot = plan.places[value].slot; slot >= 0 && plan.slots[slot].p)
+      growTo(slots[slot], slotOfAllRows(plan.body.values[value]));
+  for (SlotSize &slot : slots)
+    slot.p = 0;
+  plan.slots = std::move(slots);
+  for (Op &op : plan.body.ops)
+    op.attrs.erase("band");
+  return plan;
+}
+
+std::vector<Packed> PlannedMemory::begin(const PlanProgram &plan, const Batch &batch, const std::map<std::string, at::Tensor> &tensors, const BatchSize &size) {
+  offsets_ = placeSlots(plan, size);
+  std::vector<Packed> values(plan.body.values.size());
+  for (const NamedValue &input : plan.body.inputs)
+    values[input.value] = pack(plan.body.values[input.value], device_.here(inputOf(plan.body, input, batch, tensors, size)), size);
+  return values;
+}
+
+void PlannedMemory::place(const PlanProgram &plan, const Op &op, std::vector<Packed> &values, const BatchSize &size) const {
+  for (const int64_t result : op.out)
+    values[result] = placeResult(plan, op, result, values, size);
+}
+
+void PlannedMemory::returnUpdated(const PlanProgram &plan, const Batch &batch, const std::map<std::string, at::Tensor> &tensors, const std::vector<Packed> &values) {
+  for (size_t index = 0; index < plan.kinds.size(); ++index) {
+    if (plan.kinds[index] != "update")
+      continue;
+    int64_t value = plan.body.ops[index].out[0];
+    while (plan.places[value].alias >= 0)
+      value = plan.places[value].alias;
+    for (const NamedValue &input : plan.body.inputs) {
+      if (input.value != value)
+        continue;
+      const at::Tensor given = (plan.body.values[value].perExample ? batch.columns : tensors).at(input.name), updated = values[value].tensor;
+      if (given.data_ptr() != updated.data_ptr())
+        at::Tensor(given).view({-1}).copy_(device_.onHost(updated).view({-1}));
+    }
+  }
+}
+
+/// Where each slot begins, and the end. Grows the arena.
+std::vector<int64_t> PlannedMemory::placeSlots(const PlanProgram &plan, const BatchSize &size) {
+  std::vector<int64_t> bytes;
+  for (const SlotSize &slot : plan.slots)
+    bytes.push_back(size.bytesOf(slot) + slot.p * at::get_num_threads());
+  if (size.flat) // its slots are written for vectors of one element
+    for (size_t value = 0; value < plan.places.size(); ++value)
+      if (plan.places[value].slot >= 0)
+        bytes[plan.places[value].slot] = std::max(bytes[plan.places[value].slot], bytesOf(plan.body.values[value], size));
+  std::vector<int64_t> offsets = {0};
+  for (const int64_t slot : bytes)
+    offsets.push_back(offsets.back() + (slot + kAlignment - 1) / kAlignment * kAlignment);
+  if (!arena_.defined() || arena_.numel() < offsets.back())
+    grow(plan, size, std::max<int64_t>(offsets.back(), kAlignment));
+  return offsets;
+}
+
+/// What a batch may have instead. Bytes grow with the examples, and so with the tokens.
+std::string PlannedMemory::fittingHelp(int64_t tokens, int64_t bytes) const {
+  constexpr double kSure = 0.9; // of what is left: kernels' scratch and inputs are not in the plan
+  const std::optional<int64_t> left = device_.bytesLeft();
+  const auto fits = left ? static_cast<int64_t>(kSure * static_cast<double>(*left) / static_cast<double>(bytes) * static_cast<double>(tokens)) : 0;
+  return fits > 0 ? "--set run.tokens_per_batch=" + std::to_string(fits) + " fits; " : "";
+}
+
+/// The old one goes first, so that both are never there.
+void PlannedMemory::grow(const PlanProgram &plan, const BatchSize &size, int64_t bytes) {
+  arena_ = at::Tensor();
+  try {
+    arena_ = device_.empty({bytes}, at::kByte);
+  } catch (const RuntimeError &error) {
+    const int64_t tokens = size.tokens.empty() ? 0 : size.tokens[0];
+    int64_t largest = 0;
+    std::string which = "nothing";
+    for (const Op &op : plan.body.ops)
+      for (const int64_t value : op.out)
+        if (plan.places[value].slot >= 0 && bytesOf(plan.body.values[value], size) > largest) {
+          largest = bytesOf(plan.body.values[value], size);
+          which = op.op + " at " + op.loc;
+        }
+    throw RuntimeError(error.code, "`" + plan.body.name + "` needs " + std::to_string(bytes) + " bytes for the results of a batch of " + std::to_string(tokens) + " tokens (the largest, of " + which + ", has " + std::to_string(largest) + "): " + error.message, fittingHelp(tokens, bytes) + error.help);
+  }
+}
+
+Packed PlannedMemory::placeParameter(const PlanProgram &plan, const Op &op, const Value &value, const BatchSize &size) const {
+  const at::Tensor parameter = parameters_.get(op.attrs.at("name"));
+  if (parameter.scalar_type() != dtypeOf(value.type) || parameter.numel() != elementsOf(value, size))
+    failBundle("the parameter `" + op.attrs.at("name").get<std::string>() + "` has another dtype or size than the program `" + plan.body.name + "` says");
+  Packed packed = pack(value, device_.here(parameter.contiguous()), size);
+  packed.isConstant = op.attrs.value("frozen", false) && !plan.streamed; // which reads it once: nothing is made of it to be kept
+  return packed;
+}
+
+Packed PlannedMemory::placeResult(const PlanProgram &plan, const Op &op, int64_t index, const std::vector<Packed> &values, const BatchSize &size) const {
+  const Value &value = plan.body.values[index];
+  const Place &place = plan.places[index];
+  if (op.op == "param")
+    return placeParameter(plan, op, value, size);
+  if (place.alias >= 0) {
+    const at::Tensor &source = values[place.alias].tensor;
+    if (threadBytesOf(plan, index)) // what all threads have is in one tensor of elements
+      return {&value, layoutOf(value), source, false};
+    if (!source.defined() || source.numel() != elementsOf(value, size) || source.scalar_type() != dtypeOf(value.type))
+      failBundle("`" + plan.body.name + "`: " + op.op + " at " + op.loc + " is another name for a value of another size");
+    return pack(value, source, size);
+  }
+  const int64_t begin = offsets_[place.slot];
+  at::Tensor tensor = at::empty({0}, arena_.options().dtype(dtypeOf(value.type)));
+  if (const int64_t thread = plan.slots[place.slot].p) {
+    const int64_t width = widthOf(value.type), elements = thread * at::get_num_threads() / width, next = 1;
+    tensor.set_(arena_.storage(), begin / width, elements, next);
+    return {&value, layoutOf(value), tensor, false};
+  }
+  if (begin + bytesOf(value, size) > offsets_[place.slot + 1])
+    failBundle("`" + plan.body.name + "`: the result of " + op.op + " at " + op.loc + " does not fit its slot");
+  const Layout layout = layoutOf(value);
+  const std::vector<int64_t> shape = packedShape(value, layout, size);
+  std::vector<int64_t> strides(shape.size(), 1);
+  for (int64_t axis = static_cast<int64_t>(shape.size()) - 2; axis >= 0; --axis)
+    strides[axis] = strides[axis + 1] * std::max<int64_t>(shape[axis + 1], 1);
+  tensor.set_(arena_.storage(), begin / widthOf(value.type), shape, strides);
+  return {&value, layout, tensor, false};
+}
+
+} // namespace peftrt::plan
