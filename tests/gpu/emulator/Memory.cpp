@@ -118,10 +118,15 @@ void Buffer::touch(uint64_t place, uint64_t count, Touch how, bool strong, const
 }
 
 uint64_t Memory::add(std::unique_ptr<Buffer> buffer) {
-  const uint64_t shift = buffer->shift += kOrigin;
+  const uint64_t address = next() + buffer->shift;
+  if (buffer->size >= kOrigin)
+    throw Fault("a buffer of " + std::to_string(buffer->size) + " bytes; the most are " + std::to_string(kOrigin - 1));
+  buffer->shift += kOrigin;
   buffers_.push_back(std::move(buffer));
-  return (kFirstBuffer + buffers_.size() - 1) << kBufferBits | shift;
+  return address;
 }
+
+uint64_t Memory::next() const { return (kFirstBuffer + buffers_.size()) << kBufferBits | kOrigin; }
 
 void Memory::remove(uint64_t address) {
   bufferAt(address);

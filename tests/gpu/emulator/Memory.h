@@ -1,6 +1,6 @@
 // Memory: what an emulated kernel reads and writes: named buffers with their bounds, what of them was written, and who touched it last.
 //
-// An address is a buffer's number (from bit 40 on) and a place inside it, so that nothing lies beside a buffer: what leaves it is found, however far it goes.
+// An address is a buffer's number (from bit 32 on) and a place inside it, so that nothing lies beside a buffer: what leaves it is found, however far it goes.
 // Errs  Fault: out of bounds, misaligned, not writable, never written, a race. The sentence says what; the caller says where (kernel, line, thread).
 //
 // Races: each byte knows its last writer and reader. Two accesses by different threads, one of them a write, are ordered by a barrier between them, or by the
@@ -12,7 +12,7 @@
 
 namespace emulator {
 
-constexpr int kBufferBits = 40;
+constexpr int kBufferBits = 32; ///< few enough that an address can be one of this process, where `next` is asked for it
 constexpr uint64_t kInside = (uint64_t{1} << kBufferBits) - 1;
 /// Numbers of the windows that are a thread's own view; buffers in global memory have greater ones. 0 is none, so that a null pointer points nowhere.
 enum Window : uint64_t { kSharedWindow = 1, kLocalWindow, kParamWindow, kConstWindow, kFirstBuffer };
@@ -79,6 +79,8 @@ private:
 class Memory {
 public:
   uint64_t add(std::unique_ptr<Buffer> buffer);
+  /// The address that the next buffer gets.
+  uint64_t next() const;
   void remove(uint64_t address);
   /// The buffer of an address in global memory.
   Buffer &bufferAt(uint64_t address) const;

@@ -1,0 +1,118 @@
+// Driver: a libcuda.so.1 for tests: the functions of runtime/cuda/Api.h, served by the machine.
+#include "tests/gpu/driver/Machine.h"
+#include <cstdlib>
+#include <cstring>
+
+using namespace peftrt::cuda;
+using driver::Machine;
+
+namespace {
+
+Machine &machine() { return Machine::here(); }
+driver::Module *moduleOf(ModuleHandle handle) { return reinterpret_cast<driver::Module *>(handle); }
+
+} // namespace
+
+extern "C" {
+// What is defined below with other types than Api.h has does not compile.
+#define PEFT_CUDA_DECLARE(FIELD, SYMBOL, PARAMETERS) Status SYMBOL PARAMETERS;
+PEFT_CUDA_API(PEFT_CUDA_DECLARE)
+#undef PEFT_CUDA_DECLARE
+
+Status cuInit(unsigned) { return machine().settings.devices == 0 ? kNoDevice : kSuccess; }
+Status cuDriverGetVersion(int *version) { return *version = static_cast<int>(machine().settings.driver), kSuccess; }
+
+Status cuGetErrorName(Status status, const char **name) {
+  switch (status) {
+  case kOutOfMemory:
+    *name = "CUDA_ERROR_OUT_OF_MEMORY";
+    break;
+  case kNoDevice:
+    *name = "CUDA_ERROR_NO_DEVICE";
+    break;
+  case kNoBinaryForGpu:
+    *name = "CUDA_ERROR_NO_BINARY_FOR_GPU";
+    break;
+  case driver::kInvalidPtx:
+    *name = "CUDA_ERROR_INVALID_PTX";
+    break;
+  case driver::kNotFound:
+    *name = "CUDA_ERROR_NOT_FOUND";
+    break;
+  case driver::kIllegalAddress:
+    *name = "CUDA_ERROR_ILLEGAL_ADDRESS";
+    break;
+  case driver::kLaunchFailed:
+    *name = "CUDA_ERROR_LAUNCH_FAILED";
+    break;
+  default:
+    return driver::kInvalidValue;
+  }
+  return kSuccess;
+}
+
+Status cuDeviceGetCount(int *count) { return *count = static_cast<int>(machine().settings.devices), kSuccess; }
+Status cuDeviceGet(Ordinal *device, int index) { return *device = index, index < machine().settings.devices ? kSuccess : driver::kInvalidValue; }
+Status cuDeviceGetName(char *name, int size, Ordinal) { return std::strncpy(name, "emulated GPU", static_cast<size_t>(size)), kSuccess; }
+
+Status cuDeviceGetAttribute(int *value, int attribute, Ordinal) {
+  const driver::Settings &settings = machine().settings;
+  switch (attribute) {
+  case kMultiprocessors:
+    return *value = static_cast<int>(settings.multiprocessors), kSuccess;
+  case kIntegrated:
+    return *value = static_cast<int>(settings.integrated), kSuccess;
+  case kMajor:
+    return *value = static_cast<int>(settings.major), kSuccess;
+  case kMinor:
+    return *value = static_cast<int>(settings.minor), kSuccess;
+  case kManagedMemory:
+    return *value = 1, kSuccess;
+  default:
+    return driver::kInvalidValue;
+  }
+}
+
+Status cuDeviceTotalMem_v2(size_t *bytes, Ordinal) { return *bytes = static_cast<size_t>(machine().settings.memory), kSuccess; }
+Status cuDevicePrimaryCtxRetain(Context *context, Ordinal) { return *context = reinterpret_cast<Context>(&machine()), kSuccess; }
+Status cuDevicePrimaryCtxRelease_v2(Ordinal) { return kSuccess; }
+Status cuCtxSetCurrent(Context) { return machine().enter(), kSuccess; }
+
+Status cuMemGetInfo_v2(size_t *left, size_t *all) {
+  *all = static_cast<size_t>(machine().settings.memory), *left = *all - machine().bytesInUse();
+  return machine().state();
+}
+Status cuMemAlloc_v2(Address *address, size_t bytes) { return machine().allocate(address, bytes); }
+Status cuMemAllocManaged(Address *address, size_t bytes, unsigned) { return machine().allocate(address, bytes); }
+Status cuMemFree_v2(Address address) { return machine().release(address); }
+Status cuMemAllocHost_v2(void **memory, size_t bytes) { return *memory = std::malloc(bytes), *memory ? machine().state() : kOutOfMemory; }
+Status cuMemFreeHost(void *memory) { return std::free(memory), kSuccess; }
+Status cuMemcpyHtoDAsync_v2(Address to, const void *from, size_t bytes, Stream) { return machine().copyIn(to, from, bytes, false); }
+Status cuMemcpyHtoD_v2(Address to, const void *from, size_t bytes) { return machine().copyIn(to, from, bytes, true); }
+
+Status cuStreamCreate(Stream *stream, unsigned) { return *stream = reinterpret_cast<Stream>(&machine()), machine().state(); }
+Status cuStreamDestroy_v2(Stream) { return kSuccess; }
+Status cuStreamSynchronize(Stream) { return machine().synchronize(); }
+
+Status cuModuleLoadDataEx(ModuleHandle *handle, const void *image, unsigned options, int *names, void **values) {
+  std::string said;
+  driver::Module *module = nullptr;
+  const Status status = machine().load(static_cast<const char *>(image), &module, said);
+  for (unsigned index = 0; index < options; ++index)
+    if (names[index] == kJitErrorLog && !said.empty())
+      std::strcpy(static_cast<char *>(values[index]), said.substr(0, 1000).c_str());
+  *handle = reinterpret_cast<ModuleHandle>(module);
+  return status;
+}
+Status cuModuleUnload(ModuleHandle) { return kSuccess; }
+Status cuModuleGetFunction(peftrt::cuda::Function *handle, ModuleHandle module, const char *name) {
+  driver::Function *function = nullptr;
+  const Status status = machine().find(&function, moduleOf(module), name);
+  *handle = reinterpret_cast<peftrt::cuda::Function>(function);
+  return status;
+}
+
+Status cuLaunchKernel(peftrt::cuda::Function function, unsigned gridX, unsigned gridY, unsigned gridZ, unsigned blockX, unsigned blockY, unsigned blockZ, unsigned, Stream, void **parameters, void **) {
+  return machine().launch(*reinterpret_cast<const driver::Function *>(function), {gridX, gridY, gridZ}, {blockX, blockY, blockZ}, parameters);
+}
+}

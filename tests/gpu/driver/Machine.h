@@ -1,0 +1,81 @@
+// Machine: what stands behind the driver for tests: one GPU with its memory, its modules and a stream, run by the emulator.
+//
+// Device memory is memory of this process at the same address: the host could reach it too, as on an integrated GPU, which it says it is. Each block has its exact
+// size for kernels. A stream does nothing until someone waits for it, so that whoever looks too early sees what was there before.
+// The folder of the library's file (a link to it, for each test) may hold `gpu.txt`: a setting a line. `ran.txt` there gets a line a launch, `counts.txt` the sums.
+#pragma once
+#include "runtime/cuda/Api.h"
+#include "tests/gpu/emulator/Grid.h"
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace driver {
+
+using peftrt::cuda::Address;
+using peftrt::cuda::Status;
+
+constexpr Status kInvalidValue = 1, kInvalidContext = 201, kInvalidPtx = 218, kNotFound = 500, kIllegalAddress = 700, kLaunchFailed = 719;
+
+/// A line of gpu.txt: a name and a number.
+struct Settings {
+  int64_t driver = 13000;             ///< CUDA's version
+  int64_t devices = 1, major = 9, minor = 0, multiprocessors = 2;
+  int64_t integrated = 1;
+  int64_t memory = int64_t{1} << 31;  ///< bytes
+  int64_t ptx = 99;                   ///< the newest version of PTX that it knows, times ten
+  int64_t fails = 0;                  ///< the how manieth launch is the GPU's last; 0: none
+};
+Settings settingsOf(const std::string &folder);
+
+struct Module {
+  std::unique_ptr<emulator::Module> code;
+};
+struct Function {
+  const emulator::Program *program;
+  std::string name;
+  std::vector<std::pair<uint64_t, uint64_t>> parameters; ///< begins and sizes
+  uint64_t parameterBytes;
+};
+
+class Machine {
+public:
+  static Machine &here();
+  const Settings settings;
+
+  Status allocate(Address *address, size_t bytes);
+  Status release(Address address);
+  size_t bytesInUse() const { return used_; }
+  /// `said`: why not.
+  Status load(const std::string &text, Module **module, std::string &said);
+  Status find(Function **function, Module *module, const std::string &name);
+  Status launch(const Function &function, emulator::Size3 grid, emulator::Size3 block, void **parameters);
+  Status copyIn(Address to, const void *from, size_t bytes, bool atOnce);
+  /// Everything that was asked for.
+  Status synchronize();
+  void enter() { entered_ = true; }
+  /// What every call says once the GPU has failed, or where no context is.
+  Status state() const { return failed_ ? failed_ : entered_ ? 0 : kInvalidContext; }
+
+private:
+  Machine();
+  ~Machine();
+  void run(const Function &function, const emulator::Launch &launch);
+  bool isOwn(Address address, size_t bytes) const;
+
+  const std::string folder_;
+  emulator::Memory memory_;
+  std::map<Address, size_t> blocks_;
+  std::vector<std::unique_ptr<Module>> modules_;
+  std::vector<std::unique_ptr<Function>> functions_;
+  std::deque<std::function<void()>> stream_;
+  size_t used_ = 0, most_ = 0;
+  int64_t launches_ = 0, copies_ = 0, waits_ = 0, allocations_ = 0;
+  Status failed_ = 0;
+  bool entered_ = false;
+};
+
+} // namespace driver

@@ -1,0 +1,61 @@
+"""A GPU for tests: a folder with a libcuda.so.1 (tests/gpu/driver) that the emulator serves, and a trainer that is run under it."""
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests/oracle"))
+from subject import BIN, write_rows  # noqa: E402
+
+DRIVER = BIN.parent / "lib/libcuda-for-tests.so"
+TARGET = "sm_80"
+
+
+class Gpu:
+    """`settings`: tests/gpu/driver/Machine.h."""
+
+    def __init__(self, folder, **settings):
+        self.folder = pathlib.Path(folder)
+        self.folder.mkdir(parents=True)
+        (self.folder / "libcuda.so.1").symlink_to(DRIVER)
+        (self.folder / "gpu.txt").write_text("".join(f"{name} {value}\n" for name, value in settings.items()))
+
+    @property
+    def environment(self):
+        return {"LD_LIBRARY_PATH": str(self.folder), "PEFT_TORCH_CUDA": "none"}
+
+    def launches(self):
+        """A line a launch: kernel, blocks, threads, instructions."""
+        path = self.folder / "ran.txt"
+        return [line.split() for line in path.read_text().splitlines()] if path.exists() else []
+
+    def counts(self):
+        return {name: int(value) for name, value in (line.split() for line in (self.folder / "counts.txt").read_text().splitlines())}
+
+
+class Trainer:
+    """A program compiled for a CPU and a GPU."""
+
+    def __init__(self, folder, model, text, target=TARGET):
+        self.folder, self.bundle = pathlib.Path(folder), pathlib.Path(folder) / "bundle"
+        self.folder.mkdir(parents=True)
+        (self.folder / "spec.peft").write_text(text)
+        self.command([BIN / "peftc", self.folder / "spec.peft", "--model", model, "--bundle", self.bundle, "--target", target], {"PEFT_PTXAS": "none"})
+
+    @staticmethod
+    def command(words, environment, code=0):
+        done = subprocess.run([str(word) for word in words], capture_output=True, text=True, env={**os.environ, **environment})
+        if done.returncode != code:
+            raise AssertionError(f"{' '.join(map(str, words))}: exit {done.returncode}, not {code}\n{done.stdout}{done.stderr}")
+        return done
+
+    def run(self, *words, gpu=None, code=0, environment={}):
+        return self.command([BIN / "peft-runner", "--bundle", self.bundle, *words], {**(gpu.environment if gpu else {}), **environment}, code)
+
+    def rows(self, name, rows):
+        return write_rows(self.folder / name, rows)
+
+    def metrics(self, out):
+        return [json.loads(line) for line in (pathlib.Path(out) / "metrics.jsonl").read_text().splitlines()]
