@@ -1,0 +1,86 @@
+"""What a pack for a machine with a GPU holds: small random checkpoints, programs, and rows; and large ones of which only the tensors' names and shapes are packed."""
+import json
+import random
+import struct
+
+USES = "use peft.methods.{lora, dora, ia3, bitfit, prefix, serial_adapter, parallel_adapter}\n"
+LORA = "attach lora(r = 8, dropout = 0.1) to layers[*].** where kind == linear"
+BERT = dict(hidden_size=96, num_hidden_layers=3, num_attention_heads=3, intermediate_size=200, max_position_embeddings=160)
+LLAMA = dict(hidden_size=96, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2, intermediate_size=168, vocab_size=211, max_position_embeddings=256)
+
+# name → network, what is attached, precision. Each is checked against the CPU and the reference interpreter.
+SUBJECTS = {
+    "lora": ("bert", LORA, "fp32"),
+    "lora-bf16": ("bert", LORA, "bf16"),
+    "dora": ("bert", "attach dora(r = 4) to layers[*].attention.{q, o}", "fp32"),
+    "ia3-bitfit": ("bert", "attach ia3 to layers[*].attention.{k, v}\nattach bitfit to layers[*].ffn.up", "fp32"),
+    "prefix": ("bert", "attach prefix(n = 5, hidden = 16) to layers[*].attention", "fp32"),
+    "adapters": ("bert", "attach serial_adapter(reduction = 8, act = gelu) to layers[*].ffn\nattach parallel_adapter(k = 8) to layers[*].attention", "fp32"),
+    "llama": ("llama", LORA, "fp32"),
+    "llama-bf16": ("llama", LORA, "bf16"),
+}
+# Timed. Their weights are made where they are run.
+TIMED = {
+    "bert-base": ("bert", LORA, dict(hidden_size=768, num_hidden_layers=12, num_attention_heads=12, intermediate_size=3072, max_position_embeddings=512, vocab_size=30522), 32, 128),
+    "llama-1b": ("llama", LORA, dict(hidden_size=2048, num_hidden_layers=16, num_attention_heads=32, num_key_value_heads=8, intermediate_size=8192, vocab_size=32000, max_position_embeddings=2048), 4, 1024),
+}
+
+
+def spec(network, attach, precision, batch=4, length=96):
+    task, head = ("classify(labels = 3)", "train head\n") if network == "bert" else ("causal_lm", "")
+    return (f"{USES}model base = {network}\ntask {task}\n{attach}\n{head}optimize adamw(lr = 1e-3)\n"
+            f"run {{ epochs = 2, batch = {batch}, max_length = {length}, precision = {precision}{', base_dropout = 0.1' if network == 'bert' else ''}, clip = 1.0 }}\n")
+
+
+def rows(network, count, vocabulary, lengths, seed=3):
+    source = random.Random(seed)
+    made = []
+    for _ in range(count):
+        row = {"input_ids": [source.randrange(5, vocabulary) for _ in range(source.randint(*lengths))]}
+        made.append({**row, "label": source.randrange(3)} if network == "bert" else row)
+    return "".join(json.dumps(row) + "\n" for row in made)
+
+
+def configured(network, options):
+    """A transformers model's config and class."""
+    from transformers import BertConfig, BertModel, LlamaConfig, LlamaForCausalLM
+
+    if network == "bert":
+        return BertConfig(type_vocab_size=2, **{"vocab_size": 101, **options}), BertModel
+    return LlamaConfig(tie_word_embeddings=False, **options), LlamaForCausalLM
+
+
+def small_model(network, options, folder):
+    import torch
+
+    torch.manual_seed(7)
+    config, kind = configured(network, options)
+    model = kind(config)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(torch.randn_like(parameter) * (0.1 if parameter.dim() > 1 else 0.05) + (1.0 if parameter.dim() == 1 and parameter.mean() > 0.5 else 0.0))
+    model.eval().save_pretrained(folder)
+
+
+def hollow_model(network, options, folder):
+    """config.json, and a file that has the header of the weights and a hole for the rest: all that the compiler reads."""
+    import torch
+
+    config, kind = configured(network, options)
+    with torch.device("meta"):
+        model = kind(config)
+    folder.mkdir(parents=True)
+    config.architectures = [kind.__name__]
+    config.save_pretrained(folder)
+    header, end = {}, 0
+    for name, value in sorted(model.state_dict().items()):
+        if value.is_floating_point():
+            size = value.numel() * 2
+            header[name] = {"dtype": "BF16", "shape": list(value.shape), "data_offsets": [end, end + size]}
+            end += size
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with open(folder / "model.safetensors", "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        file.truncate(8 + len(text) + end)
+    return struct.pack("<Q", len(text)) + text
