@@ -72,7 +72,11 @@ void Launches::begin(const BatchSize &size, const RandomState &random, const std
     const size_t data = table.add(use.data), sites = table.add(use.step->sites);
     told_.emplace_back(data, sites); // from the table's begin, until it has a place
   }
-  growTo(scratch_, static_cast<size_t>(scratch));
+  try {
+    growTo(scratch_, static_cast<size_t>(scratch));
+  } catch (const RuntimeError &error) {
+    throw RuntimeError(error.code, "the scratch of kernels: " + error.message, error.help);
+  }
   growTo(table_, table.bytes().size());
   char *room = staging_->room(table.bytes().size());
   std::memcpy(room, table.bytes().data(), table.bytes().size());

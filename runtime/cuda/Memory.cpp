@@ -80,9 +80,12 @@ bool Pool::holds(const void *address) const {
   return next != blocks_.begin() && place - std::prev(next)->first < std::prev(next)->second;
 }
 
+/// What is on its way is read from here until it has arrived.
 Staging::~Staging() {
-  if (begin_)
-    gpu_->driver.releasePinned(begin_);
+  if (!begin_)
+    return;
+  gpu_->driver.streamSynchronize(gpu_->stream());
+  gpu_->driver.releasePinned(begin_);
 }
 
 char *Staging::room(size_t size) {

@@ -157,7 +157,7 @@ std::string PlannedMemory::fittingHelp(int64_t tokens, int64_t bytes) const {
   constexpr double kSure = 0.9; // of what is left: kernels' scratch and inputs are not in the plan
   const std::optional<int64_t> left = device_.bytesLeft();
   const auto fits = left ? static_cast<int64_t>(kSure * static_cast<double>(*left) / static_cast<double>(bytes) * static_cast<double>(tokens)) : 0;
-  return fits > 0 ? "--set run.tokens_per_batch=" + std::to_string(fits) + " fits; " : "";
+  return fits > 0 ? "--set run.tokens_per_batch=" + std::to_string(fits) + " has room for its results; " : "";
 }
 
 /// The old one goes first, so that both are never there.

@@ -41,7 +41,7 @@ class Errors(unittest.TestCase):
         """`auto` takes the CPU in silence, and `info` says why."""
         done = self.evaluated(gpu=gpu)
         self.assertNotIn("CUDA", done.stderr)
-        self.assertEqual(json.loads(done.stdout), json.loads(self.evaluated("--device", "cpu").stdout))
+        self.assertEqual(*[json.loads(said.stdout)["loss"] for said in (done, self.evaluated("--device", "cpu"))])
         report = json.loads(self.trainer.run("info", "--json", gpu=gpu).stdout)["device"]
         self.assertEqual(report["auto"], "cpu")
         self.assertIn(text, report["why_not_cuda"])
@@ -108,9 +108,12 @@ class Errors(unittest.TestCase):
         # With as much as it took there is enough; the plan's arena is what a larger batch lacks.
         self.evaluated("--device", "cuda", gpu=self.gpu(memory=most))
         rows = self.trainer.rows("many.jsonl", random_rows(64, 3, lengths=(15, 20)))
-        said = self.trainer.run("eval", "--data", rows, "--device", "cuda", "--set", "run.batch=64", gpu=self.gpu(memory=most + 1000), code=1).stderr
-        fits = int(re.search(r"--set run.tokens_per_batch=(\d+) fits", said)[1])
-        self.trainer.run("eval", "--data", rows, "--device", "cuda", "--set", f"run.tokens_per_batch={fits}", gpu=self.gpu(memory=most + 1000))
+        words = ("eval", "--data", rows, "--device", "cuda", "--set", "run.batch=64")
+        little = self.gpu(memory=most + 1000)
+        self.assertIn("error[R0205]: the scratch of kernels: the GPU has no", self.trainer.run(*words, gpu=little, code=1).stderr)
+        said = self.trainer.run(*words, gpu=self.gpu(memory=little.counts()["most_bytes"] * 3 // 4), code=1).stderr
+        fits = int(re.search(r"--set run.tokens_per_batch=(\d+) has room", said)[1])
+        self.assertLess(fits, 64 * 20)
         self.assertRegex(said, r"error\[R0205\]: `eval` needs \d+ bytes for the results of a batch of \d+ tokens \(the largest, of .* at .*, has \d+\): the GPU has no \d+ bytes left")
 
     def test_the_gpu_fails(self):
