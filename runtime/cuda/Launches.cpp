@@ -34,7 +34,7 @@ Launches::Launches(std::shared_ptr<const Gpu> gpu, std::shared_ptr<Pool> pool, s
     : gpu_(gpu), pool_(std::move(pool)), staging_(std::move(staging)), code_(gpu, bundle) {}
 
 Launches::~Launches() {
-  for (const Block &block : {table_, scratch_})
+  for (const Block &block : {table_, scratch_, sums_})
     if (block.size)
       pool_->give(block.address);
 }
@@ -49,13 +49,17 @@ void Launches::growTo(Block &block, size_t size) {
   block.size = size;
 }
 
-Launches::Shape Launches::shapeOf(const plan::KernelStep &step) const {
-  const int64_t tasks = tables_.tasksOf(step), shares = step.space == plan::KernelStep::Space::flat ? parts(tasks, code_.flatShare()) : tasks;
-  const int64_t scratch = parts(tables_.scratchOf(step), kScratchAlignment) * kScratchAlignment;
-  int64_t blocks = std::min(parts(shares, kThreads), kBlocksPerMultiprocessor * gpu_->facts.multiprocessors);
+Launches::Shape Launches::shapeFor(int64_t tasks, int64_t share, int64_t scratch) const {
+  int64_t blocks = std::min(parts(parts(tasks, share), kThreads), kBlocksPerMultiprocessor * gpu_->facts.multiprocessors);
   if (scratch > 0)
     blocks = std::min(blocks, std::max<int64_t>(1, kMostScratch / (scratch * kThreads)));
   return {static_cast<unsigned>(blocks), tasks, scratch};
+}
+
+/// A thread takes as many tasks at a time as the entry has it (compiler/conversion/Kernels.cpp).
+Launches::Shape Launches::shapeOf(const plan::KernelStep &step) const {
+  const int64_t share = step.space == plan::KernelStep::Space::flat ? code_.flatShare() : step.stretch;
+  return shapeFor(tables_.tasksOf(step), share, parts(tables_.scratchOf(step), kScratchAlignment) * kScratchAlignment);
 }
 
 void Launches::begin(const BatchSize &size, const RandomState &random, const std::vector<plan::KernelUse> &uses) {
@@ -65,12 +69,27 @@ void Launches::begin(const BatchSize &size, const RandomState &random, const std
   next_ = 0;
   Table table;
   const size_t offsets = table.add(tables_.offsets), squares = table.add(tables_.squares), lengths = table.add(tables_.lengths);
-  int64_t scratch = 0;
+  int64_t scratch = 0, sums = 0;
+  for (const plan::KernelUse &use : uses) {
+    int64_t own = 0; // one use's tables at a time: on one stream the next one's may take their place
+    for (const plan::RowSum &sum : use.step->sums)
+      own += sum.pitch * tables_.stretchesOf(*use.step) * static_cast<int64_t>(sizeof(float));
+    sums = std::max(sums, own);
+  }
+  growTo(sums_, static_cast<size_t>(sums));
   for (const plan::KernelUse &use : uses) {
     const Shape shape = shapeOf(*use.step);
     scratch = std::max(scratch, shape.blocks * kThreads * shape.scratch);
-    const size_t data = table.add(use.data), sites = table.add(use.step->sites);
-    told_.emplace_back(data, sites); // from the table's begin, until it has a place
+    std::vector<void *> data = use.data, added; // the tables follow a kernel's results, and come before their sums
+    Address next = sums_.address;
+    for (const plan::RowSum &sum : use.step->sums) {
+      added.push_back(reinterpret_cast<void *>(next));
+      next += static_cast<Address>(sum.pitch * tables_.stretchesOf(*use.step)) * sizeof(float);
+    }
+    data.insert(data.end(), added.begin(), added.end());
+    for (const plan::RowSum &sum : use.step->sums)
+      added.push_back(use.data[use.data.size() - use.step->results + sum.result]);
+    told_.push_back({table.add(data), table.add(use.step->sites), table.add(added)}); // from the table's begin, until it has a place
   }
   try {
     growTo(scratch_, static_cast<size_t>(scratch));
@@ -82,22 +101,33 @@ void Launches::begin(const BatchSize &size, const RandomState &random, const std
   std::memcpy(room, table.bytes().data(), table.bytes().size());
   staging_->sendRoom(table_.address, room, table.bytes().size());
   offsets_ = table_.address + offsets, squares_ = table_.address + squares, lengths_ = table_.address + lengths;
-  for (auto &[data, sites] : told_)
-    data += table_.address, sites += table_.address;
+  for (Told &told : told_)
+    told.data += table_.address, told.sites += table_.address, told.sums += table_.address;
 }
 
 void Launches::run(const plan::KernelUse &use) {
-  const auto &[data, sites] = told_.at(next_++);
-  Shape shape = shapeOf(*use.step);
+  const Told &told = told_.at(next_++);
+  const plan::KernelStep &step = *use.step;
+  start(step.function, shapeOf(step), told, told.data, tables_.elements);
+  if (step.sums.empty())
+    return;
+  int64_t columns = 0;
+  for (const plan::RowSum &sum : step.sums)
+    columns = std::max(columns, sum.columns);
+  start(step.addUp, shapeFor(columns, code_.flatShare(), 0), told, told.sums, tables_.stretchesOf(step));
+}
+
+void Launches::start(const void *function, const Shape &shape, const Told &told, Address data, int64_t elements) {
   if (shape.tasks == 0)
     return;
   const auto pointer = [](Address address) { return reinterpret_cast<void *>(address); };
   KernelCall call{static_cast<void *const *>(pointer(data)), static_cast<const int64_t *>(pointer(offsets_)), static_cast<const int64_t *>(pointer(squares_)),
-                  static_cast<const uint32_t *>(pointer(sites)), pointer(scratch_.address), tables_.examples, tables_.elements,
+                  static_cast<const uint32_t *>(pointer(told.sites)), pointer(scratch_.address), tables_.examples, elements,
                   {static_cast<uint32_t>(random_.seed), static_cast<uint32_t>(random_.seed >> 32)}, static_cast<uint32_t>(random_.step), static_cast<uint32_t>(random_.pass),
                   static_cast<const int64_t *>(pointer(lengths_)), nullptr};
-  void *parameters[] = {&call, &shape.tasks, &shape.scratch};
-  const auto &entry = *static_cast<const Code::Entry *>(use.step->function);
+  int64_t tasks = shape.tasks, scratch = shape.scratch;
+  void *parameters[] = {&call, &tasks, &scratch};
+  const auto &entry = *static_cast<const Code::Entry *>(function);
   gpu_->driver.check(gpu_->driver.launch(entry.function, shape.blocks, 1, 1, kThreads, 1, 1, 0, gpu_->stream(), parameters, nullptr), "starting the kernel `" + entry.name + "`");
 }
 

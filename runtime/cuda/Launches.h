@@ -29,6 +29,12 @@ private:
     int64_t tasks, scratch;
   };
   Shape shapeOf(const plan::KernelStep &step) const;
+  Shape shapeFor(int64_t tasks, int64_t share, int64_t scratch) const;
+  /// What is told of a use: addresses of its operands, of its sites, and of the tables of its sums over rows with their results.
+  struct Told {
+    Address data, sites, sums;
+  };
+  void start(const void *function, const Shape &shape, const Told &told, Address data, int64_t elements);
   void growTo(Block &block, size_t size);
 
   std::shared_ptr<const Gpu> gpu_;
@@ -37,9 +43,9 @@ private:
   Code code_;
   plan::BatchTables tables_;
   RandomState random_;
-  Block table_, scratch_;
+  Block table_, scratch_, sums_;
   Address offsets_ = 0, squares_ = 0, lengths_ = 0; ///< in the table
-  std::vector<std::pair<Address, Address>> told_;   ///< by use: its operands, its sites
+  std::vector<Told> told_;                          ///< by use
   size_t next_ = 0;                                 ///< use
 };
 
