@@ -1,5 +1,6 @@
 """Generated code against the reference interpreter (fp64), whole steps with every dropout on: texts of 1 to 129 tokens, dims that no vector divides,
 every CPU variant that this machine runs, one thread and two. The masks of all of them are the same numbers, or nothing would agree."""
+import json
 import os
 import pathlib
 import subprocess
@@ -9,7 +10,7 @@ import unittest
 import unittest.mock
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "oracle"))
-from subject import BIN, Subject, compare, random_rows, tiny_bert  # noqa: E402
+from subject import BIN, Subject, compare, load_file, random_rows, run, tiny_bert, write_rows  # noqa: E402
 
 # Of a gradient's largest entry, through a whole step. In fp32 LibTorch's own products are off by 1.2e-5 at the widest shape; a bf16 has 8 bits.
 TOLERANCES = {"fp32": 3e-5, "bf16": 0.1}
@@ -142,6 +143,28 @@ class Kernels(unittest.TestCase):
                         self.assertTrue(value.equal(found[0][name]), name)
                 worst = compare(found[0], subject.inspect(rows, init, "--reference"), TOLERANCES["fp32"], 1e-6)
                 print(f"sums over {sum(lengths)} rows: {worst:.1e}", flush=True)
+
+    def test_stretches_that_are_split(self):
+        """What a wrong plan does: parts that begin inside a stretch change the sums, and a band that ends inside one is refused."""
+        subject = self.subject("odd", "sums")
+        bundle, out = subject.folder / "bundle", subject.folder / "split.safetensors"
+        data = write_rows(subject.folder / "split.jsonl", self.rows([95, 97, 2]))
+        run(BIN / "peftc", subject.folder / "spec.peft", "--model", subject.model, "--bundle", bundle)
+        plan = json.loads((bundle / "plan.json").read_text())
+        kernels = [step["attrs"] for program in plan["programs"] for step in program["steps"] if "sums" in step["attrs"]]
+        self.assertGreater(len(kernels), 8)
+
+        def sums(stretch, threads):
+            for kernel in kernels:
+                kernel["stretch"] = stretch
+            (bundle / "plan.json").write_text(json.dumps(plan))
+            run(BIN / "peft-runner", "--bundle", bundle, "inspect", "--data", data, "--out", out, "--threads", threads)
+            return {name: value for name, value in load_file(out).items() if name.startswith("grad.")}
+
+        whole = sums(kernels[0]["stretch"], 1)
+        self.assertTrue(any(not value.equal(whole[name]) for name, value in sums(1, 2).items()))
+        with self.assertRaisesRegex(AssertionError, "R0102.*ends inside a stretch"):
+            sums(7, 1)
 
     def test_no_matrix_of_scores_is_in_memory(self):
         """Sizes of the step's slots have no part that grows with the square of a text."""
