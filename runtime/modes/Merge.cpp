@@ -43,12 +43,11 @@ public:
     for (const json &parameter : parameters_) {
       if (!parameter.contains("checkpoint") || !parameter["checkpoint"].is_string())
         continue; // an adapter's own parameter: folded into the others
-      const std::string name = parameter.at("checkpoint"), written = parameter.at("role") == "base" ? withPrefix(name, prefix) : name;
-      Written &tensor = parameter.at("role") == "base" ? plan(written, model_.loadStored(model_.storedNameOf(name))) : plan(written, session.parameters.get(parameter.at("name")));
-      if (parameter.at("role") == "base")
-        tensor.stored = model_.storedNameOf(name);
-      else
-        tensor.parameter = parameter.at("name");
+      const bool isBase = parameter.at("role") == "base";
+      const std::string name = parameter.at("checkpoint"), stored = isBase ? model_.storedNameOf(name) : "";
+      Written &tensor = isBase ? plan(withPrefix(name, prefix), model_.loadStored(stored)) : plan(name, session.parameters.get(parameter.at("name")));
+      tensor.stored = stored; // of a new one none: the folder may have an unused tensor of its name
+      tensor.parameter = parameter.at("name");
       if (merged_.count(parameter.at("name")))
         tensor.parts[parameter.at("name")] = &parameter;
     }

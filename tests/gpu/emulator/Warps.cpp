@@ -17,11 +17,6 @@ template <int operand> void gather(Thread &thread, const Instruction &i) {
   thread.state = Thread::State::atWarp;
 }
 
-void gatherAll(Thread &thread, const Instruction &) {
-  thread.mask = ~0u;
-  thread.state = Thread::State::atWarp;
-}
-
 enum class Shuffle { up, down, butterfly, index };
 
 /// d|p, a, b, c, mask; without p (`hasPredicate`) d, a, b, c, mask. A source lane outside the mask is undefined by the manual: a Fault.
