@@ -70,22 +70,16 @@ void Launches::begin(const BatchSize &size, const RandomState &random, const std
   Table table;
   const size_t offsets = table.add(tables_.offsets), squares = table.add(tables_.squares), lengths = table.add(tables_.lengths);
   int64_t scratch = 0, sums = 0;
-  for (const plan::KernelUse &use : uses) {
-    int64_t own = 0; // one use's tables at a time: on one stream the next one's may take their place
-    for (const plan::RowSum &sum : use.step->sums)
-      own += sum.pitch * tables_.stretchesOf(*use.step) * static_cast<int64_t>(sizeof(float));
-    sums = std::max(sums, own);
-  }
-  growTo(sums_, static_cast<size_t>(sums));
+  for (const plan::KernelUse &use : uses) // one use's tables at a time: on one stream the next one's may take their place
+    sums = std::max(sums, tables_.placesOfSums(*use.step).back());
+  growTo(sums_, static_cast<size_t>(sums) * sizeof(float));
   for (const plan::KernelUse &use : uses) {
     const Shape shape = shapeOf(*use.step);
     scratch = std::max(scratch, shape.blocks * kThreads * shape.scratch);
     std::vector<void *> data = use.data, added; // the tables follow a kernel's results, and come before their sums
-    Address next = sums_.address;
-    for (const plan::RowSum &sum : use.step->sums) {
-      added.push_back(reinterpret_cast<void *>(next));
-      next += static_cast<Address>(sum.pitch * tables_.stretchesOf(*use.step)) * sizeof(float);
-    }
+    const std::vector<int64_t> places = tables_.placesOfSums(*use.step);
+    for (size_t sum = 0; sum < use.step->sums.size(); ++sum)
+      added.push_back(reinterpret_cast<void *>(sums_.address + static_cast<Address>(places[sum]) * sizeof(float)));
     data.insert(data.end(), added.begin(), added.end());
     for (const plan::RowSum &sum : use.step->sums)
       added.push_back(use.data[use.data.size() - use.step->results + sum.result]);
@@ -111,10 +105,7 @@ void Launches::run(const plan::KernelUse &use) {
   start(step.function, shapeOf(step), told, told.data, tables_.elements);
   if (step.sums.empty())
     return;
-  int64_t columns = 0;
-  for (const plan::RowSum &sum : step.sums)
-    columns = std::max(columns, sum.columns);
-  start(step.addUp, shapeFor(columns, code_.flatShare(), 0), told, told.sums, tables_.stretchesOf(step));
+  start(step.addUp, shapeFor(step.columnsOfSums(), code_.flatShare(), 0), told, told.sums, tables_.stretchesOf(step));
 }
 
 void Launches::start(const void *function, const Shape &shape, const Told &told, Address data, int64_t elements) {

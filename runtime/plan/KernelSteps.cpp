@@ -91,6 +91,20 @@ int64_t BatchTables::tasksOf(const KernelStep &step) const {
   return step.example ? step.tasks.c * examples + step.tasks.k * tokens.at(static_cast<size_t>(step.tasks.sequence)) : step.tasks.c;
 }
 
+std::vector<int64_t> BatchTables::placesOfSums(const KernelStep &step) const {
+  std::vector<int64_t> places = {0};
+  for (const RowSum &sum : step.sums)
+    places.push_back(places.back() + sum.pitch * stretchesOf(step));
+  return places;
+}
+
+int64_t KernelStep::columnsOfSums() const {
+  int64_t columns = 0;
+  for (const RowSum &sum : sums)
+    columns = std::max(columns, sum.columns);
+  return columns;
+}
+
 void KernelRunner::begin(const BatchSize &size, const RandomState &random, const std::vector<KernelUse> &) {
   tables_.fill(size);
   random_ = random;
@@ -145,31 +159,25 @@ int64_t KernelRunner::scratchBytes() const {
 }
 
 std::vector<void *> KernelRunner::tablesFor(const KernelStep &step, size_t place) {
-  int64_t pitches = kTableAlignment;
-  for (const RowSum &sum : step.sums)
-    pitches += sum.pitch * tables_.stretchesOf(step);
+  const std::vector<int64_t> places = tables_.placesOfSums(step);
+  const int64_t floats = places.back() + kTableAlignment;
   sums_.resize(std::max(sums_.size(), place + 1));
   std::vector<float> &own = sums_[place];
-  if (static_cast<int64_t>(own.size()) < pitches)
-    own = std::vector<float>(static_cast<size_t>(pitches));
+  if (static_cast<int64_t>(own.size()) < floats)
+    own = std::vector<float>(static_cast<size_t>(floats));
   std::vector<void *> tables;
-  auto next = (reinterpret_cast<uintptr_t>(own.data()) + sizeof(float) * kTableAlignment - 1) / (sizeof(float) * kTableAlignment) * (sizeof(float) * kTableAlignment);
-  for (const RowSum &sum : step.sums) {
-    tables.push_back(reinterpret_cast<void *>(next));
-    next += sizeof(float) * static_cast<uintptr_t>(sum.pitch * tables_.stretchesOf(step));
-  }
+  const auto first = (reinterpret_cast<uintptr_t>(own.data()) + sizeof(float) * kTableAlignment - 1) / (sizeof(float) * kTableAlignment) * (sizeof(float) * kTableAlignment);
+  for (size_t sum = 0; sum < step.sums.size(); ++sum)
+    tables.push_back(reinterpret_cast<void *>(first + sizeof(float) * static_cast<uintptr_t>(places[sum])));
   return tables;
 }
 
 void KernelRunner::addUp(const KernelStep &step, const std::vector<void *> &tables, void *const *results) const {
   std::vector<void *> data = tables;
-  int64_t columns = 0;
-  for (const RowSum &sum : step.sums) {
+  for (const RowSum &sum : step.sums)
     data.push_back(results[sum.result]);
-    columns = std::max(columns, sum.columns);
-  }
   const int64_t stretches = tables_.stretchesOf(step);
-  at::parallel_for(0, columns, std::max<int64_t>(1, kFlatGrain / std::max<int64_t>(1, stretches)), [&](int64_t begin, int64_t end) {
+  at::parallel_for(0, step.columnsOfSums(), std::max<int64_t>(1, kFlatGrain / std::max<int64_t>(1, stretches)), [&](int64_t begin, int64_t end) {
     KernelCall call = callOf(step, data.data());
     call.elements = stretches;
     reinterpret_cast<KernelFunction>(step.addUp)(&call, begin, end);
@@ -178,16 +186,15 @@ void KernelRunner::addUp(const KernelStep &step, const std::vector<void *> &tabl
 
 void KernelRunner::run(const KernelUse &use) {
   const KernelStep &step = *use.step;
-  std::vector<void *> given = use.data;
+  void *const *data = use.data.data();
   reserve(step);
   if (!step.sums.empty()) {
-    const size_t operands = given.size();
     const std::vector<void *> tables = tablesFor(step, 0);
+    std::vector<void *> given = use.data;
     given.insert(given.end(), tables.begin(), tables.end());
     runRows(step, given.data(), 0, tasksOf(step));
-    return addUp(step, tables, given.data() + operands - step.results);
+    return addUp(step, tables, data + use.data.size() - step.results);
   }
-  void *const *data = given.data();
   if (step.space == KernelStep::Space::tiles && step.example && tasksOf(step) > grainOf(step)) {
     const std::vector<int64_t> shares = headShares(step);
     return at::parallel_for(0, static_cast<int64_t>(shares.size()) - 1, 1, [&](int64_t begin, int64_t end) { runPart(step, data, shares[begin], shares[end]); });

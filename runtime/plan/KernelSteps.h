@@ -33,6 +33,7 @@ struct KernelStep {
   std::vector<RowSum> sums;
   int64_t stretch = 1;         ///< who does a part of the tasks begins at a multiple of it
   const void *addUp = nullptr; ///< on columns: operands are the tables, results the sums
+  int64_t columnsOfSums() const; ///< of the widest
 };
 KernelStep kernelStepOf(const Op &op, Kernels &kernels);
 
@@ -44,6 +45,8 @@ struct BatchTables {
   void fill(const BatchSize &size);
   int64_t tasksOf(const KernelStep &step) const;
   int64_t stretchesOf(const KernelStep &step) const { return (tasksOf(step) + step.stretch - 1) / step.stretch; }
+  /// Where the table of each of the step's sums begins, one behind the other, and the end: in f32.
+  std::vector<int64_t> placesOfSums(const KernelStep &step) const;
   int64_t scratchOf(const KernelStep &step) const { return step.scratch.at(longest.at(static_cast<size_t>(step.scratch.sequence))); }
 };
 
