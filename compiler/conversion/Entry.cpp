@@ -32,10 +32,7 @@ Value ownCall(Code &code, Value given, Value behind) {
 void emitEntry(LLVM::LLVMFuncOp body, OpBuilder &builder, unsigned lanes, int64_t share) {
   body.setLinkage(LLVM::Linkage::Internal);
   Location loc = body.getLoc();
-  MLIRContext *context = builder.getContext();
-  Type pointer = LLVM::LLVMPointerType::get(context), number = builder.getI64Type();
-  auto type = LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(context), {pointer, number, number});
-  auto function = LLVM::LLVMFuncOp::create(builder, loc, (body.getName() + "__entry").str(), type, LLVM::Linkage::External, /*dsoLocal=*/false, LLVM::CConv::PTX_Kernel);
+  auto function = LLVM::LLVMFuncOp::create(builder, loc, (body.getName() + "__entry").str(), body.getFunctionType(), LLVM::Linkage::External, /*dsoLocal=*/false, LLVM::CConv::PTX_Kernel);
   Block *entry = function.addEntryBlock(builder);
   OpBuilder inside = OpBuilder::atBlockEnd(entry);
   Code code(inside, loc, {lanes});

@@ -4,6 +4,7 @@
 #include "compiler/conversion/RowCode.h"
 #include "compiler/passes/plan/Space.h"
 #include "dialects/plan/Plan.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 
 namespace peftc::conversion {
 
@@ -20,6 +21,8 @@ struct Kernel {
   mlir::Value resultPointer(unsigned index) const { return code.dataPointer(call, body().getNumArguments() + index); }
 };
 
+/// `void name(call, begin, end)` without a body: what Kernels.h says of a kernel's functions.
+mlir::LLVM::LLVMFuncOp declareFunction(mlir::OpBuilder &builder, mlir::Location loc, const std::string &name);
 /// The space that holds all ops of the kernel.
 mlir::plan::Space spaceOf(mlir::plan::KernelOp op);
 /// Bytes of scratch that a thread needs with a longest sequence of `seq` tokens: c + k·seq.

@@ -26,10 +26,7 @@ OwningOpRef<ModuleOp> moduleOf(ModuleOp plan, const std::function<void(plan::Ker
 }
 
 LLVM::LLVMFuncOp emitKernel(plan::KernelOp op, OpBuilder &builder, Machine machine) {
-  MLIRContext *context = builder.getContext();
-  Type pointer = LLVM::LLVMPointerType::get(context), number = builder.getI64Type();
-  auto type = LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(context), {pointer, number, number});
-  auto function = LLVM::LLVMFuncOp::create(builder, op.getLoc(), *op.getSymbol(), type);
+  auto function = declareFunction(builder, op.getLoc(), op.getSymbol()->str());
   Block *entry = function.addEntryBlock(builder);
   OpBuilder inside = OpBuilder::atBlockEnd(entry);
   Code code(inside, op.getLoc(), machine);
@@ -50,6 +47,12 @@ LLVM::LLVMFuncOp emitKernel(plan::KernelOp op, OpBuilder &builder, Machine machi
 }
 
 } // namespace
+
+LLVM::LLVMFuncOp declareFunction(OpBuilder &builder, Location loc, const std::string &name) {
+  MLIRContext *context = builder.getContext();
+  Type pointer = LLVM::LLVMPointerType::get(context), number = builder.getI64Type();
+  return LLVM::LLVMFuncOp::create(builder, loc, name, LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(context), {pointer, number, number}));
+}
 
 ArrayRef<StringRef> functionsOf(plan::KernelOp op) {
   static constexpr StringRef names[] = {"", "__sums"};

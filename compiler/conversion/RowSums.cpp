@@ -30,10 +30,7 @@ SmallVector<RowSum> rowSumsOf(plan::KernelOp op) {
 }
 
 LLVM::LLVMFuncOp emitRowSums(plan::KernelOp op, OpBuilder &builder, Machine machine) {
-  MLIRContext *context = builder.getContext();
-  Type pointer = LLVM::LLVMPointerType::get(context), number = builder.getI64Type();
-  auto type = LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(context), {pointer, number, number});
-  auto function = LLVM::LLVMFuncOp::create(builder, op.getLoc(), (*op.getSymbol() + "__sums").str(), type);
+  auto function = declareFunction(builder, op.getLoc(), (*op.getSymbol() + "__sums").str());
   Block *entry = function.addEntryBlock(builder);
   OpBuilder inside = OpBuilder::atBlockEnd(entry);
   Code code(inside, op.getLoc(), machine);
