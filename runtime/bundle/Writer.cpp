@@ -1,6 +1,7 @@
 // Writer: see Writer.h.
 #include "runtime/bundle/Writer.h"
 #include "runtime/bundle/Errors.h"
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -14,8 +15,10 @@ namespace {
 using nlohmann::json;
 namespace fs = std::filesystem;
 
-std::vector<std::pair<std::string, std::string>> sectionsOf(const Bundle &bundle, int indent) {
-  std::vector<std::pair<std::string, std::string>> sections = {
+using Sections = std::vector<std::pair<std::string, std::string>>; ///< names and contents
+
+Sections sectionsOf(const Bundle &bundle, int indent) {
+  Sections sections = {
       {"manifest.json", bundle.manifest.dump(indent)}, {"programs.json", bundle.programs.text()}, {"plan.json", bundle.plan.text()}, {"spec.peft", bundle.spec}};
   for (const auto &[target, bytes] : bundle.kernels)
     sections.emplace_back(std::string(kKernelFolder) + "/" + target + kKernelSuffix, bytes);
@@ -94,15 +97,11 @@ std::string runnerBytes(const std::string &path) {
 }
 
 /// Kernels that an earlier bundle left in the folder: they would be read as this one's.
-void removeStaleKernels(const Bundle &bundle, const std::string &folder) {
+void removeStaleKernels(const Sections &sections, const std::string &folder) {
   const auto isStale = [&](const fs::path &path) {
-    const std::string suffix = path.extension(), target = path.stem();
-    const auto gpu = bundle.gpuKernels.find(target);
-    if (suffix == kKernelSuffix)
-      return !bundle.kernels.count(target);
-    if (suffix == kPtxSuffix || suffix == kGpuFactsSuffix)
-      return gpu == bundle.gpuKernels.end();
-    return suffix == kCubinSuffix && (gpu == bundle.gpuKernels.end() || gpu->second.cubin.empty());
+    const std::string suffix = path.extension(), name = std::string(kKernelFolder) + "/" + path.filename().string();
+    const bool isKernels = suffix == kKernelSuffix || suffix == kPtxSuffix || suffix == kCubinSuffix || suffix == kGpuFactsSuffix;
+    return isKernels && std::none_of(sections.begin(), sections.end(), [&](const auto &section) { return section.first == name; });
   };
   std::error_code error;
   std::vector<fs::path> stale;
@@ -122,8 +121,9 @@ void writeDirectory(const Bundle &bundle, const std::string &folder) {
   fs::create_directories(bundle.kernels.empty() && bundle.gpuKernels.empty() ? folder : kernels, error);
   if (error)
     failWrite(folder);
-  removeStaleKernels(bundle, kernels);
-  for (const auto &[name, content] : sectionsOf(bundle, 2))
+  const Sections sections = sectionsOf(bundle, 2);
+  removeStaleKernels(sections, kernels);
+  for (const auto &[name, content] : sections)
     writeWhole(folder + "/" + name, content, false);
 }
 
