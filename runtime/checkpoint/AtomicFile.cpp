@@ -18,6 +18,20 @@ namespace {
                                                             : "nothing that existed was changed");
 }
 
+/// All the bytes: `put(bytes, size)` is one call of the system, which takes some of them.
+template <typename Put> void putAll(const std::string &path, const void *bytes, uint64_t size, const Put &put) {
+  const char *next = static_cast<const char *>(bytes);
+  while (size > 0) {
+    const ssize_t written = put(next, std::min<uint64_t>(size, 1u << 30));
+    if (written < 0 && errno == EINTR)
+      continue;
+    if (written <= 0)
+      failWrite(path, written == 0 ? ENOSPC : errno);
+    next += written;
+    size -= static_cast<uint64_t>(written);
+  }
+}
+
 } // namespace
 
 AtomicFile::AtomicFile(const std::string &path) : path_(path), partial_(path + ".partial") {
@@ -58,32 +72,14 @@ AtomicFile::~AtomicFile() {
 }
 
 void AtomicFile::write(const void *bytes, uint64_t size) {
-  const char *next = static_cast<const char *>(bytes);
-  while (size > 0) {
-    const ssize_t written = ::write(file_, next, std::min<uint64_t>(size, 1u << 30));
-    if (written < 0 && errno == EINTR)
-      continue;
-    if (written <= 0)
-      failWrite(path_, written == 0 ? ENOSPC : errno);
-    next += written;
-    size -= static_cast<uint64_t>(written);
-  }
+  putAll(path_, bytes, size, [this](const char *next, uint64_t most) { return ::write(file_, next, most); });
 }
 
 void AtomicFile::writeAt(uint64_t place, const void *bytes, uint64_t size) {
   if (partial_.empty())
     return write(bytes, size);
-  const char *next = static_cast<const char *>(bytes);
-  while (size > 0) {
-    const ssize_t written = ::pwrite(file_, next, std::min<uint64_t>(size, 1u << 30), static_cast<off_t>(place));
-    if (written < 0 && errno == EINTR)
-      continue;
-    if (written <= 0)
-      failWrite(path_, written == 0 ? ENOSPC : errno);
-    next += written;
-    place += static_cast<uint64_t>(written);
-    size -= static_cast<uint64_t>(written);
-  }
+  const auto *const first = static_cast<const char *>(bytes);
+  putAll(path_, bytes, size, [&](const char *next, uint64_t most) { return ::pwrite(file_, next, most, static_cast<off_t>(place + static_cast<uint64_t>(next - first))); });
 }
 
 void AtomicFile::commit() {
