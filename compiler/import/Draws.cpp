@@ -29,9 +29,7 @@ const ast::CallExpr *Elaborator::drawOf(const ast::Expr *where) {
 
 /// The same number for a site and a seed everywhere: FNV-1a, and the mixing of splitmix64.
 static uint64_t lot(const std::string &site, int64_t seed) {
-  uint64_t hash = 0xcbf29ce484222325;
-  for (const char c : std::to_string(seed) + ":" + site)
-    hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  uint64_t hash = std::stoull(model::fnv64(std::to_string(seed) + ":" + site), nullptr, 16);
   hash = (hash ^ (hash >> 30)) * 0xbf58476d1ce4e5b9;
   hash = (hash ^ (hash >> 27)) * 0x94d049bb133111eb;
   return hash ^ (hash >> 31);

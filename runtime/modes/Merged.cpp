@@ -35,17 +35,21 @@ void eachMerged(const Session &session, const Taker &take) {
   session.executor->stream("merge", random, [&](const std::string &name, const at::Tensor &value) { take(name, value.to(at::kFloat).reshape(shapes.at(name))); });
 }
 
+/// Merged weights take their bases' places. The program reads a weight before it gives the merged one, and no weight twice: the store may be the session's own.
+static void mergeInto(ParameterStore &store, const Session &session) {
+  eachMerged(session, [&](const std::string &name, const at::Tensor &value) { store.set(name, session.device().here(value.clone())); });
+}
+
 ParameterStore mergedStore(const Session &session) {
   ParameterStore store = session.parameters;
-  eachMerged(session, [&](const std::string &name, const at::Tensor &value) { store.set(name, session.device().here(value.clone())); });
+  mergeInto(store, session);
   return store;
 }
 
 Inference::Inference(Session &session, bool unmerged) : session_(session), merged_(!unmerged && whyNotMergeable(session.manifest()).empty()) {
   if (!merged_)
     return;
-  // The program reads a weight before it gives the merged one, and no weight twice.
-  eachMerged(session, [&](const std::string &name, const at::Tensor &value) { session.parameters.set(name, session.device().here(value.clone())); });
+  mergeInto(session.parameters, session);
   session.executor = session.makeExecutor(session.parameters); // which has made nothing of the weights as they were
 }
 
