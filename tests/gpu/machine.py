@@ -4,13 +4,23 @@ import os
 import pathlib
 import subprocess
 import sys
+import tempfile
+import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/oracle"))
-from subject import BIN, write_rows  # noqa: E402
+from subject import BIN, tiny_bert, write_rows  # noqa: E402
 
 DRIVER = BIN.parent / "lib/libcuda-for-tests.so"
 TARGET = "sm_80"
+SPEC = """use peft.methods.{lora}
+model base = bert
+task classify(labels = 3)
+attach lora(r = 4, dropout = 0.1) to layers[*].attention.{q, v}
+train head
+optimize adamw(lr = 1e-2)
+run { epochs = 2, batch = 4, base_dropout = 0.1, max_length = 24, clip = 1.0 }
+"""
 
 
 class Gpu:
@@ -59,3 +69,15 @@ class Trainer:
 
     def metrics(self, out):
         return [json.loads(line) for line in (pathlib.Path(out) / "metrics.jsonl").read_text().splitlines()]
+
+
+class SmallTrainer(unittest.TestCase):
+    """`trainer`, of `SPEC` for the small model in `folder`."""
+
+    @classmethod
+    def setUpClass(cls):
+        scratch = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(scratch.cleanup)
+        cls.folder = pathlib.Path(scratch.name)
+        tiny_bert.make(cls.folder / "model")
+        cls.trainer = Trainer(cls.folder / "subject", cls.folder / "model", SPEC)

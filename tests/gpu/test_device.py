@@ -3,34 +3,19 @@ dropout, evaluation, prediction, merged weights: the CPU's numbers."""
 import json
 import pathlib
 import sys
-import tempfile
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/oracle"))
 import decoders  # noqa: E402
 import transformers  # noqa: E402
-from machine import TARGET, Gpu, Trainer  # noqa: E402
-from subject import load_file, random_rows, tiny_bert  # noqa: E402
+from machine import TARGET, Gpu, SmallTrainer, Trainer  # noqa: E402
+from subject import load_file, random_rows  # noqa: E402
 
-SPEC = """use peft.methods.{lora}
-model base = bert
-task classify(labels = 3)
-attach lora(r = 4, dropout = 0.1) to layers[*].attention.{q, v}
-train head
-optimize adamw(lr = 1e-2)
-run { epochs = 2, batch = 4, base_dropout = 0.1, max_length = 24, clip = 1.0 }
-"""
-
-
-class Device(unittest.TestCase):
+class Device(SmallTrainer):
     @classmethod
     def setUpClass(cls):
-        scratch = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(scratch.cleanup)
-        cls.folder = pathlib.Path(scratch.name)
-        tiny_bert.make(cls.folder / "model")
-        cls.trainer = Trainer(cls.folder / "subject", cls.folder / "model", SPEC)
+        super().setUpClass()
         cls.train = cls.trainer.rows("train.jsonl", random_rows(12, 3, lengths=(3, 9)))
         cls.valid = cls.trainer.rows("valid.jsonl", random_rows(5, 3, lengths=(3, 9), seed=5))
 

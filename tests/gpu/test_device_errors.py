@@ -4,24 +4,18 @@ import pathlib
 import re
 import shutil
 import sys
-import tempfile
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/oracle"))
-from machine import TARGET, Gpu, Trainer  # noqa: E402
-from subject import random_rows, tiny_bert  # noqa: E402
-from test_device import SPEC  # noqa: E402
+from machine import TARGET, Gpu, SmallTrainer, Trainer  # noqa: E402
+from subject import random_rows  # noqa: E402
 
 
-class Errors(unittest.TestCase):
+class Errors(SmallTrainer):
     @classmethod
     def setUpClass(cls):
-        scratch = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(scratch.cleanup)
-        cls.folder = pathlib.Path(scratch.name)
-        tiny_bert.make(cls.folder / "model")
-        cls.trainer = Trainer(cls.folder / "subject", cls.folder / "model", SPEC)
+        super().setUpClass()
         cls.rows = cls.trainer.rows("rows.jsonl", random_rows(8, 3, lengths=(3, 6)))
 
     def gpu(self, **settings):
