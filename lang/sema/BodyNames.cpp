@@ -83,11 +83,11 @@ void BodyNames::sharing(const Ident &kind, Visible &scope) {
     diags.report(Kind::E0199, kind.range, {"per task"});
     return;
   }
+  if (scope.hasLocal(kind.text)) // the site's weight: one for all sites that have it in common
+    return;
   std::vector<std::string> known;
   for (const auto &[name, decl] : scope.declared().kinds)
     known.push_back(name);
-  if (scope.hasLocal(kind.text)) // the site's weight: one for all sites that have it in common
-    return;
   if (std::find(known.begin(), known.end(), kind.text) == known.end())
     unknown(kind.text, kind.range, known, scope);
 }

@@ -12,8 +12,6 @@ using Context = struct CUctx_st *;
 using Stream = struct CUstream_st *;
 using ModuleHandle = struct CUmod_st *;
 using Function = struct CUfunc_st *;
-using GraphHandle = struct CUgraph_st *;
-using GraphExec = struct CUgraphExec_st *;
 
 constexpr Status kSuccess = 0, kOutOfMemory = 2, kNoDevice = 100, kNoBinaryForGpu = 209, kUnsupportedPtx = 222;
 
@@ -23,7 +21,7 @@ constexpr unsigned kNonBlocking = 1;        // CU_STREAM_NON_BLOCKING
 constexpr int kCaptureThreadLocal = 1;      // CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
 enum JitOption { kJitErrorLog = 5, kJitErrorLogBytes = 6 }; // CUjit_option
 
-// X(field, symbol, result, parameters): the symbols with the suffixes that cuda.h's macros give them.
+// X(field, symbol, parameters): the symbols with the suffixes that cuda.h's macros give them.
 #define PEFT_CUDA_API(X)                                                                                                                     \
   X(init, cuInit, (unsigned))                                                                                                                \
   X(driverVersion, cuDriverGetVersion, (int *))                                                                                              \

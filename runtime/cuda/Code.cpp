@@ -35,7 +35,7 @@ Choice choiceFor(const Bundle &bundle, const Facts &facts) {
       continue;
     newest = generation;
     // A cubin runs within its major version, on what is not older.
-    best = {target, !code.cubin.empty() && generation / 10 == facts.major && (!onlyThere || generation == own)};
+    best = {target, !code.cubin.empty() && generation / 10 == facts.major};
   }
   if (newest < 0)
     throw RuntimeError("R0161", "the trainer's code is for " + namesOf(bundle) + ", and the " + facts.name + " is " + facts.architecture(), help);

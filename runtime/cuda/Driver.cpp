@@ -46,7 +46,7 @@ void Driver::check(Status status, const std::string &doing) const {
   if (status == kSuccess)
     return;
   if (status == kOutOfMemory)
-    throw RuntimeError("R0205", "the GPU is out of memory while " + doing, "a smaller batch needs less: --set run.batch=8, or tokens_per_batch; `recompute = layers` in the program, too");
+    throw RuntimeError("R0205", "the GPU is out of memory while " + doing, kLessMemoryHelp);
   throw RuntimeError("R0206", "the GPU failed while " + doing + ": " + nameOf(status), "`dmesg` and `nvidia-smi` may say more; what is saved is whole: train --resume goes on");
 }
 

@@ -10,6 +10,9 @@
 
 namespace peftrt::cuda {
 
+/// What may be done about R0205.
+inline constexpr const char *kLessMemoryHelp = "a smaller batch needs less: --set run.batch=8, or tokens_per_batch; `recompute = layers` in the program, too";
+
 class Driver {
 public:
   /// `libcuda.so.1`, as the dynamic linker finds it. It stays loaded: LibTorch may use it too.

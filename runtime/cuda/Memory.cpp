@@ -52,10 +52,8 @@ Address Pool::take(size_t bytes) {
   Status status = allocate(&block);
   if (status == kOutOfMemory && freeAll() > 0)
     status = allocate(&block);
-  if (status == kOutOfMemory) {
-    throw RuntimeError("R0205", "the GPU has no " + std::to_string(size) + " bytes left (" + std::to_string(bytesLeft()) + " of " + std::to_string(gpu_->facts.memory) + " are free)",
-                       "a smaller batch needs less: --set run.batch=8, or tokens_per_batch; `recompute = layers` in the program, too");
-  }
+  if (status == kOutOfMemory)
+    throw RuntimeError("R0205", "the GPU has no " + std::to_string(size) + " bytes left (" + std::to_string(bytesLeft()) + " of " + std::to_string(gpu_->facts.memory) + " are free)", kLessMemoryHelp);
   gpu_->driver.check(status, "allocating memory");
   blocks_[block] = size;
   return block;

@@ -1,6 +1,6 @@
 // Devices: which device a trainer's steps run on: `--device`, what the trainer has code for, and what this machine has.
 //
-// Errs   R0160 … R0163 (runtime/cuda): a GPU is asked for and cannot be used
+// Errs   R0160 … R0162 (runtime/cuda): a GPU is asked for and cannot be used
 #pragma once
 #include "runtime/modes/Session.h"
 #include "runtime/plan/Device.h"

@@ -42,7 +42,7 @@ void checkLabels(const json &labels, const json &manifest) {
 }
 
 /// The parameters among the results of `import`. `P in key` is what another tensor holds of P.
-template <typename Results> std::map<std::string, at::Tensor> parametersOf(const Results &results, const std::string &folder) {
+std::map<std::string, at::Tensor> parametersOf(const Results &results, const std::string &folder) {
   std::map<std::string, at::Tensor> parameters;
   for (const auto &[name, value] : results)
     if (name.find(" in ") == std::string::npos)
