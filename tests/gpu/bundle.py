@@ -23,6 +23,12 @@ def gpu_bundle(spec, model, bundle):
     return plan
 
 
+def functions_of(plan):
+    """What a GPU's code has an entry for: each kernel of a plan, and what adds up those that sum over rows."""
+    kernels = [step["attrs"] for program in plan["programs"] for step in program["steps"] if step["kind"] == "kernel"]
+    return {kernel["symbol"] for kernel in kernels} | {f"{kernel['symbol']}__sums" for kernel in kernels if "sums" in kernel}
+
+
 class OddModel(unittest.TestCase):
     """`folder`, with a model in `odd` whose sizes no vector divides."""
 

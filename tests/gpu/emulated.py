@@ -7,7 +7,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/oracle"))
-from bundle import gpu_bundle  # noqa: E402
+from bundle import functions_of, gpu_bundle  # noqa: E402
 from subject import BIN, load_file, run, save_file, write_rows  # noqa: E402
 
 CPU = "x86-64-v3"
@@ -23,8 +23,7 @@ class Emulated:
         self.folder.mkdir(parents=True, exist_ok=True)
         spec.write_text(text)
         plan = gpu_bundle(spec, model, self.bundle)
-        kernels = [step["attrs"] for program in plan["programs"] for step in program["steps"] if step["kind"] == "kernel"]
-        self.symbols = {kernel["symbol"] for kernel in kernels} | {f"{kernel['symbol']}__sums" for kernel in kernels if "sums" in kernel}
+        self.symbols = functions_of(plan)
         self.ptx = run(BIN / "peftc", spec, "--model", model, "--emit=ptx", "--target", target)
         assert f".target {target}" in self.ptx
         self.shared_object()
