@@ -10,7 +10,7 @@ namespace peftrt {
 namespace {
 
 using nlohmann::json;
-constexpr char kCache[] = "cache.";
+constexpr char kCache[] = "cache.", kStage[] = "stage.";
 
 const Program *find(const std::vector<Program> &programs, const std::string &name) {
   const auto found = std::find_if(programs.begin(), programs.end(), [&](const Program &program) { return program.name == name; });
@@ -63,6 +63,15 @@ at::Tensor packed(const std::vector<std::vector<int64_t>> &texts, const std::vec
     next += rooms[text];
   }
   return ids;
+}
+
+/// [texts, conditions]
+at::Tensor stagesOf(const Results &results, size_t texts) {
+  std::vector<at::Tensor> stages;
+  for (const auto &[name, value] : results)
+    if (name.rfind(kStage, 0) == 0)
+      stages.push_back(value.reshape({static_cast<int64_t>(texts), 1}).to(at::kFloat));
+  return stages.empty() ? at::empty({static_cast<int64_t>(texts), 0}) : at::cat(stages, 1);
 }
 
 } // namespace
@@ -158,9 +167,15 @@ at::Tensor Continuation::begin(std::vector<std::vector<int64_t>> texts, std::vec
   texts_ = std::move(texts);
   rooms_ = std::move(rooms);
   read_ = std::move(read);
+  return restart();
+}
+
+at::Tensor Continuation::restart() {
   const Results results = runWhole(whole_, texts_, read_);
-  if (cached_)
+  if (cached_) {
     store(results);
+    stages_ = stagesOf(results, texts_.size());
+  }
   return nextOf(results, texts_);
 }
 
@@ -172,7 +187,8 @@ at::Tensor Continuation::append(const std::vector<int64_t> &tokens) {
   Batch batch = batchOf(texts_, read_, rooms_);
   for (const Cache &cache : caches_)
     batch.columns[cache.name] = cache.values;
-  return executor_.run(decode_, batch, {}, random_).at("next").reshape({static_cast<int64_t>(texts_.size()), -1}).to(at::kFloat).clone();
+  const Results results = executor_.run(decode_, batch, {}, random_);
+  return at::equal(stagesOf(results, texts_.size()), stages_) ? nextOf(results, texts_) : restart();
 }
 
 void Continuation::keep(const std::vector<size_t> &texts) {
@@ -184,6 +200,8 @@ void Continuation::keep(const std::vector<size_t> &texts) {
       kept.push_back(cache.values.narrow(0, roomsBefore(cache, text), rowsOf(cache, rooms_[text], text)));
     cache.values = at::cat(kept);
   }
+  if (cached_)
+    stages_ = stages_.index_select(0, at::tensor(std::vector<int64_t>(texts.begin(), texts.end()), at::kLong));
   const auto chosen = [&](auto &of) {
     std::remove_reference_t<decltype(of)> kept;
     for (const size_t text : texts)

@@ -49,6 +49,8 @@ private:
   Results runWhole(const std::string &program, const std::vector<std::vector<int64_t>> &texts, const std::vector<std::vector<int64_t>> &read);
   at::Tensor nextOf(const Results &results, const std::vector<std::vector<int64_t>> &texts) const;
   void store(const Results &results);
+  /// What follows the texts as wholes; what is kept of them is made anew.
+  at::Tensor restart();
   /// Rows of a text that is to be `length` long, which answers the given one.
   int64_t rowsOf(const Cache &cache, int64_t length, size_t text) const;
   int64_t roomsBefore(const Cache &cache, size_t text) const;
@@ -61,6 +63,7 @@ private:
   std::vector<Cache> caches_;
   std::vector<std::vector<int64_t>> texts_, read_;
   std::vector<int64_t> rooms_;
+  at::Tensor stages_; ///< [texts, conditions]: what the texts' lengths alone decide; where it changes, nothing that was kept holds
 };
 
 } // namespace peftrt

@@ -5,7 +5,7 @@ import shutil
 
 import torch
 import transformers
-from decoders import LABELS, MIXED, VOCABULARY, check_all, merged_logits, random_checkpoint, randomise, rows_of, spec, theirs
+from decoders import LABELS, MIXED, VOCABULARY, check_all, flat, merged_logits, random_checkpoint, randomise, rows_of, spec, theirs
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file
 from subject import BIN, Subject, compare, main, padded, refused, run, write_rows
@@ -73,15 +73,24 @@ def test_partial_rotary(folder):
 
 
 def test_longrope(folder):
-    """Up to the length that the network was made for: beyond, other factors hold, and no row goes there."""
-    shares, lengths = {}, (7, 2, 16, 5)
+    """Texts longer than those that the network was made with have other factors. transformers' are those of a batch's longest, so batches are of one kind."""
+    shares, short, long = {}, (7, 2, 16, 5), (17, 64, 33, 18)
     for name, rope in {"plain": LONGROPE, "told": {**LONGROPE, "attention_factor": 1.7}}.items():
-        shares[name] = check(folder / name, "phi3", lengths, **{**STRETCHED, "rope_parameters": rope})
+        for kind, lengths in {"short": short, "long": long}.items():
+            shares[f"{name} {kind}"] = check(folder / f"{name} {kind}", "phi3", lengths, **{**STRETCHED, "rope_parameters": rope})
     whole = {**LONGROPE, "partial_rotary_factor": 1.0, "short_factor": [1.0, 1.1, 1.2, 1.3, 1.4], "long_factor": [1.5, 2.0, 3.0, 4.0, 5.0]}
-    shares["other"] = check(folder / "mistral", "mistral", lengths, rope_parameters=whole, original_max_position_embeddings=16)
-    said = refused(folder / "plain/subject/trainer", "eval", "--data", write_rows(folder / "rows.jsonl", rows_of((3,))), "--set", "run.max_length=17")
-    assert "R0150" in said and "16 positions" in said, said
+    shares["other"] = check(folder / "mistral", "mistral", short, rope_parameters=whole, original_max_position_embeddings=16)
+    shares["other long"] = check(folder / "mistral long", "mistral", long, rope_parameters=whole, original_max_position_embeddings=16)
+    shares["mixed"] = mixed(folder / "mixed")
     return found(shares)
+
+
+def mixed(folder):
+    """Texts of both kinds in one batch are what each is alone."""
+    model = make(folder / "model", "phi3", **STRETCHED)
+    subject, rows = Subject(folder / "subject", folder / "model", spec("train norm", arch="phi3")), rows_of((40, 16, 17, 3))
+    alone = torch.cat([theirs(model, [row])["logits"] for row in rows])
+    return compare({"logits": flat(subject.inspect(rows))["logits"]}, {"logits": alone})
 
 
 def test_older_longrope(folder):

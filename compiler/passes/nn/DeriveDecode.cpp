@@ -4,6 +4,8 @@
 // Out    @prefill: what follows the text's last token, [1, …], and as `cache.0` … what later tokens need of it;
 //        @decode: the same for a text of which all but the last token were seen: takes the caches with room for the last entry and gives them with it;
 //        what comes of the example's other sequences alone (an encoder's states, say) is a cache that stays as it is;
+//        both give as `stage.0` … what is so of a text because of its length alone: where that changes, what was kept is of another text (positions that
+//        are turned otherwise in long texts, say), and the runtime begins anew;
 //        both once more as …_base. @next and @next_base are gone. Where there is no such form they stay, give what follows the last token, and the module's
 //        `nn.uncached` says why
 // Errs   none
@@ -93,6 +95,7 @@ public:
       for (auto [index, cache] : llvm::enumerate(caches))
         if (!isAside(cache))
           add(results, "cache." + std::to_string(index), made.at({cache, {}}));
+    addStages(results);
     SmallVector<Value> values = llvm::map_to_vector(results, [](auto &result) { return result.second; });
     func::ReturnOp::create(builder, func.getLoc(), values);
     func.setFunctionType(builder.getFunctionType(func.getBody().front().getArgumentTypes(), TypeRange(ValueRange(values))));
@@ -114,6 +117,18 @@ private:
     if (value)
       results.push_back({name, value});
     return static_cast<bool>(value);
+  }
+
+  /// Conditions on how long the text is, as numbers: 0 or 1.
+  void addStages(SmallVectorImpl<std::pair<std::string, Value>> &results) {
+    int64_t stages = 0;
+    for (Operation &op : whole.getBody().front().without_terminator()) {
+      Value value = op.getResult(0);
+      if (!typeOf(value).isBool() || typeOf(value).rank() != 0 || !typeOf(value).getExample() || !isCounted(value))
+        continue;
+      Value number = CastOp::create(builder, value.getLoc(), ask(value, {}), TypeAttr::get(builder.getF32Type()));
+      add(results, "stage." + std::to_string(stages++), number);
+    }
   }
 
   /// What is kept, and what that is made of: in order, since it is as deep as the network.
