@@ -5,7 +5,7 @@ using namespace mlir;
 
 namespace peftc::conversion {
 namespace {
-constexpr unsigned kAlignment = 4, kHalfAlignment = 2;
+constexpr unsigned kAlignment = 4, kHalfAlignment = 2, kWarp = 32;
 }
 
 Value Code::integer(int64_t value) { return arith::ConstantOp::create(b, loc, b.getI64IntegerAttr(value)); }
@@ -35,30 +35,30 @@ Value Code::loadWhole(Value address) { return arith::TruncIOp::create(b, loc, b.
 
 Value Code::splat(Value scalar) { return vector::BroadcastOp::create(b, loc, vectorOf(scalar.getType()), scalar); }
 
-Value Code::loadVector(Value address, Value mask) {
+Value Code::loadVector(Value address, Value mask, bool whole) {
   VectorType type = vectorOf(f32());
   if (!mask)
-    return LLVM::LoadOp::create(b, loc, type, address, kAlignment);
+    return LLVM::LoadOp::create(b, loc, type, address, alignmentOf(kAlignment, whole));
   Value zeros = splat(number(0));
-  return LLVM::MaskedLoadOp::create(b, loc, type, address, mask, zeros, b.getI32IntegerAttr(kAlignment));
+  return LLVM::MaskedLoadOp::create(b, loc, type, address, mask, zeros, b.getI32IntegerAttr(alignmentOf(kAlignment, whole)));
 }
 
-void Code::storeVector(Value vector, Value address, Value mask) {
+void Code::storeVector(Value vector, Value address, Value mask, bool whole) {
   if (mask)
-    LLVM::MaskedStoreOp::create(b, loc, vector, address, mask, b.getI32IntegerAttr(kAlignment));
+    LLVM::MaskedStoreOp::create(b, loc, vector, address, mask, b.getI32IntegerAttr(alignmentOf(kAlignment, whole)));
   else
-    LLVM::StoreOp::create(b, loc, vector, address, kAlignment);
+    LLVM::StoreOp::create(b, loc, vector, address, alignmentOf(kAlignment, whole));
 }
 
-Value Code::loadHalfWords(Value address, Value mask) {
+Value Code::loadHalfWords(Value address, Value mask, bool whole) {
   VectorType type = vectorOf(half());
   Value zeros = arith::ConstantOp::create(b, loc, type, DenseElementsAttr::get(type, b.getI16IntegerAttr(0)));
-  Value halves = mask ? LLVM::MaskedLoadOp::create(b, loc, type, address, mask, zeros, b.getI32IntegerAttr(kHalfAlignment)).getResult()
-                      : LLVM::LoadOp::create(b, loc, type, address, kHalfAlignment).getResult();
+  Value halves = mask ? LLVM::MaskedLoadOp::create(b, loc, type, address, mask, zeros, b.getI32IntegerAttr(alignmentOf(kHalfAlignment, whole))).getResult()
+                      : LLVM::LoadOp::create(b, loc, type, address, alignmentOf(kHalfAlignment, whole)).getResult();
   return wordsOf(halves);
 }
 
-Value Code::loadHalves(Value address, Value mask) { return widened(loadHalfWords(address, mask)); }
+Value Code::loadHalves(Value address, Value mask, bool whole) { return widened(loadHalfWords(address, mask, whole)); }
 
 /// To nearest, ties to even; a NaN stays one.
 Value Code::rounded(Value vector) {
@@ -73,12 +73,12 @@ Value Code::rounded(Value vector) {
   return arith::TruncIOp::create(b, loc, vectorOf(half()), arith::SelectOp::create(b, loc, isNan, word(0x7fc0), near));
 }
 
-void Code::storeHalves(Value vector, Value address, Value mask) {
+void Code::storeHalves(Value vector, Value address, Value mask, bool whole) {
   Value halves = rounded(vector);
   if (mask)
-    LLVM::MaskedStoreOp::create(b, loc, halves, address, mask, b.getI32IntegerAttr(kHalfAlignment));
+    LLVM::MaskedStoreOp::create(b, loc, halves, address, mask, b.getI32IntegerAttr(alignmentOf(kHalfAlignment, whole)));
   else
-    LLVM::StoreOp::create(b, loc, halves, address, kHalfAlignment);
+    LLVM::StoreOp::create(b, loc, halves, address, alignmentOf(kHalfAlignment, whole));
 }
 
 Value Code::loadHalf(Value address) { return widened(wordsOf(LLVM::LoadOp::create(b, loc, half(), address, kHalfAlignment))); }
@@ -95,20 +95,20 @@ Value Code::upperHalf(Value words) {
 /// bf16 is the upper half of f32.
 Value Code::widened(Value words) { return arith::BitcastOp::create(b, loc, isa<VectorType>(words.getType()) ? Type(vectorOf(f32())) : f32(), upperHalf(words)); }
 
-Value Code::loadBools(Value address, Value mask) {
+Value Code::loadBools(Value address, Value mask, bool whole) {
   VectorType type = vectorOf(b.getI8Type());
   Value zeros = arith::ConstantOp::create(b, loc, type, DenseElementsAttr::get(type, b.getI8IntegerAttr(0)));
-  Value bytes = mask ? LLVM::MaskedLoadOp::create(b, loc, type, address, mask, zeros, b.getI32IntegerAttr(1)).getResult()
-                     : LLVM::LoadOp::create(b, loc, type, address, 1).getResult();
+  Value bytes = mask ? LLVM::MaskedLoadOp::create(b, loc, type, address, mask, zeros, b.getI32IntegerAttr(alignmentOf(1, whole))).getResult()
+                     : LLVM::LoadOp::create(b, loc, type, address, alignmentOf(1, whole)).getResult();
   return arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ne, bytes, zeros);
 }
 
-void Code::storeBools(Value vector, Value address, Value mask) {
+void Code::storeBools(Value vector, Value address, Value mask, bool whole) {
   Value bytes = arith::ExtUIOp::create(b, loc, vectorOf(b.getI8Type()), vector);
   if (mask)
-    LLVM::MaskedStoreOp::create(b, loc, bytes, address, mask, b.getI32IntegerAttr(1));
+    LLVM::MaskedStoreOp::create(b, loc, bytes, address, mask, b.getI32IntegerAttr(alignmentOf(1, whole)));
   else
-    LLVM::StoreOp::create(b, loc, bytes, address, 1);
+    LLVM::StoreOp::create(b, loc, bytes, address, alignmentOf(1, whole));
 }
 
 Value Code::firstLanes(Value count) {
@@ -175,6 +175,20 @@ void Code::choose(Value condition, const std::function<void()> &body, const std:
   otherwise();
 }
 
+SmallVector<Value> Code::when(Value condition, ArrayRef<Value> carried, const std::function<SmallVector<Value>(ValueRange)> &body) {
+  if (carried.empty()) {
+    when(condition, [&] { body({}); });
+    return {};
+  }
+  auto made = scf::IfOp::create(b, loc, ValueRange(carried).getTypes(), condition, /*withElseRegion=*/true);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(made.elseBlock());
+  scf::YieldOp::create(b, loc, carried);
+  b.setInsertionPointToStart(made.thenBlock());
+  scf::YieldOp::create(b, loc, body(carried));
+  return SmallVector<Value>(made.getResults());
+}
+
 Value Code::isNull(Value pointer) { return LLVM::ICmpOp::create(b, loc, LLVM::ICmpPredicate::eq, pointer, LLVM::ZeroOp::create(b, loc, pointer.getType())); }
 
 void Code::callFunction(Value function, ArrayRef<Value> arguments) {
@@ -185,6 +199,52 @@ void Code::callFunction(Value function, ArrayRef<Value> arguments) {
     operands.push_back(argument);
   }
   LLVM::CallOp::create(b, loc, LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(b.getContext()), types), operands);
+}
+
+Value Code::coordinate(StringRef name) {
+  Value word = LLVM::CallIntrinsicOp::create(b, loc, b.getI32Type(), b.getStringAttr("llvm.nvvm.read.ptx.sreg." + name), ValueRange{}).getResult(0);
+  return arith::ExtUIOp::create(b, loc, i64(), word);
+}
+
+Value Code::member() {
+  if (!member_)
+    member_ = arith::AndIOp::create(b, loc, coordinate("laneid"), integer(team - 1));
+  return member_;
+}
+
+Value Code::isMember(int64_t place) { return arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, member(), integer(place)); }
+
+Value Code::ownFirst(Value first, int64_t size) { return team == 1 ? first : add(first, mul(member(), size)); }
+
+void Code::alone(const std::function<void()> &body) {
+  if (team == 1)
+    body();
+  else
+    when(isMember(0), body);
+}
+
+/// The team's lanes in its warp.
+Value Code::teamMask() {
+  auto word = [&](uint32_t value) -> Value { return arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(static_cast<int32_t>(value))); };
+  if (team == kWarp)
+    return word(~0u);
+  Value first = arith::TruncIOp::create(b, loc, b.getI32Type(), sub(coordinate("laneid"), member()));
+  return arith::ShLIOp::create(b, loc, word((1u << team) - 1), first);
+}
+
+void Code::meet() {
+  if (team > 1)
+    LLVM::CallIntrinsicOp::create(b, loc, b.getStringAttr("llvm.nvvm.bar.warp.sync"), ValueRange{teamMask()});
+}
+
+Value Code::across(Value number, const std::function<Value(Value, Value)> &combine) {
+  auto word = [&](uint32_t value) -> Value { return arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(static_cast<int32_t>(value))); };
+  const uint32_t segment = (kWarp - team) << 8 | (kWarp - 1); // shfl's bounds: within the team
+  for (unsigned apart = team / 2; apart > 0; apart /= 2) {
+    Value other = LLVM::CallIntrinsicOp::create(b, loc, f32(), b.getStringAttr("llvm.nvvm.shfl.sync.bfly.f32"), ValueRange{teamMask(), number, word(apart), word(segment)}).getResult(0);
+    number = combine(number, other);
+  }
+  return number;
 }
 
 LLVM::LLVMStructType Code::callType() {

@@ -1,6 +1,7 @@
 // Code: a few words for writing loops over memory in MLIR (llvm pointers; scf, arith, math and vector on them).
 //
-// Numbers are i64, f32 and vectors of f32, i32, i1 of the target's lanes. An access is aligned to its elements only.
+// Numbers are i64, f32 and vectors of f32, i32, i1 of the target's lanes. An access is aligned to its elements only, unless it is said to be `whole`: to all of
+// its vector, so that a GPU reads it at once.
 #pragma once
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
@@ -18,11 +19,13 @@ enum class CallField : int32_t { data, offsets, squares, sites, scratch, example
 struct Machine {
   unsigned lanes;     ///< f32 elements that are taken at a time
   bool pairs = false; ///< instructions of AVX512_BF16: products of pairs of bf16, and rounding to bf16
+  unsigned team = 1;  ///< of a GPU: how many threads of a warp do a row together, a power of two
+  bool whole = false; ///< operands and results of rows begin where a whole vector may
 };
 
 class Code {
 public:
-  Code(mlir::OpBuilder &builder, mlir::Location loc, Machine machine) : b(builder), loc(loc), lanes(machine.lanes), pairs(machine.pairs) {}
+  Code(mlir::OpBuilder &builder, mlir::Location loc, Machine machine) : b(builder), loc(loc), lanes(machine.lanes), pairs(machine.pairs), team(machine.team), whole(machine.whole) {}
 
   using Value = mlir::Value;
   mlir::Type f32() const { return b.getF32Type(); }
@@ -47,18 +50,18 @@ public:
   Value load(Value pointer, mlir::Type type);
   void store(Value value, Value pointer);
   /// A vector of f32; lanes outside `mask` (if there is one) are not touched in memory and are 0.
-  Value loadVector(Value pointer, Value mask = {});
-  void storeVector(Value vector, Value pointer, Value mask = {});
+  Value loadVector(Value pointer, Value mask = {}, bool whole = false);
+  void storeVector(Value vector, Value pointer, Value mask = {}, bool whole = false);
   /// The same for bf16 in memory (as i16), f32 in registers; a store rounds to nearest, ties to even.
-  Value loadHalves(Value pointer, Value mask = {});
-  void storeHalves(Value vector, Value pointer, Value mask = {});
+  Value loadHalves(Value pointer, Value mask = {}, bool whole = false);
+  void storeHalves(Value vector, Value pointer, Value mask = {}, bool whole = false);
   Value loadHalf(Value pointer);
   /// A vector of bf16 as words that hold nothing else.
-  Value loadHalfWords(Value pointer, Value mask = {});
+  Value loadHalfWords(Value pointer, Value mask = {}, bool whole = false);
   Value upperHalf(Value words); ///< the lower halves, moved up
   /// The same for bools in bytes, as i1.
-  Value loadBools(Value pointer, Value mask = {});
-  void storeBools(Value vector, Value pointer, Value mask = {});
+  Value loadBools(Value pointer, Value mask = {}, bool whole = false);
+  void storeBools(Value vector, Value pointer, Value mask = {}, bool whole = false);
   Value splat(Value scalar);
   /// `first`, `first` + 1 … as i32.
   Value places(Value first);
@@ -76,8 +79,25 @@ public:
   void loop(Value begin, Value end, int64_t step, const std::function<void(Value)> &body);
   void when(Value condition, const std::function<void()> &body);
   void choose(Value condition, const std::function<void()> &body, const std::function<void()> &otherwise);
+  /// `body` makes the carried values anew where the condition holds.
+  llvm::SmallVector<Value> when(Value condition, llvm::ArrayRef<Value> carried, const std::function<llvm::SmallVector<Value>(mlir::ValueRange)> &body);
   Value isNull(Value pointer);
   void callFunction(Value function, llvm::ArrayRef<Value> arguments); ///< which returns nothing
+
+  // Threads that do a row together. A team of one makes no code of its own.
+  /// This thread's place in its team (i64), made where it is first asked for: in a function's first block.
+  Value member();
+  Value isMember(int64_t place);
+  /// Where this thread's part begins of what begins at `first` and is dealt out in pieces of `size`; its next one is `size * team` further.
+  Value ownFirst(Value first, int64_t size);
+  /// What one thread does for all.
+  void alone(const std::function<void()> &body);
+  /// What each did to memory the others see from here on.
+  void meet();
+  /// The members' numbers as one, which all have; the same bits in each, for `combine` is commutative.
+  Value across(Value number, const std::function<Value(Value, Value)> &combine);
+  /// One of a thread's coordinates in its grid, or of their bounds, as PTX names it.
+  Value coordinate(llvm::StringRef name);
 
   /// The struct that a kernel is called with.
   mlir::LLVM::LLVMStructType callType();
@@ -90,11 +110,16 @@ public:
   mlir::Location loc;
   unsigned lanes;
   bool pairs;
+  unsigned team;
+  bool whole;
 
 private:
+  unsigned alignmentOf(unsigned element, bool whole) const { return whole ? element * lanes : element; } ///< bytes
+  Value teamMask();
   Value rounded(Value vector);
   Value wordsOf(Value halves);
   Value widened(Value words);
+  Value member_;
 };
 
 } // namespace peftc::conversion

@@ -1,4 +1,4 @@
-// Entry: see the header. Shares go round: thread t of n does shares t, t + n, t + 2 n, …, so that neighbours read neighbouring memory.
+// Entry: see the header. Shares go round: team t of n does shares t, t + n, t + 2 n, …, so that neighbours read neighbouring memory.
 #include "compiler/conversion/Entry.h"
 #include "compiler/conversion/Code.h"
 
@@ -7,14 +7,7 @@ using namespace mlir;
 namespace peftc::conversion {
 namespace {
 
-/// One of a thread's coordinates, or of their bounds.
-Value coordinate(Code &code, StringRef name) {
-  StringAttr intrinsic = code.b.getStringAttr("llvm.nvvm.read.ptx.sreg." + name);
-  Value word = LLVM::CallIntrinsicOp::create(code.b, code.loc, code.b.getI32Type(), intrinsic, ValueRange{}).getResult(0);
-  return arith::ExtUIOp::create(code.b, code.loc, code.i64(), word);
-}
-
-/// The call, with scratch of this thread's own: it begins `behind` bytes behind what was given.
+/// The call, with scratch of this team's own: it begins `behind` bytes behind what was given.
 Value ownCall(Code &code, Value given, Value behind) {
   Value own = LLVM::AllocaOp::create(code.b, code.loc, code.pointer(), code.callType(), code.integer(1));
   for (int32_t index = 0; index < static_cast<int32_t>(code.callType().getBody().size()); ++index) {
@@ -27,25 +20,42 @@ Value ownCall(Code &code, Value given, Value behind) {
   return own;
 }
 
+/// Whether all of a kernel's operands and results begin where a whole vector may.
+Value areWhole(Code &code, Value call, int64_t pointers) {
+  Value bits = code.integer(0);
+  for (int64_t index = 0; index < pointers; ++index)
+    bits = arith::OrIOp::create(code.b, code.loc, bits, LLVM::PtrToIntOp::create(code.b, code.loc, code.i64(), code.dataPointer(call, index)));
+  Value behind = arith::AndIOp::create(code.b, code.loc, bits, code.integer(static_cast<int64_t>(code.lanes * sizeof(float)) - 1));
+  return arith::CmpIOp::create(code.b, code.loc, arith::CmpIPredicate::eq, behind, code.integer(0));
+}
+
 } // namespace
 
-void emitEntry(LLVM::LLVMFuncOp body, OpBuilder &builder, unsigned lanes, int64_t share) {
-  body.setLinkage(LLVM::Linkage::Internal);
-  Location loc = body.getLoc();
-  auto function = LLVM::LLVMFuncOp::create(builder, loc, (body.getName() + "__entry").str(), body.getFunctionType(), LLVM::Linkage::External, /*dsoLocal=*/false, LLVM::CConv::PTX_Kernel);
+void emitEntry(Bodies bodies, OpBuilder &builder, Machine machine, int64_t share) {
+  for (LLVM::LLVMFuncOp body : {bodies.any, bodies.whole})
+    if (body)
+      body.setLinkage(LLVM::Linkage::Internal);
+  Location loc = bodies.any.getLoc();
+  auto function = LLVM::LLVMFuncOp::create(builder, loc, (bodies.any.getName() + "__entry").str(), bodies.any.getFunctionType(), LLVM::Linkage::External, /*dsoLocal=*/false, LLVM::CConv::PTX_Kernel);
   Block *entry = function.addEntryBlock(builder);
   OpBuilder inside = OpBuilder::atBlockEnd(entry);
-  Code code(inside, loc, {lanes});
+  Code code(inside, loc, machine);
   function.setArgAttr(0, LLVM::LLVMDialect::getByValAttrName(), TypeAttr::get(code.callType()));
   Value given = entry->getArgument(0), tasks = entry->getArgument(1), scratchBytes = entry->getArgument(2);
 
-  Value width = coordinate(code, "ntid.x"), thread = code.add(code.mul(coordinate(code, "ctaid.x"), width), coordinate(code, "tid.x"));
-  Value threads = code.mul(coordinate(code, "nctaid.x"), width), call = ownCall(code, given, code.mul(thread, scratchBytes));
+  Value width = arith::DivUIOp::create(inside, loc, code.coordinate("ntid.x"), code.integer(machine.team));
+  Value team = code.add(code.mul(code.coordinate("ctaid.x"), width), arith::DivUIOp::create(inside, loc, code.coordinate("tid.x"), code.integer(machine.team)));
+  Value teams = code.mul(code.coordinate("nctaid.x"), width), call = ownCall(code, given, code.mul(team, scratchBytes));
   Value shares = arith::DivUIOp::create(inside, loc, code.add(tasks, code.integer(share - 1)), code.integer(share));
-  auto loop = scf::ForOp::create(inside, loc, thread, shares, threads);
+  Value isWhole = bodies.whole ? areWhole(code, call, bodies.pointers) : Value();
+  auto loop = scf::ForOp::create(inside, loc, team, shares, teams);
   inside.setInsertionPointToStart(loop.getBody());
   Value begin = code.mul(loop.getInductionVar(), share), end = code.least(tasks, code.add(begin, code.integer(share)));
-  LLVM::CallOp::create(inside, loc, body, ValueRange{call, begin, end});
+  auto callBody = [&](LLVM::LLVMFuncOp body) { LLVM::CallOp::create(inside, loc, body, ValueRange{call, begin, end}); };
+  if (isWhole)
+    code.choose(isWhole, [&] { callBody(bodies.whole); }, [&] { callBody(bodies.any); });
+  else
+    callBody(bodies.any);
   inside.setInsertionPointAfter(loop);
   LLVM::ReturnOp::create(inside, loc, ValueRange{});
 }

@@ -12,6 +12,8 @@ namespace peftc::conversion {
 namespace {
 
 constexpr unsigned kWidestLanes = 64; ///< no target takes more at a time; scratch is planned for it
+constexpr int64_t kMostTeam = 32;     ///< a warp
+constexpr int64_t kOfMember = 4;      ///< floats of a row that are enough for one thread: what it reads at a time
 
 /// Calls `emit` with one kernel a symbol.
 OwningOpRef<ModuleOp> moduleOf(ModuleOp plan, const std::function<void(plan::KernelOp, OpBuilder &)> &emit) {
@@ -26,10 +28,12 @@ OwningOpRef<ModuleOp> moduleOf(ModuleOp plan, const std::function<void(plan::Ker
 }
 
 LLVM::LLVMFuncOp emitKernel(plan::KernelOp op, OpBuilder &builder, Machine machine) {
-  auto function = declareFunction(builder, op.getLoc(), op.getSymbol()->str());
+  auto function = declareFunction(builder, op.getLoc(), op.getSymbol()->str() + (machine.whole ? "__whole" : ""));
   Block *entry = function.addEntryBlock(builder);
   OpBuilder inside = OpBuilder::atBlockEnd(entry);
   Code code(inside, op.getLoc(), machine);
+  if (machine.team > 1)
+    code.member(); // before all loops
   Kernel kernel{op, code, entry->getArgument(0), entry->getArgument(1), entry->getArgument(2), spaceOf(op)};
   switch (kernel.space.kind) {
   case plan::Space::rows:
@@ -46,12 +50,30 @@ LLVM::LLVMFuncOp emitKernel(plan::KernelOp op, OpBuilder &builder, Machine machi
   return function;
 }
 
+/// Rows of whole vectors are read a vector at a time where the operands' places allow it, which shows when the kernel starts: a parameter may lie anywhere.
+Bodies bodiesOf(plan::KernelOp op, OpBuilder &builder, Machine machine) {
+  Bodies bodies{emitKernel(op, builder, machine)};
+  if (machine.team == 1 || spaceOf(op).columns % machine.lanes != 0)
+    return bodies;
+  machine.whole = true;
+  bodies.whole = emitKernel(op, builder, machine);
+  Block &body = op.getBody().front();
+  bodies.pointers = static_cast<int64_t>(body.getNumArguments() + body.getTerminator()->getNumOperands() + rowSumsOf(op).size());
+  return bodies;
+}
+
 } // namespace
 
 LLVM::LLVMFuncOp declareFunction(OpBuilder &builder, Location loc, const std::string &name) {
   MLIRContext *context = builder.getContext();
   Type pointer = LLVM::LLVMPointerType::get(context), number = builder.getI64Type();
   return LLVM::LLVMFuncOp::create(builder, loc, name, LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(context), {pointer, number, number}));
+}
+
+/// A power of two: neighbouring threads read neighbouring numbers, and none is without work in a row.
+static int64_t teamOf(plan::KernelOp op) {
+  const plan::Space space = spaceOf(op);
+  return space.kind == plan::Space::rows ? std::min<int64_t>(kMostTeam, llvm::PowerOf2Ceil((space.columns + kOfMember - 1) / kOfMember)) : 1;
 }
 
 ArrayRef<StringRef> functionsOf(plan::KernelOp op) {
@@ -87,6 +109,7 @@ nlohmann::json callOf(plan::KernelOp op) {
                          {"example", space.example},
                          {"tasks", {{"c", rows.constant}, {"k", rows.scale}, {"s", peftrt::nameOfSequence(rows.sequence)}}},
                          {"columns", space.columns * space.parts},
+                         {"team", teamOf(op)},
                          {"sites", op.getSites().vec()},
                          {"scratch", {{"c", scratch.c}, {"k", scratch.k}}}};
   if (scratch.sequence != 0)
@@ -110,10 +133,11 @@ OwningOpRef<ModuleOp> kernelModule(ModuleOp plan, Machine machine) {
 OwningOpRef<ModuleOp> gpuKernelModule(ModuleOp plan, unsigned lanes) {
   return moduleOf(plan, [&](plan::KernelOp op, OpBuilder &builder) {
     const int64_t vector = lanes;
+    const Machine alone{lanes}, team{lanes, /*pairs=*/false, static_cast<unsigned>(teamOf(op))};
     if (rowSumsOf(op).empty())
-      return emitEntry(emitKernel(op, builder, {lanes}), builder, lanes, op.getSpace() == "flat" ? vector : 1); // elements go by the vector; a row or a head is work enough
-    emitEntry(emitKernel(op, builder, {lanes}), builder, lanes, plan::kStretch);
-    emitEntry(emitRowSums(op, builder, {lanes}), builder, lanes, vector);
+      return emitEntry(bodiesOf(op, builder, team), builder, team, op.getSpace() == "flat" ? vector : 1); // elements go by the vector; a row or a head is work enough
+    emitEntry(bodiesOf(op, builder, team), builder, team, plan::kStretch);
+    emitEntry({emitRowSums(op, builder, alone)}, builder, alone, vector);
   });
 }
 

@@ -110,7 +110,8 @@ Value fillRandom(Code &code, const RandomKey &key, Value first, Value count, Val
   Value size = code.integer(ofBlock), firstBlock = arith::DivUIOp::create(b, loc, first, size), behind = arith::RemUIOp::create(b, loc, first, size);
   Value end = code.add(count, behind);
   Value site = words.splat(key.site), step = words.splat(key.step), key0 = words.splat(key.key0), key1 = words.splat(key.key1);
-  code.loop(code.integer(0), end, made, [&](Value place) {
+  code.meet(); // the numbers before these have been read
+  code.loop(code.ownFirst(code.integer(0), made), end, made * code.team, [&](Value place) {
     Value block = code.add(firstBlock, arith::DivUIOp::create(b, loc, place, size));
     Value low = arith::TruncIOp::create(b, loc, b.getI32Type(), block);
     Value high = arith::TruncIOp::create(b, loc, b.getI32Type(), arith::ShRUIOp::create(b, loc, block, code.integer(5))); // bits 32.. at 27..
@@ -121,6 +122,7 @@ Value fillRandom(Code &code, const RandomKey &key, Value first, Value count, Val
     Value all = words.interleave(words.interleave(bits[0], bits[2]), words.interleave(bits[1], bits[3]));
     LLVM::StoreOp::create(b, loc, uniforms(code, all, key.halves), code.at(buffer, place), 4);
   });
+  code.meet();
   return code.at(buffer, behind);
 }
 

@@ -20,8 +20,6 @@ Type memoryType(Code &code, Value value) {
   return cast<nn::NNType>(value.getType()).isBool() ? Type(code.b.getI8Type()) : isHalf(value) ? code.half() : code.f32();
 }
 
-void RowCode::bind(Value value, Value pointer, bool padded) { memory[value] = {pointer, padded}; }
-
 int64_t RowCode::levelOf(Value value) {
   if (memory.count(value) || numbers.count(value) || !value.getDefiningOp())
     return 0;
@@ -107,8 +105,10 @@ void RowCode::emit(const std::function<Value(int64_t)> &buffer) {
   for (const Output &output : outputs)
     if (form(output.value) != Form::full) {
       Value number = numberOf(output.value);
-      code.store(output.adds ? combine(code, "sum", code.load(output.pointer, code.f32()), number) : number, output.pointer);
+      code.alone([&] { code.store(output.adds ? combine(code, "sum", code.load(output.pointer, code.f32()), number) : number, output.pointer); });
     }
+  if (!doubled.empty())
+    code.meet(); // before the next row's copies take their places
 }
 
 /// A number of the row: made where it is first asked for, which is outside all loops over columns.
@@ -165,21 +165,26 @@ void RowCode::emitStage(int64_t stage) {
     emitColumns(stage, next, column, mask, mask);
     return next;
   };
-  int64_t lanes = code.lanes;
+  const int64_t lanes = code.lanes, stride = lanes * code.team;
+  Value first = code.ownFirst(columns.begin, lanes);
   Value whole = columns.count ? code.integer(*columns.count / lanes * lanes)
                               : code.add(columns.begin, code.mul(arith::DivUIOp::create(code.b, code.loc, code.sub(columns.end, columns.begin), code.integer(lanes)), lanes));
   if (!columns.count || *columns.count >= lanes)
-    sums = code.loop(columns.begin, whole, lanes, sums, [&](Value column, ValueRange carried) { return body(column, carried, {}); });
-  if (columns.count && *columns.count % lanes)
-    sums = body(whole, sums, code.firstLanes(*columns.count % lanes));
-  else if (!columns.count)
+    sums = code.loop(first, whole, stride, sums, [&](Value column, ValueRange carried) { return body(column, carried, {}); });
+  if (columns.count && *columns.count % lanes) {
+    auto rest = [&](ValueRange carried) { return body(whole, carried, code.firstLanes(*columns.count % lanes)); };
+    sums = code.team == 1 ? rest(sums) : code.when(code.isMember(*columns.count / lanes % code.team), sums, rest);
+  } else if (!columns.count)
     sums = code.loop(whole, columns.end, lanes, sums, [&](Value column, ValueRange carried) { return body(column, carried, code.firstLanes(code.sub(columns.end, column))); });
   for (auto &[value, index] : buffered)
     if (levelOf(value) == stage)
       stored.insert(value);
+  if (llvm::any_of(doubled, [&](auto &copies) { return levelOf(copies.first) == stage; })) // read by others than wrote them
+    code.meet();
   for (auto [value, sum] : llvm::zip_equal(reduced, sums)) {
     StringRef kind = value.getDefiningOp<nn::ReduceOp>().getKind();
-    numbers[value] = code.reduce(sum, [&](Value x, Value y) { return combine(code, kind, x, y); });
+    auto both = [&](Value x, Value y) { return combine(code, kind, x, y); };
+    numbers[value] = code.across(code.reduce(sum, both), both);
   }
 }
 
@@ -187,7 +192,7 @@ void RowCode::emitColumns(int64_t stage, SmallVectorImpl<Value> &sums, Value col
   llvm::DenseMap<Value, Value> made;
   for (auto &[value, index] : buffered)
     if (levelOf(value) == stage)
-      code.storeVector(vectorOf(value, column, mask, made), code.at(buffers[value], column));
+      code.storeVector(vectorOf(value, column, mask, made), code.at(buffers[value], column), {}, code.whole);
   for (auto &[value, copies] : doubled)
     if (levelOf(value) == stage) {
       Value vector = vectorOf(value, column, mask, made), second = code.at(copies, code.add(column, code.integer(*columns.count)));
@@ -208,14 +213,14 @@ void RowCode::emitColumns(int64_t stage, SmallVectorImpl<Value> &sums, Value col
     Value vector = vectorOf(output.value, column, mask, made), where = output.padded ? Value() : mask;
     if (output.adds) {
       Value place = code.at(output.pointer, column);
-      code.storeVector(combine(code, "sum", code.loadVector(place, where), vector), place, where);
+      code.storeVector(combine(code, "sum", code.loadVector(place, where, code.whole), vector), place, where, code.whole);
       continue;
     }
     Value place = code.at(output.pointer, output.half ? code.half() : memoryType(code, output.value), column);
     if (getElementTypeOrSelf(vector.getType()).isInteger(1))
-      code.storeBools(vector, place, where);
+      code.storeBools(vector, place, where, code.whole);
     else
-      output.half ? code.storeHalves(vector, place, where) : code.storeVector(vector, place, where);
+      output.half ? code.storeHalves(vector, place, where, code.whole) : code.storeVector(vector, place, where, code.whole);
   }
 }
 
@@ -223,8 +228,8 @@ Value RowCode::loadFrom(const Memory &from, Value value, Value column, Value mas
   Value where = from.padded ? Value() : mask;
   Value place = code.at(from.pointer, memoryType(code, value), column);
   if (cast<nn::NNType>(value.getType()).isBool())
-    return code.loadBools(place, where);
-  return isHalf(value) ? code.loadHalves(place, where) : code.loadVector(place, where);
+    return code.loadBools(place, where, from.whole);
+  return isHalf(value) ? code.loadHalves(place, where, from.whole) : code.loadVector(place, where, from.whole);
 }
 
 Value RowCode::vectorOf(Value value, Value column, Value mask, llvm::DenseMap<Value, Value> &made) {
@@ -236,7 +241,7 @@ Value RowCode::vectorOf(Value value, Value column, Value mask, llvm::DenseMap<Va
   else if (form(value) != Form::full)
     vector = code.splat(numberOf(value));
   else if (auto buffer = buffers.find(value); buffer != buffers.end() && stored.contains(value))
-    vector = code.loadVector(code.at(buffer->second, column));
+    vector = code.loadVector(code.at(buffer->second, column), {}, code.whole);
   else
     vector = vectorOp(value.getDefiningOp(), column, mask, made);
   return made[value] = vector;

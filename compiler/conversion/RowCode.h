@@ -31,8 +31,8 @@ public:
   enum class Form { full, row, column, scalar };
   RowCode(Code &code, Columns columns, std::function<Form(mlir::Value)> formOf) : code(code), columns(columns), formOf(std::move(formOf)) {}
 
-  /// A value of `full` form at `pointer` (its element 0), or of `column` form. `padded`: readable up to a whole vector.
-  void bind(mlir::Value value, mlir::Value pointer, bool padded);
+  /// A value of `full` form at `pointer` (its element 0), or of `column` form. `padded`: readable up to a whole vector. `whole`: as Machine has it.
+  void bind(mlir::Value value, mlir::Value pointer, bool padded, bool whole = false) { memory[value] = {pointer, padded, whole}; }
   /// A number: of the row, or of the run.
   void bindNumber(mlir::Value value, mlir::Value number) { numbers[value] = number; }
   /// Where a value goes; it may be given twice. `rounds`: as bf16, whatever the value's type says.
@@ -55,7 +55,7 @@ private:
   };
   struct Memory {
     Value pointer;
-    bool padded;
+    bool padded, whole;
   };
   void plan();
   int64_t levelOf(Value value);

@@ -63,8 +63,9 @@ public:
       for (auto [index, sum] : llvm::enumerate(sums)) {
         Value table = code.dataPointer(kernel.call, pointers.size() + results.size() + index), own = code.at(table, code.mul(stretch, sum.pitch));
         partial[sum.result] = own;
-        code.loop(code.integer(0), code.integer(sum.pitch), code.lanes, [&](Value column) { code.storeVector(code.splat(code.number(0)), code.at(own, column)); });
+        code.loop(code.ownFirst(code.integer(0), code.lanes), code.integer(sum.pitch), code.lanes * code.team, [&](Value column) { code.storeVector(code.splat(code.number(0)), code.at(own, column), {}, code.whole); });
       }
+      code.meet();
       emitRowsOf(first, code.least(kernel.end, code.add(first, code.integer(plan::kStretch))));
     });
   }
@@ -90,7 +91,7 @@ private:
       if (auto random = dyn_cast<nn::RandomOp>(op))
         rowCode.bind(random.getResult(), fillRandom(code, keys[random.getResult()], start, code.integer(columns), buffer(used++)), true);
       if (auto gather = dyn_cast<nn::GatherOp>(op))
-        rowCode.bind(gather.getResult(), lookedUp(gather, row), false);
+        rowCode.bind(gather.getResult(), lookedUp(gather, row), false, code.whole);
     }
     for (auto [index, value] : llvm::enumerate(kernel.yielded())) {
       if (nn::ReduceOp sum = plan::rowSum(value)) {
@@ -114,9 +115,9 @@ private:
     Type element = memoryType(code, argument);
     switch (formOf(kernel.space, argument)) {
     case RowCode::Form::full:
-      return rowCode.bind(argument, code.at(pointer, element, isShared(argument) ? code.mul(row, columns) : start), false);
+      return rowCode.bind(argument, code.at(pointer, element, isShared(argument) ? code.mul(row, columns) : start), false, code.whole);
     case RowCode::Form::column:
-      return rowCode.bind(argument, parts == 1 ? pointer : code.at(pointer, element, firstColumn), false);
+      return rowCode.bind(argument, parts == 1 ? pointer : code.at(pointer, element, firstColumn), false, code.whole);
     case RowCode::Form::row:
       return rowCode.bindNumber(argument, numberAt(code.at(pointer, element, row), type.isBool()));
     case RowCode::Form::scalar:

@@ -6,9 +6,9 @@
 namespace peftrt::cuda {
 namespace {
 
-constexpr int64_t kThreads = 128;               ///< of a block
+constexpr int64_t kThreads = 128;               ///< of a block: whole teams
 constexpr int64_t kBlocksPerMultiprocessor = 16;
-constexpr int64_t kMostScratch = int64_t{1} << 30; ///< of all threads; more threads than that allows wait for the others' end
+constexpr int64_t kMostScratch = int64_t{1} << 30; ///< of all teams; more of them than that allows wait for the others' end
 constexpr int64_t kScratchAlignment = 256;
 
 int64_t parts(int64_t whole, int64_t part) { return (whole + part - 1) / part; }
@@ -49,17 +49,18 @@ void Launches::growTo(Block &block, size_t size) {
   block.size = size;
 }
 
-Launches::Shape Launches::shapeFor(int64_t tasks, int64_t share, int64_t scratch) const {
-  int64_t blocks = std::min(parts(parts(tasks, share), kThreads), kBlocksPerMultiprocessor * gpu_->facts.multiprocessors);
+Launches::Shape Launches::shapeFor(int64_t tasks, int64_t share, int64_t team, int64_t scratch) const {
+  const int64_t teams = kThreads / team; // of a block
+  int64_t blocks = std::min(parts(parts(tasks, share), teams), kBlocksPerMultiprocessor * gpu_->facts.multiprocessors);
   if (scratch > 0)
-    blocks = std::min(blocks, std::max<int64_t>(1, kMostScratch / (scratch * kThreads)));
-  return {static_cast<unsigned>(blocks), tasks, scratch};
+    blocks = std::min(blocks, std::max<int64_t>(1, kMostScratch / (scratch * teams)));
+  return {static_cast<unsigned>(blocks), blocks * teams, tasks, scratch};
 }
 
-/// A thread takes as many tasks at a time as the entry has it (compiler/conversion/Kernels.cpp).
+/// A team takes as many tasks at a time as the entry has it (compiler/conversion/Kernels.cpp).
 Launches::Shape Launches::shapeOf(const plan::KernelStep &step) const {
   const int64_t share = step.space == plan::KernelStep::Space::flat ? code_.flatShare() : step.stretch;
-  return shapeFor(tables_.tasksOf(step), share, parts(tables_.scratchOf(step), kScratchAlignment) * kScratchAlignment);
+  return shapeFor(tables_.tasksOf(step), share, step.team, parts(tables_.scratchOf(step), kScratchAlignment) * kScratchAlignment);
 }
 
 void Launches::begin(const BatchSize &size, const RandomState &random, const std::vector<plan::KernelUse> &uses) {
@@ -75,7 +76,7 @@ void Launches::begin(const BatchSize &size, const RandomState &random, const std
   growTo(sums_, static_cast<size_t>(sums) * sizeof(float));
   for (const plan::KernelUse &use : uses) {
     const Shape shape = shapeOf(*use.step);
-    scratch = std::max(scratch, shape.blocks * kThreads * shape.scratch);
+    scratch = std::max(scratch, shape.teams * shape.scratch);
     std::vector<void *> data = use.data, added; // the tables follow a kernel's results, and come before their sums
     const std::vector<int64_t> places = tables_.placesOfSums(*use.step);
     for (size_t sum = 0; sum < use.step->sums.size(); ++sum)
@@ -105,7 +106,7 @@ void Launches::run(const plan::KernelUse &use) {
   start(step.function, shapeOf(step), told, told.data, tables_.elements);
   if (step.sums.empty())
     return;
-  start(step.addUp, shapeFor(step.columnsOfSums(), code_.flatShare(), 0), told, told.sums, tables_.stretchesOf(step));
+  start(step.addUp, shapeFor(step.columnsOfSums(), code_.flatShare(), 1, 0), told, told.sums, tables_.stretchesOf(step));
 }
 
 void Launches::start(const void *function, const Shape &shape, const Told &told, Address data, int64_t elements) {

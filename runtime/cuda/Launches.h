@@ -23,13 +23,13 @@ private:
     Address address = 0;
     size_t size = 0;
   };
-  /// Blocks and threads of one launch, and each thread's scratch.
+  /// Blocks of one launch, and each team's scratch.
   struct Shape {
     unsigned blocks;
-    int64_t tasks, scratch;
+    int64_t teams, tasks, scratch;
   };
   Shape shapeOf(const plan::KernelStep &step) const;
-  Shape shapeFor(int64_t tasks, int64_t share, int64_t scratch) const;
+  Shape shapeFor(int64_t tasks, int64_t share, int64_t team, int64_t scratch) const;
   /// What is told of a use: addresses of its operands, of its sites, and of the tables of its sums over rows with their results.
   struct Told {
     Address data, sites, sums;

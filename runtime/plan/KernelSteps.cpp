@@ -12,6 +12,7 @@ constexpr int64_t kFlatGrain = 64 * 1024;
 constexpr int64_t kTokenCost = 16;         ///< what a head's token costs beside its scores, in scores
 constexpr int64_t kScratchAlignment = 4096;
 constexpr int64_t kTableAlignment = 16; ///< f32
+constexpr int64_t kMostTeam = 32;       ///< a warp
 
 KernelStep::Space spaceOf(const std::string &name) {
   if (name == "rows")
@@ -47,6 +48,9 @@ KernelStep kernelStepOf(const Op &op, Kernels &kernels) {
     for (const nlohmann::json &site : op.attrs.at("sites"))
       step.sites.push_back(site.get<uint32_t>());
     step.scratch = dimOf(op.attrs.at("scratch"));
+    step.team = op.attrs.at("team");
+    if (step.team < 1 || step.team > kMostTeam || (step.team & (step.team - 1)) != 0)
+      failBundle("a kernel step has a team of " + std::to_string(step.team) + " threads");
     step.results = op.out.size();
     if (op.attrs.contains("sums")) {
       for (const nlohmann::json &sum : op.attrs["sums"])

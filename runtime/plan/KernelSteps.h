@@ -27,7 +27,8 @@ struct KernelStep {
   Dim tasks;
   int64_t columns = 1;
   std::vector<uint32_t> sites;
-  Dim scratch; ///< bytes of a thread, with a longest sequence of s tokens
+  int64_t team = 1; ///< threads of a GPU that do a task together
+  Dim scratch; ///< bytes of a thread, or of such a team, with a longest sequence of s tokens
   int64_t over = 0; ///< tiles: the pair of sequences that the rows and the keys are of
   size_t results = 0;
   std::vector<RowSum> sums;

@@ -32,6 +32,7 @@ struct Called {
   std::set<size_t> sums;        ///< results that these are of, and another entry makes
   int64_t stretch = 1;          ///< rows that a line of a table is of
   bool addsUp = false;          ///< that other entry: it reads the tables and nothing else
+  uint64_t team = 1;            ///< threads that share scratch
 };
 
 struct Subject {
@@ -80,6 +81,7 @@ void readPlan(Subject &subject) {
         called.in.push_back(program.body.values[static_cast<size_t>(value)]);
       for (const int64_t value : op.out)
         called.out.push_back(program.body.values[static_cast<size_t>(value)]);
+      called.team = op.attrs.at("team");
       called.scratch = peftrt::dimOf(op.attrs.at("scratch")), called.sites = op.attrs.at("sites").size(), called.flat = program.body.flat;
       const std::string symbol = op.attrs.at("symbol");
       if (op.attrs.contains("sums"))
@@ -149,7 +151,7 @@ public:
       uint64_t lengths, pairs;
     } call{constant("the table of operands", pointers_.data(), pointers_.size() * 8), constant("the offsets of examples", call_.offsets, sequences * (examples + 1) * 8),
            constant("the squares of examples", call_.squares, sequences * (sequences + 1) / 2 * (examples + 1) * 8), constant("the sites of random numbers", call_.sites, called_.sites * 4),
-           ownScratch(scratch * subject_.grid.all() * subject_.block.all()), examples, call_.elements, {call_.key[0], call_.key[1]}, call_.step, call_.pass,
+           ownScratch(scratch * subject_.grid.all() * subject_.block.all() / called_.team), examples, call_.elements, {call_.key[0], call_.key[1]}, call_.step, call_.pass,
            constant("the lengths of examples", call_.lengths, sequences * examples * 8), 0};
     static_assert(sizeof call == sizeof(KernelCall));
     std::string bytes(reinterpret_cast<const char *>(&call), sizeof call);

@@ -11,7 +11,7 @@ from bundle import functions_of, gpu_bundle  # noqa: E402
 from subject import BIN, load_file, run, save_file, write_rows  # noqa: E402
 
 CPU = "x86-64-v3"
-GRID = (3, 40)  # blocks, threads: a warp and a part of one; 120 divides no number of tasks here but by chance
+GRID = (3, 96)  # blocks, threads: whole warps, which rows may need; 288 threads and 9 warps divide no number of tasks here but by chance
 
 
 class Emulated:

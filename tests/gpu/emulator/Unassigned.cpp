@@ -55,6 +55,11 @@ std::vector<Part> partsOf(const Program &program) {
   return parts;
 }
 
+/// A register that no instruction gives a value is how LLVM says that a part of a vector is nobody's: three numbers are packed into words of two.
+bool isNobodysPart(const Program &program, size_t index, uint32_t slot, const Set &givenSomewhere) {
+  return program.opcodes[index].compare(0, 4, "mov.") == 0 && program.uses[index].needs.size() > 1 && !givenSomewhere[slot];
+}
+
 } // namespace
 
 void markUnassigned(Program &program) {
@@ -81,6 +86,10 @@ void markUnassigned(Program &program) {
     }
   }
   Set &doubtful = program.doubtful;
+  Set givenSomewhere(registers, false);
+  for (const auto &use : program.uses)
+    for (const uint32_t slot : use.gives)
+      givenSomewhere[slot] = true;
   doubtful.assign(registers, false);
   for (const Part &part : parts) {
     if (!part.reached)
@@ -88,7 +97,7 @@ void markUnassigned(Program &program) {
     Set given = part.given;
     for (size_t index = part.begin; index < part.end; ++index) {
       for (const uint32_t slot : program.uses[index].needs)
-        if (!given[slot])
+        if (!given[slot] && !isNobodysPart(program, index, slot, givenSomewhere))
           doubtful[slot] = program.code[index].looks = true;
       if (program.code[index].guard == kNone)
         for (const uint32_t slot : program.uses[index].gives)
