@@ -1,5 +1,6 @@
 // Manifest: manifest.json: parameters with their places in the flat buffer, counts, attaches, the merge report.
 #include "compiler/emit/Emit.h"
+#include "compiler/passes/plan/Passes.h"
 #include "dialects/nn/Nn.h"
 #include <algorithm>
 #include <map>
@@ -49,6 +50,8 @@ json parameterOf(nn::ParameterOp op, const std::map<std::string, int64_t> &offse
   if (auto stored = op->getAttrOfType<DictionaryAttr>("peft.stored"))
     parameter["stored"] = {{"shape", stored.getAs<DenseI64ArrayAttr>("shape").asArrayRef().vec()}, {"row", stored.getAs<IntegerAttr>("row").getInt()},
                            {"transposed", stored.getAs<BoolAttr>("transposed").getValue()}, {"reshaped", stored.getAs<BoolAttr>("reshaped").getValue()}};
+  if (op->hasAttr(plan::kBf16))
+    parameter["half"] = true;
   if (static_cast<int64_t>(op.getAttach()) >= 0)
     parameter["attach"] = static_cast<int64_t>(op.getAttach());
   if (op.getTrainable()) {

@@ -301,6 +301,8 @@ void Elaborator::addWeight(ModuleNode &node, const ast::WeightStmt &stmt, const 
   std::optional<StoredPart> part = base ? partOf(*stmt.checkpoint, node, env) : std::nullopt;
   std::vector<int64_t> whole = base ? storedShape(stored, type, part, stmt.range) : std::vector<int64_t>();
   auto op = declare(name, type, base ? "base" : "new", !base, stored, -1, stmt.range);
+  if (const auto *tensor = base && !checkpoint_.asDescribed ? checkpoint_.find(stored, info_.prefix) : nullptr; tensor && tensor->dtype == "BF16")
+    op->setAttr("peft.bf16", builder_.getUnitAttr());
   if (part) {
     op->setAttr("peft.stored", builder_.getDictionaryAttr({attr("shape", intsAttr(whole)), attr("row", intAttr(part->first)), attr("reshaped", boolAttr(part->reshaped)),
                                                            attr("transposed", boolAttr(part->transposed && type.rank() > 1))}));

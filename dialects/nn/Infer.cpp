@@ -437,7 +437,8 @@ LogicalResult ParamOp::verifySymbolUses(SymbolTableCollection &symbols) {
   auto parameter = symbols.lookupNearestSymbolFrom<ParameterOp>((*this)->getParentOfType<ModuleOp>(), getNameAttr());
   if (!parameter)
     return emitOpError("there is no parameter `") << getName() << "`";
-  if (parameter.getType() != getResult().getType())
+  NNType declared = cast<NNType>(parameter.getType()), half = declared.isFloat() ? declared.withElement(BFloat16Type::get(getContext())) : declared;
+  if (declared != getResult().getType() && half != getResult().getType()) // a plan may read one as the checkpoint has it
     return emitOpError("`") << getName() << "` is " << toString(cast<NNType>(parameter.getType()));
   return success();
 }

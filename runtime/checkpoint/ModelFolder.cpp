@@ -110,8 +110,8 @@ std::string ModelFolder::storedNameOf(const std::string &name) const {
 
 at::Tensor ModelFolder::loadStored(const std::string &storedName) const { return fileOf(storedName)->loadAsStored(storedName); }
 
-at::Tensor ModelFolder::loadBase(const json &parameter) const {
-  return partOf(loadStored(storedNameOf(parameter.at("checkpoint"))), parameter).to(at::kFloat, /*non_blocking=*/false, /*copy=*/false, at::MemoryFormat::Contiguous).contiguous();
+at::Tensor ModelFolder::loadBase(const json &parameter, at::ScalarType type) const {
+  return partOf(loadStored(storedNameOf(parameter.at("checkpoint"))), parameter).to(type, /*non_blocking=*/false, /*copy=*/false, at::MemoryFormat::Contiguous).contiguous();
 }
 
 void ModelFolder::checkBase(const json &parameters) const {

@@ -21,8 +21,8 @@ public:
   ModelFolder(const std::string &folder, const nlohmann::json &manifestModel);
   /// Every `role: base` parameter has its tensor, in the shape that it needs. Errs R0113
   void checkBase(const nlohmann::json &parameters) const;
-  /// Such a parameter in fp32: a view into the map where the file holds it as it is, else a copy of its part.
-  at::Tensor loadBase(const nlohmann::json &parameter) const;
+  /// Such a parameter in that type: a view into the map where the file holds it as it is, else a copy of its part.
+  at::Tensor loadBase(const nlohmann::json &parameter, at::ScalarType type = at::kFloat) const;
   /// Names in the folder that no parameter reads, and that are therefore never loaded.
   std::vector<std::string> unused(const nlohmann::json &parameters) const;
   /// Whether the folder has the parameters under names with the prefix: it was saved with a head, whose names lack it.

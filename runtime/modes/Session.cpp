@@ -42,8 +42,10 @@ void placeBase(Session &session, bool readsOnce) {
       if (isBase)
         view.copy_(session.model->loadBase(parameter));
       session.parameters.set(name, view);
-    } else if (isBase && readsOnce) {
+    } else if (isBase && (readsOnce || parameter.value("half", false))) {
       session.parameters.setLoader(name, [&model = *session.model, &parameter] { return model.loadBase(parameter); });
+      if (!readsOnce)
+        session.parameters.setHalf(name, session.device().here(session.model->loadBase(parameter, at::kBFloat16)));
     } else if (isBase) {
       session.parameters.set(name, session.device().here(session.model->loadBase(parameter)));
     }

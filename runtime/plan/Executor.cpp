@@ -25,13 +25,27 @@ void Executor::stream(const std::string &program, const RandomState &random, con
   streamInPlace(program, random, [&](const std::string &name, const at::Tensor &value) { take(name, onHost(value)); });
 }
 
+void ParameterStore::set(const std::string &name, at::Tensor value) {
+  if (const auto half = halves_.find(name); half != halves_.end()) {
+    half->second = value.to(at::kBFloat16);
+    loaders_.erase(name);
+  } else {
+    values_[name] = std::move(value);
+  }
+}
+
 at::Tensor ParameterStore::get(const std::string &name) const {
   if (const auto found = values_.find(name); found != values_.end())
     return found->second;
   const auto loader = loaders_.find(name);
-  if (loader == loaders_.end())
+  return loader == loaders_.end() ? half(name).to(at::kFloat) : loader->second();
+}
+
+at::Tensor ParameterStore::half(const std::string &name) const {
+  const auto found = halves_.find(name);
+  if (found == halves_.end())
     failBundle("there is no parameter `" + name + "`");
-  return loader->second();
+  return found->second;
 }
 
 } // namespace peftrt

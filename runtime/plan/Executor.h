@@ -43,15 +43,19 @@ struct RandomState {
 /// fp32 buffer at the offsets that the manifest gives). What is read once may be loaded each time that it is asked for instead.
 class ParameterStore {
 public:
-  void set(const std::string &name, at::Tensor value) { values_[name] = std::move(value); }
+  void set(const std::string &name, at::Tensor value);
   void setLoader(const std::string &name, std::function<at::Tensor()> load) { loaders_[name] = std::move(load); }
-  /// Throws `RuntimeError` when there is no such parameter.
+  /// One that plans read as bf16; what is set from now on under that name is kept as bf16 alone.
+  void setHalf(const std::string &name, at::Tensor value) { halves_[name] = std::move(value); }
+  /// As f32. Throws `RuntimeError` when there is no such parameter.
   at::Tensor get(const std::string &name) const;
-  bool has(const std::string &name) const { return values_.count(name) != 0 || loaders_.count(name) != 0; }
+  /// As bf16: the same memory each time.
+  at::Tensor half(const std::string &name) const;
+  bool has(const std::string &name) const { return values_.count(name) != 0 || loaders_.count(name) != 0 || halves_.count(name) != 0; }
   at::Tensor flat; ///< [trainable_size] fp32
 
 private:
-  std::map<std::string, at::Tensor> values_;
+  std::map<std::string, at::Tensor> values_, halves_;
   std::map<std::string, std::function<at::Tensor()>> loaders_;
 };
 

@@ -180,9 +180,10 @@ void PlannedMemory::grow(const PlanProgram &plan, const BatchSize &size, int64_t
 }
 
 Packed PlannedMemory::placeParameter(const PlanProgram &plan, const Op &op, const Value &value, const BatchSize &size) const {
-  const at::Tensor parameter = parameters_.get(op.attrs.at("name"));
+  const std::string name = op.attrs.at("name");
+  const at::Tensor parameter = value.type == ValueType::bf16 ? parameters_.half(name) : parameters_.get(name);
   if (parameter.scalar_type() != dtypeOf(value.type) || parameter.numel() != elementsOf(value, size))
-    failBundle("the parameter `" + op.attrs.at("name").get<std::string>() + "` has another dtype or size than the program `" + plan.body.name + "` says");
+    failBundle("the parameter `" + name + "` has another dtype or size than the program `" + plan.body.name + "` says");
   Packed packed = pack(value, device_.here(parameter.contiguous()), size);
   packed.isConstant = op.attrs.value("frozen", false) && !plan.streamed; // which reads it once: nothing is made of it to be kept
   return packed;

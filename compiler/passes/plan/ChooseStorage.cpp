@@ -2,11 +2,12 @@
 //
 // In     plan.program of kernels, products and what is left, all f32; `plan.bf16` on the module
 // Out    tokens' vectors that only kernels and products make and read, and those that are kept from run to run, are bf16 in memory; a kernel widens what it reads
-//        and rounds what it writes (casts at the edges of its body, which computes in f32)
+//        and rounds what it writes (casts at the edges of its body, which computes in f32). A frozen weight that the checkpoint has as bf16, and that programs
+//        which run again and again read by products of bf16 alone, stays as it is: `plan.bf16` on its nn.parameter. `init` and `merge`, which run once, read it as f32
 // Errs   none
 // Why here  kernels must be formed: what never reaches memory is never rounded; before steps, which know bytes
 //
-// f32 stay: parameters (trained ones are masters; a product with bf16 activations rounds its weights), gradients of parameters, numbers of a row, everything an
+// f32 stay: other parameters (trained ones are masters; a product with bf16 activations rounds its weights), gradients of parameters, numbers of a row, everything an
 // example and the loss, and what any other op reads or makes.
 #include "compiler/passes/plan/Passes.h"
 #include "compiler/passes/plan/Space.h"
@@ -90,6 +91,41 @@ void choose(plan::ProgramOp program) {
   program.walk(convertEdges);
 }
 
+bool isHalf(Value value) { return cast<nn::NNType>(value.getType()).getElement().isBF16(); }
+bool runsOnce(plan::ProgramOp program) { return program.getStreamed() || program.getName() == "init"; }
+
+/// Whether all that reads the weight, or a view of it, is a product with a matrix of bf16.
+bool isOnlyMultiplied(Value weight) {
+  return llvm::all_of(weight.getUses(), [](OpOperand &use) {
+    if (plan::isView(use.getOwner()))
+      return isOnlyMultiplied(use.getOwner()->getResult(0));
+    auto product = dyn_cast<plan::ProductOp>(use.getOwner());
+    return product && ((use.get() == product.getY() && isHalf(product.getX())) || (use.get() == product.getX() && isHalf(product.getY())));
+  });
+}
+
+void retypeWithViews(Value value) {
+  retype(value);
+  for (Operation *user : value.getUsers())
+    if (plan::isView(user))
+      retypeWithViews(user->getResult(0));
+}
+
+/// After the programs' own values: a product takes a weight as it is where the other matrix is bf16.
+void chooseWeights(ModuleOp module) {
+  llvm::StringMap<SmallVector<Value>> reads;
+  for (plan::ProgramOp program : module.getOps<plan::ProgramOp>())
+    if (!runsOnce(program))
+      program.walk([&](nn::ParamOp param) { reads[param.getName()].push_back(param); });
+  for (auto parameter : module.getOps<nn::ParameterOp>()) {
+    auto found = reads.find(parameter.getSymName());
+    if (!parameter->hasAttr("peft.bf16") || parameter.getTrainable() || found == reads.end() || !llvm::all_of(found->second, isOnlyMultiplied))
+      continue;
+    parameter->setAttr(plan::kBf16, UnitAttr::get(module.getContext()));
+    llvm::for_each(found->second, retypeWithViews);
+  }
+}
+
 } // namespace
 
 LogicalResult mlir::plan::chooseStorage(ModuleOp module) {
@@ -97,5 +133,6 @@ LogicalResult mlir::plan::chooseStorage(ModuleOp module) {
     return success();
   for (ProgramOp program : module.getOps<ProgramOp>())
     choose(program);
+  chooseWeights(module);
   return success();
 }

@@ -12,7 +12,7 @@ static std::string trainingReport(ModuleOp module, int64_t examples, int64_t len
   const TrainingMemory memory = trainingMemory(module, examples, length);
   std::string text = llvm::formatv("training on {0} texts of {1} tokens\n", examples, length).str();
   auto line = [&](StringRef what, int64_t bytes, StringRef note) { text += llvm::formatv("  {0,-24} {1,12}  {2}\n", what, spellBytes(bytes), note).str(); };
-  line("frozen weights", memory.weights, "f32; mapped from the checkpoint where that has them so");
+  line("frozen weights", memory.weights, "f32, or bf16 where only products read them; mapped from the checkpoint where that has them so");
   line("prepared weights", memory.prepared, "at most: in the order in which products read them, where this CPU has own products");
   line("trained", memory.trained, "values, gradients, the optimizer's states");
   line("a step's values", memory.arena, "of all tokens");

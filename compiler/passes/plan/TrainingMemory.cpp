@@ -82,7 +82,7 @@ TrainingMemory mlir::plan::trainingMemory(ModuleOp module, int64_t examples, int
   TrainingMemory memory;
   const int64_t copies = 2 + statesOf(module);
   for (auto parameter : module.getOps<nn::ParameterOp>())
-    (parameter.getTrainable() ? memory.trained : memory.weights) += kFloat * elementsOf(parameter) * (parameter.getTrainable() ? copies : 1);
+    (parameter.getTrainable() ? memory.trained : memory.weights) += (parameter->hasAttr(kBf16) ? kHalf : kFloat) * elementsOf(parameter) * (parameter.getTrainable() ? copies : 1);
   for (ProgramOp program : module.getOps<ProgramOp>()) {
     if (program.getName() != "train_step" || !program.getSlots())
       continue;
