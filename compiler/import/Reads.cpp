@@ -31,7 +31,7 @@ std::map<Point, size_t> orderOf(mlir::ModuleOp module) {
 mlir::ValueRange operandsOf(mlir::Operation *op) { return op->getOperands(); }
 mlir::ValueRange operandsOutsideTraining(mlir::Operation *op) {
   auto mode = mlir::dyn_cast<mlir::nn::ByModeOp>(op);
-  return mode ? mlir::ValueRange(mode.getInfer()) : operandsOf(op);
+  return mode ? mlir::ValueRange(mode.getODSOperands(1)) : operandsOf(op);
 }
 mlir::ValueRange differentiatedOperands(mlir::Operation *op) { return mlir::isa<mlir::nn::GradientOp>(op) ? mlir::ValueRange() : operandsOf(op); }
 
