@@ -1,9 +1,10 @@
 """Methods made of others, passes beside passes, and what runs have trained."""
 import math
+import re
 
 import torch
 from safetensors.torch import load_file
-from subject import BIN, Subject, checkpoint, classifier, compare, main, random_rows, refused, write_rows
+from subject import BIN, Subject, checkpoint, classifier, compare, main, random_rows, refused, run, write_rows
 from torch.nn.functional import layer_norm, softmax
 from transcription import BOTTLENECK, D, LABELS, LAYERS, Values, after, before, bottleneck, check, check_method, program, prompted
 
@@ -170,6 +171,26 @@ def test_gradient_at_a_point(folder):
     return f"{check(folder, program('attach steep to layers[*].ffn', STEEP), shapes, hook, random_rows(7, LABELS)):.1e}"
 
 
+def test_what_a_gradient_costs(folder):
+    """The first step's way back is the training pass's own, so one step costs what a pass beside it does; each further one a pass there and back. No other program has any of it."""
+    checkpoint_folder = checkpoint(folder / "model")
+
+    def programs(attach, uses):
+        (folder / "spec.peft").write_text(program(f"attach {attach} to model", f"use peft.methods.{{{uses}}}"))
+        text = run(BIN / "peftc", folder / "spec.peft", "--model", checkpoint_folder, "--emit=nn")
+        return dict(re.findall(r"^  func\.func @(\w+)\(.*?\{\n(.*?)^  \}", text, re.M | re.S))
+    alone, beside, one, three = (programs(f"{attach})", attach.split("(")[0]) for attach in ("prompt(n = 3", "ptp(n = 3", "ptp_adversarial(n = 3", "ptp_adversarial(n = 3, steps = 3"))
+    products = [each["train_step"].count("nn.contract") for each in (alone, beside, one, three)]
+    assert products[2] == products[1] and products[1] < products[3] <= products[1] + 2 * products[0], products
+    for name in ("eval", "predict", "predict_base"):
+        assert [operations(each[name]) for each in (one, three)] == [operations(alone[name])] * 2, name
+    return ", ".join(map(str, products))
+
+
+def operations(body):
+    return re.findall(r"= (nn\.\w+)", body)
+
+
 def test_trained_parts(folder):
     """`from`: what a run has trained is where a method starts; the mean of several; and frozen ones have no gradient."""
     checkpoint_folder = checkpoint(folder / "model")
@@ -239,4 +260,4 @@ def test_attempt(folder):
 
 
 if __name__ == "__main__":
-    main([test_adapter_fusion, test_mole, test_prompt_ensemble, test_info_prompt, test_adamix_of_like_copies, test_ptp_adversarial, test_gradient_at_a_point, test_trained_parts, test_rows_of_tasks, test_attempt])
+    main([test_adapter_fusion, test_mole, test_prompt_ensemble, test_info_prompt, test_adamix_of_like_copies, test_ptp_adversarial, test_gradient_at_a_point, test_what_a_gradient_costs, test_trained_parts, test_rows_of_tasks, test_attempt])

@@ -19,7 +19,9 @@ static void derive(GradientOp op) {
   Value by = reverse.by(op.getX());
   if (!by) // stop_grad or whole numbers stand between
     by = zeroOf(b, op.getLoc(), op.getType());
-  op.getResult().replaceAllUsesWith(StopGradOp::create(b, op.getLoc(), by));
+  auto constant = StopGradOp::create(b, op.getLoc(), by);
+  constant->setAttr(kWayBack, b.getUnitAttr());
+  op.getResult().replaceAllUsesWith(constant.getResult());
   op.erase();
 }
 

@@ -5,6 +5,8 @@
 #include "llvm/ADT/DenseSet.h"
 
 namespace mlir::nn {
+/// On an nn.stop_grad: what lies in front of it is a way back, which a method has asked for.
+inline constexpr StringLiteral kWayBack = "nn.way_back";
 
 /// Only values that depend on a leaf and reach the value get a cotangent.
 class Reverse {

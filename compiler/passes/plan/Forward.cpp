@@ -1,5 +1,6 @@
 // Forward: see the header.
 #include "compiler/passes/plan/Forward.h"
+#include "compiler/passes/nn/Reverse.h"
 
 using namespace mlir;
 
@@ -11,7 +12,7 @@ llvm::DenseSet<Operation *> mlir::plan::forwardOf(ProgramOp program) {
     if (!name.starts_with("grad."))
       open.push_back(value);
   while (!open.empty())
-    if (Operation *op = open.pop_back_val().getDefiningOp(); op && forward.insert(op).second)
+    if (Operation *op = open.pop_back_val().getDefiningOp(); op && forward.insert(op).second && !op->hasAttr(nn::kWayBack))
       open.append(op->getOperands().begin(), op->getOperands().end());
   return forward;
 }
