@@ -4,9 +4,9 @@
 
 using namespace mlir;
 
-llvm::DenseSet<Operation *> mlir::plan::forwardOf(ProgramOp program) {
+llvm::DenseSet<Operation *> mlir::plan::forwardOf(ProgramOp program, ArrayRef<Value> also) {
   llvm::DenseSet<Operation *> forward;
-  SmallVector<Value> open;
+  SmallVector<Value> open(also);
   auto end = cast<plan::ReturnOp>(program.getBody().front().getTerminator());
   for (auto [name, value] : llvm::zip(program.getResultNames().getAsValueRange<StringAttr>(), end.getOperands()))
     if (!name.starts_with("grad."))

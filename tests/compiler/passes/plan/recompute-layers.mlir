@@ -47,7 +47,8 @@ module attributes {plan.recompute = 1 : i64} {
 
 // -----
 // A way back that a method has asked for is none of forward, though the loss is made of what it gives: it reads a clone of the layer's inner value, and the later way back the same one.
-module attributes {plan.recompute = 1 : i64} {
+// So does the way back of a second pass, which nothing else is made of.
+module attributes {plan.recompute = 2 : i64} {
   nn.parameter @A "method" trainable true : !nn.tensor<[4], f32>
   // CHECK-LABEL: plan.program @train_step
   // CHECK: %[[X:.*]] = nn.neg
@@ -56,11 +57,17 @@ module attributes {plan.recompute = 1 : i64} {
   // CHECK: %[[AGAIN:.*]] = nn.exp %[[X]]
   // CHECK: %[[BACK:.*]] = nn.mul %[[AGAIN]], %[[Y]]
   // CHECK: %[[G:.*]] = nn.stop_grad %[[BACK]]
-  // CHECK: nn.add %{{.*}}, %[[G]]
+  // CHECK: %[[X2:.*]] = nn.add %[[X]], %[[G]]
+  // CHECK: %[[E2:.*]] = nn.exp %[[X2]]
+  // CHECK: %[[Y2:.*]] = nn.tanh %[[E2]]
+  // CHECK: %[[AGAIN2:.*]] = nn.exp %[[X2]]
+  // CHECK: %[[BACK2:.*]] = nn.mul %[[AGAIN2]], %[[Y2]]
+  // CHECK: %[[G2:.*]] = nn.stop_grad %[[BACK2]]
+  // CHECK: nn.add %{{.*}}, %[[G2]]
   // CHECK: nn.mul %{{.*}}, %[[AGAIN]]
   // CHECK: plan.return
   func.func @train_step(%row: !nn.tensor<example, [4], f32> {nn.name = "x"}) -> (!nn.tensor<example, [], f32> {nn.name = "loss"}, !nn.tensor<example, [4], f32> {nn.name = "layer.0.in"},
-      !nn.tensor<example, [4], f32> {nn.name = "layer.0.out"}, !nn.tensor<[4], f32> {nn.name = "grad.A"}) {
+      !nn.tensor<example, [4], f32> {nn.name = "layer.0.out"}, !nn.tensor<example, [4], f32> {nn.name = "layer.1.in"}, !nn.tensor<example, [4], f32> {nn.name = "layer.1.out"}, !nn.tensor<[4], f32> {nn.name = "grad.A"}) {
     %a = nn.param "A" : !nn.tensor<[4], f32>
     %x = nn.neg %row : (!nn.tensor<example, [4], f32>) -> !nn.tensor<example, [4], f32>
     %e = nn.exp %x : (!nn.tensor<example, [4], f32>) -> !nn.tensor<example, [4], f32>
@@ -68,10 +75,15 @@ module attributes {plan.recompute = 1 : i64} {
     %back = nn.mul %e, %y : (!nn.tensor<example, [4], f32>, !nn.tensor<example, [4], f32>) -> !nn.tensor<example, [4], f32>
     %g = nn.stop_grad %back {nn.way_back} : (!nn.tensor<example, [4], f32>) -> !nn.tensor<example, [4], f32>
     %ya = nn.mul %y, %a : (!nn.tensor<example, [4], f32>, !nn.tensor<[4], f32>) -> !nn.tensor<example, [4], f32>
-    %moved = nn.add %ya, %g : (!nn.tensor<example, [4], f32>, !nn.tensor<example, [4], f32>) -> !nn.tensor<example, [4], f32>
+    %x2 = nn.add %x, %g : (!nn.tensor<example, [4], f32>, !nn.tensor<example, [4], f32>) -> !nn.tensor<example, [4], f32>
+    %e2 = nn.exp %x2 : (!nn.tensor<example, [4], f32>) -> !nn.tensor<example, [4], f32>
+    %y2 = nn.tanh %e2 : (!nn.tensor<example, [4], f32>) -> !nn.tensor<example, [4], f32>
+    %back2 = nn.mul %e2, %y2 : (!nn.tensor<example, [4], f32>, !nn.tensor<example, [4], f32>) -> !nn.tensor<example, [4], f32>
+    %g2 = nn.stop_grad %back2 {nn.way_back} : (!nn.tensor<example, [4], f32>) -> !nn.tensor<example, [4], f32>
+    %moved = nn.add %ya, %g2 : (!nn.tensor<example, [4], f32>, !nn.tensor<example, [4], f32>) -> !nn.tensor<example, [4], f32>
     %loss = nn.reduce "sum" %moved axes [0] keep false over_examples false : (!nn.tensor<example, [4], f32>) -> !nn.tensor<example, [], f32>
     %h = nn.mul %back, %e : (!nn.tensor<example, [4], f32>, !nn.tensor<example, [4], f32>) -> !nn.tensor<example, [4], f32>
     %grad = nn.reduce "sum" %h axes [] keep false over_examples true : (!nn.tensor<example, [4], f32>) -> !nn.tensor<[4], f32>
-    return %loss, %x, %y, %grad : !nn.tensor<example, [], f32>, !nn.tensor<example, [4], f32>, !nn.tensor<example, [4], f32>, !nn.tensor<[4], f32>
+    return %loss, %x, %y, %x2, %y2, %grad : !nn.tensor<example, [], f32>, !nn.tensor<example, [4], f32>, !nn.tensor<example, [4], f32>, !nn.tensor<example, [4], f32>, !nn.tensor<example, [4], f32>, !nn.tensor<[4], f32>
   }
 }
