@@ -124,6 +124,8 @@ llvm::ArrayRef<Phase> phases() {
        "whole functions: every rewiring inlined, the step differentiated, the merge derived",
        {
            {"nn-inline-hooks", "arch and rewirings as whole functions", nn::inlineHooks},
+           // Before anything is written in other words: what a gradient is taken by is the very value that was inlined.
+           {"nn-derive-gradients", "gradients that methods ask for, as operations", nn::deriveGradients},
            // Because a site's affine form is read off the expressions as written, before they are restructured.
            {"nn-derive-merge", "merged weights of affine sites", nn::deriveMerge},
            {"nn-derive-import", "parameters from the tensors of other software's files", nn::deriveImport},

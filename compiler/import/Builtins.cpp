@@ -47,7 +47,7 @@ Value BuiltinCall::run() {
       {"size", &B::size},         {"argmax", &B::argmax},       {"einsum", &B::einsum}, {"concat", &B::join},   {"stack", &B::join},
       {"transpose", &B::transpose}, {"rearrange", &B::rearrange}, {"one_hot", &B::oneHot}, {"index", &B::index}, {"where", &B::where},
       {"gather", &B::gather},
-      {"roll", &B::turn},         {"repeat", &B::turn},         {"origin", &B::origin},     {"total", &B::total},
+      {"roll", &B::turn},         {"repeat", &B::turn},         {"origin", &B::origin},     {"gradient", &B::gradient},     {"total", &B::total},
       {"all_sites", &B::allSites}, {"all_rows", &B::allRows},  {"ranks", &B::placed},      {"order", &B::placed},       {"siblings", &B::siblings}, {"sequence", &B::sequence}};
   if (kInitializers.count(name))
     return initializer();

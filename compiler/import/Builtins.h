@@ -52,6 +52,7 @@ private:
   Value rearrange();
   Value turn();
   Value origin();
+  Value gradient();
   Value total();
   Value allSites();
   Value allRows();

@@ -30,6 +30,7 @@ public:
   void importAttaches();  ///< attach, train, freeze -> peft.attach         (Attaches.cpp)
   void instantiate();     ///< peft.attach -> peft.instance, @init          (Attaches.cpp)
   void checkReads();      ///< no rewiring reads what is computed later    (Reads.cpp)
+  void checkGradients();  ///< each is of training, by what it depends on  (Reads.cpp)
   void checkBudgets();    ///<                                              (Budgets.cpp)
 
 private:
@@ -318,7 +319,7 @@ private:
   std::map<std::string, model::Adapter> runs_; ///< that methods start from
   Instance *instance_ = nullptr; ///< the method being elaborated, if any
   std::map<std::pair<const void *, const void *>, std::string> applied_; ///< method values already applied -> their names
-  llvm::DenseMap<mlir::Operation *, Range> reads_; ///< places of peft.reads and peft.rewires
+  llvm::DenseMap<mlir::Operation *, Range> reads_; ///< places of peft.reads, peft.rewires and nn.gradients
   std::vector<Range> callers_; ///< places of the calls being evaluated, innermost last
 };
 

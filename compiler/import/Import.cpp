@@ -28,6 +28,7 @@ bool Importer::sites() {
   try {
     elaborator_->instantiate();
     elaborator_->checkReads();
+    elaborator_->checkGradients();
     elaborator_->importOptimizer(); // after the sites: groups select among the parameters that exist now
     elaborator_->checkBudgets();
   } catch (const Failed &) {

@@ -1,7 +1,7 @@
 // Reads: a rewiring reads only what the network has computed when it comes to the rewired point, and the network reads what it makes.
 //
 // In     the module tree, the instances at their sites
-// Errs   E0405, E0406. What is wrong at every site of a kind the check of a text alone has said (E0404); here the arch's order decides
+// Errs   E0405, E0406; E0408, E0409 of gradients, which are of training and of what lies behind them. What is wrong at every site of a kind the check of a text alone has said (E0404); here the arch's order decides
 #include "compiler/import/Elaborator.h"
 #include "dialects/nn/Nn.h"
 #include "dialects/peft/Peft.h"
@@ -28,15 +28,22 @@ std::map<Point, size_t> orderOf(mlir::ModuleOp module) {
   return order;
 }
 
+mlir::ValueRange operandsOf(mlir::Operation *op) { return op->getOperands(); }
+mlir::ValueRange operandsOutsideTraining(mlir::Operation *op) {
+  auto mode = mlir::dyn_cast<mlir::nn::ByModeOp>(op);
+  return mode ? mlir::ValueRange(mode.getODSOperands(1)) : operandsOf(op);
+}
+mlir::ValueRange differentiatedOperands(mlir::Operation *op) { return mlir::isa<mlir::nn::GradientOp>(op) ? mlir::ValueRange() : operandsOf(op); }
+
 /// What a value is made of, itself last.
-llvm::SetVector<mlir::Operation *> madeOf(mlir::Value value) {
+llvm::SetVector<mlir::Operation *> madeOf(mlir::Value value, llvm::function_ref<mlir::ValueRange(mlir::Operation *)> from = operandsOf) {
   llvm::SetVector<mlir::Operation *> operations;
   std::vector<mlir::Operation *> open = {value.getDefiningOp()};
   while (!open.empty()) {
     mlir::Operation *op = open.back();
     open.pop_back();
     if (op && operations.insert(op))
-      for (mlir::Value operand : op->getOperands())
+      for (mlir::Value operand : from(op))
         open.push_back(operand.getDefiningOp());
   }
   return operations;
@@ -52,7 +59,26 @@ public:
     need("model", "logits");
     modules.lookup("model").walk([&](mlir::peft::ResultOp result) { need("model", result.getValue()); });
     module.walk([&](mlir::peft::LossOp term) { needReads(term.getValue()); });
-    for (size_t before = 0; before != points.size();) { // what methods make of a point, until nothing is added
+    needChanges(module);
+  }
+  /// Those that one value of a method is made of, as far as reverse mode would see it.
+  Needed(mlir::ModuleOp module, mlir::Value value) : operands(differentiatedOperands) {
+    for (auto op : module.getOps<mlir::peft::ModuleOp>())
+      modules[op.getSymName()] = op;
+    needReads(value);
+    needChanges(module);
+  }
+  bool has(llvm::StringRef site, llvm::StringRef point) const { return points.count({site.str(), point.str()}); }
+  /// Whether a value of a method is among what is needed: by itself, or as the point that it reads.
+  bool has(mlir::Value value) const {
+    auto read = value.getDefiningOp<mlir::peft::ReadOp>();
+    return seen.contains(value.getDefiningOp()) || (read && has(read.getSite(), read.getPoint()));
+  }
+
+private:
+  /// What methods make of a point, until nothing is added.
+  void needChanges(mlir::ModuleOp module) {
+    for (size_t before = 0, now = 1; before != now; now = points.size()) {
       before = points.size();
       module.walk([&](mlir::peft::RewireOp rewire) {
         if (has(rewire.getSite(), rewire.getPoint()))
@@ -60,9 +86,6 @@ public:
       });
     }
   }
-  bool has(llvm::StringRef site, llvm::StringRef point) const { return points.count({site.str(), point.str()}); }
-
-private:
   void need(llvm::StringRef site, llvm::StringRef name) {
     if (auto op = modules.lookup(site))
       for (auto point : op.getForward().getOps<mlir::peft::PointOp>())
@@ -89,7 +112,8 @@ private:
     }
   }
   void needReads(mlir::Value value) {
-    for (mlir::Operation *op : madeOf(value))
+    for (mlir::Operation *op : madeOf(value, operands)) {
+      seen.insert(op);
       if (auto read = mlir::dyn_cast<mlir::peft::ReadOp>(op))
         need(read.getSite(), read.getPoint());
       else if (auto pass = mlir::dyn_cast<mlir::peft::PassOp>(op))
@@ -97,6 +121,7 @@ private:
       else if (auto base = mlir::dyn_cast<mlir::peft::BaseOp>(op))
         for (mlir::Value result : results(base.getSite()))
           need(base.getSite(), result);
+    }
   }
   mlir::ValueRange results(llvm::StringRef site) {
     auto op = modules.lookup(site);
@@ -104,6 +129,7 @@ private:
   }
 
   llvm::StringMap<mlir::peft::ModuleOp> modules;
+  mlir::ValueRange (*operands)(mlir::Operation *) = operandsOf;
   llvm::DenseSet<mlir::Operation *> seen;
   std::set<Point> points;
 };
@@ -145,6 +171,12 @@ private:
   llvm::DenseSet<mlir::Attribute> parameters;
 };
 
+/// What methods give to the network: points that they change, terms of the loss.
+void forGiven(mlir::peft::InstanceOp instance, llvm::function_ref<void(mlir::Value)> visit) {
+  instance.walk([&](mlir::peft::RewireOp rewire) { visit(rewire.getValue()); });
+  instance.walk([&](mlir::peft::LossOp term) { visit(term.getValue()); });
+}
+
 std::string pathOf(llvm::StringRef site, llvm::StringRef point) { return (site + "." + point).str(); }
 
 } // namespace
@@ -170,6 +202,22 @@ void Elaborator::checkReads() {
         fail(diag::Kind::E0405, reads_.lookup(op), {spell(read.getSite(), read.getPoint()), spell(rewire.getSite(), rewire.getPoint())});
       }
     });
+}
+
+/// A gradient is of training, where something is trained by it, and of something that is made of what it is taken by.
+void Elaborator::checkGradients() {
+  for (auto instance : module_.getOps<mlir::peft::InstanceOp>()) {
+    diag::Blame blame(diags_, attaches_[instance.getAttach()].stmt->method->range);
+    forGiven(instance, [&](mlir::Value given) {
+      for (mlir::Operation *op : madeOf(given, operandsOutsideTraining))
+        if (mlir::isa<mlir::nn::GradientOp>(op))
+          fail(diag::Kind::E0408, reads_.lookup(op), {}, "", "`if training then … else …`, where it is used");
+    });
+    instance.walk([&](mlir::nn::GradientOp gradient) {
+      if (!Needed(module_, gradient.getValue()).has(gradient.getX()))
+        fail(diag::Kind::E0409, reads_.lookup(gradient), {}, "", "name it by `let`, give the name to what the number is made of, and differentiate by the name");
+    });
+  }
 }
 
 } // namespace peftc::import

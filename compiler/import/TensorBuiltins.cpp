@@ -106,6 +106,15 @@ Value BuiltinCall::origin() {
   return e.emit<mlir::nn::OriginOp>(range, {x.value, of.value}, {}, {x.axes.empty() ? "" : x.axes[0]});
 }
 
+Value BuiltinCall::gradient() {
+  if (!e.instance_ || e.inInit_)
+    e.fail(Kind::E0350, range, {"`gradient` is of what a method does in a pass, and this is no method's body"});
+  Tensor of = tensor(0, "value"), by = tensor(1, "x");
+  Tensor found = e.emit<mlir::nn::GradientOp>(range, {of.value, by.value}, {}, by.axes);
+  e.reads_[found.value.getDefiningOp()] = range;
+  return found;
+}
+
 Value BuiltinCall::total() { return e.total(tensor(0, "x"), range); }
 
 Value BuiltinCall::allRows() { return e.allRows(tensor(0, "x"), range); }

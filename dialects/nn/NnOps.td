@@ -175,6 +175,16 @@ def NN_StopGradOp : NN_InferredOp<"stop_grad", [NN_Movement, NN_Affine, NN_Grow]
   let assemblyFormat = "$x attr-dict `:` functional-type(operands, results)";
 }
 
+def NN_GradientOp : NN_InferredOp<"gradient"> {
+  let summary = "the derivative of the sum of a number over the batch's examples by a value of each example, a constant to reverse mode";
+  let description = [{
+    `value` is one real number, made of `x` among others, which is of each example. Which operations lie between them is known once all rewirings are
+    inlined, so no program holds this op.
+  }];
+  let arguments = (ins NN_Tensor:$value, NN_Tensor:$x);
+  let assemblyFormat = "$value `by` $x attr-dict `:` functional-type(operands, results)";
+}
+
 // ---- reductions and products ---------------------------------------------------------------------------------------
 
 def NN_ReduceOp : NN_InferredOp<"reduce", [NN_Diff, NN_Affine, NN_GrowAlong]> {

@@ -182,6 +182,8 @@ Shape ShapeOf::callBuiltin(const std::string &name, const std::vector<Argument> 
     return values.size() == 2 ? together(values[0], values[1], range) : Shape();
   if (name == "sum" || name == "max" || name == "min")
     return kept.kind == ShapeKind::Bool ? reduce(x, name == "sum" ? axis : named(args, "axis"), kept.flag, range, env) : Shape();
+  if (name == "gradient")
+    return values.size() == 2 && values[1].isTensor() ? values[1] : Shape();
   if (name == "size")
     return Shape::scalar();
   if (std::any_of(values.begin(), values.end(), [](const Shape &value) { return value.wide; }))

@@ -20,7 +20,7 @@ OWN = {  # methods of several clauses, without defaults, or of other sites than 
     "mole": "use peft.methods.{mole, lora}\nattach mole([lora(4), lora(8)]) to layers[*].{attention.{q, v}, ffn.up}",
 }
 LEFT_OUT = {"mixlora": "it needs a gated branch, which BERT has not", "attempt_prompt": "it begins at prompts that were trained before", "lorahub": "it puts trained LoRAs together",
-            "ipt": "it begins at a space of prompts that was trained before", "ipt_space": "it is a space of prompts that were trained before"}
+            "spot": "it begins at prompts that were trained before", "ipt": "it begins at a space of prompts that was trained before", "ipt_space": "it is a space of prompts that were trained before"}
 SHARED = {"adalora", "dora", "ia3", "ln_tuning", "lora", "mpt", "p_tuning", "prefix", "prompt", "vera"}  # peft has them: reference.py
 HEAD = re.compile(r"^method (\w+)\b[^{]*?(?: on (\w+))?\s*\{", re.M)
 

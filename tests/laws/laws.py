@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 BIN = os.path.join(os.environ["PEFT_BUILD"], "bin")
 PEFTC, RUNNER = os.path.join(BIN, "peftc"), os.path.join(BIN, "peft-runner")
 STDLIB = "stdlib"
-WITHOUT_DEFAULTS = {"trainable_tokens", "adapter_fusion", "mole", "mixlora", "attempt_prompt", "moa", "lorahub", "ipt_space", "ipt"}  # or without a file: test_arguments.py, tests/oracle/test_composed.py, test_trained.py
+WITHOUT_DEFAULTS = {"trainable_tokens", "adapter_fusion", "mole", "mixlora", "attempt_prompt", "moa", "lorahub", "ipt_space", "ipt", "spot"}  # or without a file: test_arguments.py, tests/oracle/test_composed.py, test_trained.py
 LAWS = ["at_init", "gradient", "plan", "merge", "decode", "save", "step", "resume"]
 
 DECODER = """use peft.methods.{lora, prefix}

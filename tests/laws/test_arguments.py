@@ -59,6 +59,12 @@ PROGRAMS = {
     "norms of a decoder": ("ln_tuning, lora", "model base = llama\ntask causal_lm\nattach ln_tuning to layers[*].** where kind == norm\nattach lora(r = 2) to layers[*].attention.{q, v}"),
     "a prompt of three layers": ("p_tuning", "task classify(labels = 3)\nattach p_tuning(n = 3, hidden = 8, recurrent = false) to model\ntrain head"),
     "two passes": ("adamix, lora", "task classify(labels = 3)\nattach adamix(copies = 2, reduction = 8) to model\nattach lora(r = 2) to layers[*].attention.{q, v}\ntrain head"),
+    "steps uphill": ("ptp_adversarial, lora", "task classify(labels = 3)\nattach ptp_adversarial(n = 2, radius = 0.5, step = 0.3, steps = 3) to model\nattach lora(r = 2, dropout = 0.2) to layers[*].attention.{q, v}\ntrain head"),
+    "a gradient within a decoder": ("prompt", "method steep on sublayer { at_init changes(\"a gradient is added\"); param s: [d] = ones; let g = gradient(sum(tanh(u * s) * y), u); y <- if training then y + g * s else y }\n"
+                                              "model base = llama\ntask causal_lm\nattach steep to layers[*].ffn\nattach prompt(n = 2) to model"),
+    "a gradient that the network reads": ("lora", "/// Does not merge.\nmethod pushed on model { at_init changes(\"texts are moved\"); param s: [d] = ones; let text = embeds; let g = gradient(run(embeds = text * s).loss, text)\n"
+                                                  "  embeds <- if training then embeds + 0.1 * s * g * rsqrt(sumsq(g) + 1e-30) else embeds * s }\n"
+                                                  "task regress\nattach pushed to model\nattach lora(r = 2) to layers[*].** where kind == linear\ntrain head"),
     "a decoder's own attention": ("tiny_attn", "model base = llama\ntask causal_lm\nattach tiny_attn(masked = true) to layers[*].ffn"),
     "chosen rows": ("trainable_tokens, lora", "task classify(labels = 3)\nattach trainable_tokens([1, 5, 7]) to embeddings.tokens\nattach lora(r = 2) to layers[*].attention.{q, v}\ntrain head"),
     "chosen rows of both": ("trainable_tokens", "model base = qwen2\ntask causal_lm\nattach trainable_tokens([1, 5, 7]) to {tokens, lm_head}"),

@@ -34,6 +34,7 @@ CONSTRUCTS = {
     "prompt": ("prompt(n = 2)", "more tokens"),
     "lst": ("lst(reduction = 16)", "a network beside the network"),
     "adamix": ("adamix(copies = 2, reduction = 16)", "two passes"),
+    "ptp_adversarial": ("ptp_adversarial(n = 2)", "a gradient of the pass itself"),
 }
 HEAD = "model base = bert\ntask classify(labels = 3)\n"
 END = "train head\noptimize adamw(lr = 1e-2)\nrun { epochs = 2, batch = 2, max_length = 8 }\n"

@@ -1,11 +1,12 @@
 """Methods made of others, passes beside passes, and what runs have trained."""
 import math
+import re
 
 import torch
 from safetensors.torch import load_file
-from subject import BIN, Subject, checkpoint, classifier, compare, main, random_rows, refused, write_rows
+from subject import BIN, Subject, checkpoint, classifier, compare, main, random_rows, refused, run, write_rows
 from torch.nn.functional import layer_norm, softmax
-from transcription import BOTTLENECK, D, LABELS, LAYERS, Values, after, before, bottleneck, check_method, prompted
+from transcription import BOTTLENECK, D, LABELS, LAYERS, Values, after, before, bottleneck, check, check_method, program, prompted
 
 
 def test_adapter_fusion(folder):
@@ -112,6 +113,84 @@ def test_adamix_of_like_copies(folder):
     return f"{compare({**ours, **summed}, {name: theirs[name] for name in (*summed, 'logits', 'loss')}):.1e}"
 
 
+def beside_the_hardest(steps, step, radius, weight):
+    """PTP-ADV's loss: that of the text, and `weight` times that of the text moved by what projected gradient ascent finds from 0 on, a constant."""
+    def hook(model, values, row):
+        moved = {"by": 0.0}
+        prompted(lambda v, e: before(v.P, e + moved["by"]), 3)(model, Values(values, "", "ptp_adversarial"))
+        forward = model.forward
+
+        def at(by, batch):
+            moved["by"] = by
+            return forward(**batch)
+
+        def both(**batch):
+            by = torch.zeros(1, batch["input_ids"].shape[1], D)
+            for _ in range(steps):
+                by.requires_grad_()
+                g, = torch.autograd.grad(at(by, batch).loss, by)
+                by = by.detach() + step * g / g.norm()
+                by = by * min(1.0, (radius / by.norm()).item())
+            hardest, out = at(by, batch).loss, at(0.0, batch)
+            out.loss = out.loss + weight * hardest
+            return out
+        model.forward = both
+    return hook
+
+
+def test_ptp_adversarial(folder):
+    """One step, which ends where it leads; and several, which leave the ball and are brought back."""
+    worst = []
+    for name, (steps, step, radius, weight) in {"one": (1, 0.5, 0.7, 0.4), "three": (3, 0.6, 0.9, 1.5)}.items():
+        attach = f"ptp_adversarial(n = 3, radius = {radius}, step = {step}, steps = {steps}, weight = {weight}) to model"
+        worst.append(check_method(folder / name, attach, {"ptp_adversarial.P": (3, D)}, beside_the_hardest(steps, step, radius, weight), "ptp_adversarial"))
+    return ", ".join(f"{one:.1e}" for one in worst)
+
+
+STEEP = """method steep(weight: real = 2) on sublayer {
+  param s: [d] = ones
+  let inner = tanh(u * s) + 0.1 * y
+  let g = gradient(sum(inner * inner * y), inner)
+  y <- if training then y + weight * g * s else y
+}
+"""
+
+
+def test_gradient_at_a_point(folder):
+    """A gradient of something else than the loss, by a value in the middle of the network: the derivative of `Σ inner² y` by `inner` is 2 inner y, and to the loss it is a constant."""
+    def hook(model, values, row):
+        for i, layer in enumerate(model.bert.encoder.layer):
+            v = Values(values, f"layers.{i}.ffn", "steep")
+
+            def change(x, y, v=v):
+                return y + 2 * (2 * (torch.tanh(v.u * v.s) + 0.1 * y) * y).detach() * v.s
+
+            layer.intermediate.dense.register_forward_hook(lambda _, args, y, v=v: v.__dict__.update(u=args[0]))
+            after(layer.output.dense, change)
+    shapes = {f"layers.{i}.ffn.steep.s": (D,) for i in range(LAYERS)}
+    return f"{check(folder, program('attach steep to layers[*].ffn', STEEP), shapes, hook, random_rows(7, LABELS)):.1e}"
+
+
+def test_what_a_gradient_costs(folder):
+    """The first step's way back is the training pass's own, so one step costs what a pass beside it does; each further one a pass there and back. No other program has any of it."""
+    checkpoint_folder = checkpoint(folder / "model")
+
+    def programs(attach, uses):
+        (folder / "spec.peft").write_text(program(f"attach {attach} to model", f"use peft.methods.{{{uses}}}"))
+        text = run(BIN / "peftc", folder / "spec.peft", "--model", checkpoint_folder, "--emit=nn")
+        return dict(re.findall(r"^  func\.func @(\w+)\(.*?\{\n(.*?)^  \}", text, re.M | re.S))
+    alone, beside, one, three = (programs(f"{attach})", attach.split("(")[0]) for attach in ("prompt(n = 3", "ptp(n = 3", "ptp_adversarial(n = 3", "ptp_adversarial(n = 3, steps = 3"))
+    products = [each["train_step"].count("nn.contract") for each in (alone, beside, one, three)]
+    assert products[2] == products[1] and products[1] < products[3] <= products[1] + 2 * products[0], products
+    for name in ("eval", "predict", "predict_base"):
+        assert [operations(each[name]) for each in (one, three)] == [operations(alone[name])] * 2, name
+    return ", ".join(map(str, products))
+
+
+def operations(body):
+    return re.findall(r"= (nn\.\w+)", body)
+
+
 def test_trained_parts(folder):
     """`from`: what a run has trained is where a method starts; the mean of several; and frozen ones have no gradient."""
     checkpoint_folder = checkpoint(folder / "model")
@@ -181,4 +260,4 @@ def test_attempt(folder):
 
 
 if __name__ == "__main__":
-    main([test_adapter_fusion, test_mole, test_prompt_ensemble, test_info_prompt, test_adamix_of_like_copies, test_trained_parts, test_rows_of_tasks, test_attempt])
+    main([test_adapter_fusion, test_mole, test_prompt_ensemble, test_info_prompt, test_adamix_of_like_copies, test_ptp_adversarial, test_gradient_at_a_point, test_what_a_gradient_costs, test_trained_parts, test_rows_of_tasks, test_attempt])

@@ -67,6 +67,47 @@ def test_bounded_weights(folder):
     return f"{compare(far, {'logits': near['logits'], 'loss': near['loss']}):.1e}"
 
 
+def test_retrieved_prompts(folder):
+    """SPoT: of three prompts the one that is nearest to a fourth, and mixes: the network then is that of `prompt` which starts there, whatever the order of the runs."""
+    model, rows = checkpoint(folder / "base"), random_rows(9, LABELS)
+    head = {"head.classifier.W": torch.randn(LABELS, D) * 0.3, "head.classifier.b": torch.zeros(LABELS)}
+    text = "use peft.methods.{{{}}}\nmodel base = bert\ntask classify(labels = %d)\nattach {} to model\ntrain head\noptimize adamw(lr = {})\nrun {{ base_dropout = 0, batch = 4 }}\n" % LABELS
+    source = Subject(folder / "source", model, text.format("prompt", "prompt(n = 3)", 1e-3))
+    near, apart = torch.randn(D), torch.randn(3, 3, D)
+    starts = {"far": apart[0] - near, "nearest": 2 * apart[1] + 3 * near, "next": apart[2] + near, "task": 0.1 * torch.randn(3, D) + 0.1 * near}
+    trained = {}
+    for name, P in starts.items():
+        source.losses(rows, source.save_init({"prompt.P": P, **head}))
+        (folder / "source/run").rename(folder / name)
+        trained[name] = load_file(folder / name / "adapter.safetensors")["prompt.P"]
+        assert (trained[name] - P).abs().max() > 1e-4, "a run has trained it"
+
+    def like(name, one_by_one):
+        if one_by_one:
+            return torch.cosine_similarity(trained[name][:, None], trained["task"][None], -1).mean()
+        return torch.cosine_similarity(trained[name].mean(0), trained["task"].mean(0), 0)
+
+    def started(name, runs, more):
+        call = f"""spot([{", ".join(f'"{folder / run}"' for run in runs)}], task = "{folder / "task"}", n = 3{more})"""
+        subject = Subject(folder / name, model, text.format("spot", call, 0))  # where it starts is where it stays
+        subject.losses(rows)
+        return subject, load_file(folder / name / "run/adapter.safetensors")
+    worst, runs = 0.0, ["far", "nearest", "next"]
+    for place, (order, top, one_by_one) in enumerate(((runs, 1, False), (runs[::-1], 1, True), (runs, 2, False), (runs[::-1], 3, True))):
+        likeness = {name: like(name, one_by_one) for name in runs}
+        chosen = sorted(runs, key=likeness.get, reverse=True)[:top]
+        assert chosen == ["nearest", "next", "far"][:top]
+        expected = sum(likeness[name] * trained[name] for name in chosen) / sum(likeness[name] for name in chosen)
+        subject, values = started(f"spot{place}", order, f", top = {top}, one_by_one = {str(one_by_one).lower()}")
+        ours, P = subject.inspect(rows, subject.save_init(values)), values.pop("spot.P")
+        theirs = source.inspect(rows, source.save_init({**values, "prompt.P": expected}))
+        worst = max(worst, compare({**ours, "P": P, "grad.prompt.P": ours["grad.spot.P"]}, {**theirs, "P": expected}))
+    for arguments, words in (("n = 3, top = 4", "the nearest 4 of 3 prompts"), ("n = 2", "is [2, 24], its initial value is [3, 24]"), ('n = 3, parameter = "mpt.P"', "has no parameter `mpt.P`")):
+        said = refused(BIN / "peftc", write_spec(folder, f"""spot([{", ".join(f'"{folder / run}"' for run in runs)}], task = "{folder / "task"}", {arguments}) to model""", "spot"), "--model", model, "-o", folder / "none")
+        assert words in said, said
+    return f"{worst:.1e}"
+
+
 PARTS = {"lora": 2, "lora_2": 3}
 
 
@@ -177,4 +218,4 @@ def test_spot(folder):
 
 
 if __name__ == "__main__":
-    main([test_lorahub, test_bounded_weights, test_moa, test_moa_chooses, test_ipt, test_spot])
+    main([test_lorahub, test_bounded_weights, test_moa, test_moa_chooses, test_ipt, test_spot, test_retrieved_prompts])

@@ -3,6 +3,7 @@
 #include "compiler/passes/nn/InlineHooks.h"
 
 namespace mlir::nn {
+LogicalResult deriveGradients(ModuleOp module);
 LogicalResult deriveMerge(ModuleOp module);
 LogicalResult deriveImport(ModuleOp module);
 LogicalResult deriveDecode(ModuleOp module);

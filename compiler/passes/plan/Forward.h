@@ -5,7 +5,7 @@
 
 namespace mlir::plan {
 
-/// What the program's results but the gradients are made of.
-llvm::DenseSet<Operation *> forwardOf(ProgramOp program);
+/// What the program's results but the gradients are made of, and `also`; but for ways back that methods have asked for.
+llvm::DenseSet<Operation *> forwardOf(ProgramOp program, ArrayRef<Value> also = {});
 
 } // namespace mlir::plan

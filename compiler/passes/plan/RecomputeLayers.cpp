@@ -29,7 +29,7 @@ struct Layer {
 
 class Recomputation {
 public:
-  Recomputation(ProgramOp program, ArrayRef<Layer> layers) : block(program.getBody().front()), forward(forwardOf(program)), copies(layers.size()) {
+  Recomputation(ProgramOp program, ArrayRef<Layer> layers) : block(program.getBody().front()), forward(forwardOf(program, outsOf(layers))), copies(layers.size()) {
     for (auto [at, op] : llvm::enumerate(block))
       places[&op] = at;
     for (auto [index, layer] : llvm::enumerate(layers))
@@ -44,6 +44,11 @@ public:
   }
 
 private:
+  /// Of a pass that only a gradient is taken of, nothing else is a result.
+  static SmallVector<Value> outsOf(ArrayRef<Layer> layers) {
+    return llvm::map_to_vector(layers, [](const Layer &layer) { return layer.out; });
+  }
+
   void findLayer(size_t index, const Layer &layer) {
     const size_t begin = layer.in.getDefiningOp() ? places.lookup(layer.in.getDefiningOp()) + 1 : 0;
     for (Operation &op : block)

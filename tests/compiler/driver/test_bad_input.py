@@ -219,6 +219,23 @@ class Files(CompilerTest):
                 self.assertEqual("error[E0406]: `head.aside.y` is changed" in said, bool(code), said)
                 self.assertEqual("s.peft:12:8" in said, bool(code), said)
 
+    def test_gradients(self):
+        method = "method m on model {\n  param s: [d] = %s\n  let text = embeds\n  embeds <- embeds + s\n  %s\n}\nmodel base = bert\ntask classify(labels = 2)\nattach m to model" + END
+        used = "loss <- if training then loss + sumsq(g * s) else loss"
+        for start, line, code, place, text in (("zeros", f"let g = gradient(logits, text)\n  {used}", "E0350", "5:11", "a gradient is that of one real number, this is [2]"),
+                                               ("zeros", f"let g = gradient(loss, s)\n  {used}", "E0350", "5:11", "a gradient is by real numbers of each example, this is [24]"),
+                                               ("zeros", f"let g = gradient(loss, ids)\n  {used}", "E0350", "5:11", "a gradient is by real numbers of each example"),
+                                               ("gradient(loss, mean(embeds, axis = seq))", "", "E0350", "2:18", "no method's body"),
+                                               ("zeros", "let g = gradient(loss, text)\n  loss <- loss + sumsq(g * s)", "E0408", "5:11", "`if training then … else …`"),
+                                               ("zeros", "loss += sumsq(s * gradient(loss, text))", "E0408", "5:21", "outside training"),
+                                               ("zeros", f"let g = gradient(loss, text * 2)\n  {used}", "E0409", "5:11", "takes no part"),
+                                               ("zeros", f"let g = gradient(sumsq(s * text), hidden)\n  {used}", "E0409", "5:11", "takes no part"),
+                                               ("zeros", "positions <- positions + int(gradient(loss, text)[:, 0])", "E0405", "5:41", "`loss` is read to change `positions`"),
+                                               ("zeros", "let g = gradient(loss)", "E0210", "5:11", "`gradient` needs `x`")):
+            with self.subTest(line or start):
+                self.write("s.peft", method % (start, line))
+                self.refused(code, [text, f"s.peft:{place}"], "check", "s.peft", "--model", self.model)
+
     def test_programs_that_are_huge(self):
         junk = bytes(i * i * 7 % 251 for i in range(10_000_000))
         for name, content, code in (("junk", junk, "E0110"), ("word", b"a" * 10_000_000, "E0107"), ("brackets", b"([{" * 100_000, "E0107"), ("many", b"let a = (\n" * 50_000, "E0102"),

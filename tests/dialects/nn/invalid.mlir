@@ -425,6 +425,23 @@ func.func @f(%x: !nn.tensor<example, [seq, 4], f32>, %v3: !nn.tensor<[3], f32>, 
 }
 
 // -----
+func.func @f(%x: !nn.tensor<example, [seq, 4], f32>, %v3: !nn.tensor<[3], f32>, %w: !nn.tensor<[9, 4], f32>, %i: !nn.tensor<example, [seq], i64>, %ss: !nn.tensor<example, [seq, seq], f32>) {
+  // expected-error-re@+2 {{{{.*}}a gradient is that of one real number, this is example [seq, 4]}}
+  // expected-error@+1 {{failed to infer returned types}}
+  %0 = nn.gradient %x by %x : (!nn.tensor<example, [seq, 4], f32>, !nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [seq, 4], f32>
+  return
+}
+
+// -----
+func.func @f(%x: !nn.tensor<example, [seq, 4], f32>, %v3: !nn.tensor<[3], f32>, %w: !nn.tensor<[9, 4], f32>, %i: !nn.tensor<example, [seq], i64>, %ss: !nn.tensor<example, [seq, seq], f32>) {
+  %one = nn.reduce "sum" %x axes [0, 1] keep false over_examples false : (!nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [], f32>
+  // expected-error-re@+2 {{{{.*}}a gradient is by real numbers of each example, this is [3]}}
+  // expected-error@+1 {{failed to infer returned types}}
+  %0 = nn.gradient %one by %v3 : (!nn.tensor<example, [], f32>, !nn.tensor<[3], f32>) -> !nn.tensor<[3], f32>
+  return
+}
+
+// -----
 // A length is of one sequence.
 func.func @f(%x: !nn.tensor<example, [seq, 4], f32>, %y: !nn.tensor<example, [seq1, 4], f32>) {
   // expected-error-re@+2 {{{{.*}}cannot join example [seq, 4] and example [seq1, 4] along axis 0}}

@@ -69,6 +69,9 @@ module {
     %29 = nn.select %27, %x, %28 : (!nn.tensor<example, [seq, 4], i1>, !nn.tensor<example, [seq, 4], f32>, !nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [seq, 4], f32>
     // CHECK: nn.stop_grad
     %30 = nn.stop_grad %x : (!nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [seq, 4], f32>
+    // CHECK: nn.gradient %{{.*}} by %{{.*}} -> !nn.tensor<example, [seq, 4], f32>
+    %one = nn.reduce "sum" %x axes [0, 1] keep false over_examples false : (!nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [], f32>
+    %gradient = nn.gradient %one by %x : (!nn.tensor<example, [], f32>, !nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [seq, 4], f32>
     return
   }
 
