@@ -46,7 +46,7 @@ Value BuiltinCall::run() {
       {"len", &B::len},           {"is_list", &B::isList},      {"fail", &B::fail},           {"max", &B::extremum},  {"min", &B::extremum},  {"sum", &B::sum},
       {"size", &B::size},         {"argmax", &B::argmax},       {"einsum", &B::einsum}, {"concat", &B::join},   {"stack", &B::join},
       {"transpose", &B::transpose}, {"rearrange", &B::rearrange}, {"one_hot", &B::oneHot}, {"index", &B::index}, {"where", &B::where},
-      {"gather", &B::gather},
+      {"gather", &B::gather},     {"inverse", &B::inverse},     {"grad", &B::grad},
       {"roll", &B::turn},         {"repeat", &B::turn},         {"origin", &B::origin},     {"gradient", &B::gradient},     {"total", &B::total},
       {"all_sites", &B::allSites}, {"all_rows", &B::allRows},  {"ranks", &B::placed},      {"order", &B::placed},       {"siblings", &B::siblings}, {"sequence", &B::sequence}};
   if (kInitializers.count(name))

@@ -57,6 +57,8 @@ private:
   Value allSites();
   Value allRows();
   Value placed();
+  Value inverse();
+  Value grad() { return e.gradientOf(need(0, "parameter")); }
   Value siblings();
   Value join();
   Value transpose();

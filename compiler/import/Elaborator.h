@@ -2,10 +2,11 @@
 //
 // Compile-time values (numbers, functions, methods, lists) are computed away; every tensor operation becomes an `nn` op in the
 // region under construction. The classes of statements live in files of their own: Scopes, Expressions, Calls, Tensors, Equations,
-// Builtins, Initial, Root, Metrics, Modules, Selectors, Attaches, Interop, Optimizers. A failure reports a diagnostic and unwinds by `Failed`, which never
+// Builtins, Initial, Root, Metrics, Modules, Selectors, Attaches, Beside, Gradients, Interop, Optimizers. A failure reports a diagnostic and unwinds by `Failed`, which never
 // leaves this folder.
 #pragma once
 #include "compiler/import/Import.h"
+#include "compiler/import/Gradients.h"
 #include "compiler/import/Interop.h"
 #include "compiler/import/Value.h"
 #include "compiler/model/Adapter.h"
@@ -29,6 +30,7 @@ public:
   void importOptimizer(); ///< optimize … -> @optimizer.N                   (Optimizers.cpp)
   void importAttaches();  ///< attach, train, freeze -> peft.attach         (Attaches.cpp)
   void instantiate();     ///< peft.attach -> peft.instance, @init          (Attaches.cpp)
+  void finishGradients(); ///< `on grad` -> @on_grad                        (Gradients.cpp)
   void checkReads();      ///< no rewiring reads what is computed later    (Reads.cpp)
   void checkGradients();  ///< each is of training, by what it depends on  (Reads.cpp)
   void checkBudgets();    ///<                                              (Budgets.cpp)
@@ -55,6 +57,8 @@ private:
                         const EnvPtr &scope, const std::string &what, Range range, int64_t rankLimit = 0);
   void checkParameter(const ast::Parameter &param, const Value &value, Range range, int64_t rankLimit);
   void execLet(const ast::LetStmt &let, const EnvPtr &env);
+  void execFor(const ast::ForStmt &loop, const EnvPtr &env, llvm::function_ref<void(const ast::Stmt &)> exec);
+  void execRequire(const ast::RequireStmt &require, const EnvPtr &env);
   /// Runs the branch that a compile-time `if` takes; `run` executes its statements.
   const ast::Block &branch(const ast::IfStmt &stmt, const EnvPtr &env);
   std::optional<Value> lookup(const std::string &name, const EnvPtr &env, Range range);
@@ -236,6 +240,7 @@ private:
   void execMethodStmt(Instance &instance, const ast::Stmt &stmt);
   std::string paramScope(const Instance &instance, const ast::ParamStmt &stmt, const std::string &method);
   ModuleNode &paramOwner(const Instance &instance, const ast::ParamStmt &stmt);
+  const std::string *partsParameter(const ast::MemberExpr &expr) const;
   void execTrain(Instance &instance, const ast::TrainStmt &stmt);
   const model::AdapterTensor &trainedIn(const std::string &run, const std::string &parameter, Range where);
   std::vector<std::string> runsOf(const ast::Expr &from, const EnvPtr &env);
@@ -248,6 +253,26 @@ private:
   Tensor applyMethod(Instance &instance, const Callable &method, const Tensor &argument, Range range);
   std::optional<Value> siteName(Instance &instance, const std::string &name, Range range);
 
+  // ---- functions of the run that methods write beside the network (Beside.cpp)
+  struct Beside {
+    mlir::Block *block = nullptr;
+    bool training = false; ///< which side of `by_mode` it is, and whether it may read what is drawn once a step
+    std::function<void(Range, mlir::Operation *)> refuse; ///< says what cannot be read there, and throws
+  };
+  std::string weightRead(mlir::Operation *op) const;
+  mlir::Value copiedTo(const Beside &to, mlir::Value value, Range range);
+  void settle(const Beside &to, Range range);
+
+  // ---- what becomes of gradients (Gradients.cpp)
+  void execOnGrad(Instance &instance, const ast::OnGradStmt &stmt);
+  void replaceGradient(const ast::GradStmt &stmt, const EnvPtr &env);
+  void addReplaced(const ast::GradStmt &stmt, const std::string &parameter, mlir::Value value);
+  std::string parameterWithGradient(const ast::Expr &expr);
+  Tensor gradientOf(const ast::Expr &expr);
+  mlir::Value gradientInput(const std::string &name, mlir::nn::NNType type, Range range);
+  void dropUntrained();
+  void settleRates();
+
   // ---- files of other software (Interop.cpp, InteropFacts.cpp)
   std::string nameInClass(const std::string &name, bool isNew) const;
   std::string moduleInClass(const ModuleNode &site, std::string &why) const;
@@ -258,15 +283,14 @@ private:
   void addInteropTensor(Instance &instance, const ast::InteropItem &item, const EnvPtr &env);
   void addExported(const std::string &key, mlir::Value value, const std::string &site);
   Value allSites(const ast::Expr &x, const void *call, const EnvPtr &env);
-  mlir::Value exported(mlir::Value value, Range range);
-  std::string weightRead(mlir::Operation *op) const;
-  void settleExport();
+  Beside besideExport();
   void closeExport();
   void exportTrained();
   void requireAllExported();
   void finishInterop();
 
   // ---- optimizers (Optimizers.cpp)
+  Value learningRate(const EnvPtr &env, const ast::Expr *schedule);
   void emitOptimizer(const ast::OptimizerStmt &decl, const EnvPtr &bound, int64_t group, const ast::Expr *schedule);
   Value evalSchedule(const ast::Expr &expr, const EnvPtr &env);
 
@@ -309,6 +333,8 @@ private:
   bool inMetric_ = false;
   Interop interop_;
   bool inInterop_ = false; ///< a tensor of a file is being computed
+  Gradients gradients_;
+  bool inOnGrad_ = false; ///< what a step makes of gradients is being computed
   /// Another pass through the model that a method asks for, and the points that have values of their own in it.
   struct Pass {
     int64_t number = 0;

@@ -120,6 +120,8 @@ Value Elaborator::evalName(const ast::NameExpr &expr, const EnvPtr &env) {
 
 Value Elaborator::evalMember(const ast::MemberExpr &expr, const EnvPtr &env) {
   const std::string &name = expr.member.text;
+  if (const std::string *own = partsParameter(expr))
+    return parameter(*own, parameterAxes_[*own], expr.range);
   if (auto module = moduleOf(*expr.object, env)) {
     auto &nodes = module->nodes;
     if (!module->isList) {

@@ -30,6 +30,7 @@ bool Importer::sites() {
     elaborator_->checkReads();
     elaborator_->checkGradients();
     elaborator_->importOptimizer(); // after the sites: groups select among the parameters that exist now
+    elaborator_->finishGradients(); // after the optimizer: whose `lr` it is shows in groups
     elaborator_->checkBudgets();
   } catch (const Failed &) {
     return false;

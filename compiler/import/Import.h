@@ -1,7 +1,7 @@
 // Import: a checked program and a checkpoint's headers become the `peft` dialect.
 //
 // In     Spec, the checkpoint's config.json and tensor shapes
-// Out    import: peft.module tree, peft.attach with selectors, @optimizer.N; sites: peft.instance a site, nn.parameter, @init
+// Out    import: peft.module tree, peft.attach with selectors, @optimizer.N; sites: peft.instance a site, nn.parameter, @init, @on_grad
 // Errs   E035x what only shows once dims are known, E04xx sites, E05xx budgets, E06xx the checkpoint
 #pragma once
 #include "compiler/emit/EmitInfo.h"

@@ -11,6 +11,8 @@ using mlir::nn::NNType;
 Value Elaborator::initial(const Initializer &init, const std::vector<Dim> &dims, const Tensor *like, Range range, llvm::StringRef drawn) {
   const std::string &name = init.name;
   auto arg = [&](size_t i, double fallback) { return i < init.args.size() ? init.args[i] : fallback; };
+  if (inOnGrad_)
+    drawn = "step";
   llvm::StringRef rate = inInit_ ? "init" : like && like->type().getExample() ? like->type().isStatic() ? "example" : "token" : drawn;
   NNType type = like ? like->type().withElement(f32()) : NNType::get(context_, false, dims, f32());
   auto filled = [&](double value) {

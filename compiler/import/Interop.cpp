@@ -6,7 +6,6 @@
 //
 // What a file cannot say is no mistake of the program: it trains all the same, and `export` answers with the reason.
 #include "compiler/import/Elaborator.h"
-#include "mlir/IR/IRMapping.h"
 #include <cmath>
 #include <functional>
 
@@ -163,65 +162,19 @@ Value Elaborator::allSites(const ast::Expr &x, const void *call, const EnvPtr &e
     fail(Kind::E0350, x.range, {"`all_sites` is of all sites of an attach, which only `interop` sees"});
   std::vector<Value> &values = interop_.gathered[{instance_->attach->index, call}];
   Value value = eval(x, env);
-  values.push_back(value.as<Tensor>() ? Value(Tensor{exported(value.as<Tensor>()->value, x.range), value.as<Tensor>()->axes}) : value);
-  settleExport();
+  values.push_back(value.as<Tensor>() ? Value(Tensor{copiedTo(besideExport(), value.as<Tensor>()->value, x.range), value.as<Tensor>()->axes}) : value);
+  settle(besideExport(), x.range);
   if (instance_->siteIndex + 1 < static_cast<int64_t>(instance_->attach->sites.size()))
     throw NotYet{};
   return Value(std::make_shared<ValueList>(values));
 }
 
-/// The parameter that a read of the site's own weight stands for; "" if it is none.
-std::string Elaborator::weightRead(mlir::Operation *op) const {
-  auto read = llvm::dyn_cast_or_null<mlir::peft::ReadOp>(op);
-  if (!read || read.getSite() != (instance_->site->path.empty() ? "model" : instance_->site->path))
-    return "";
-  auto weight = instance_->site->weights.find(read.getPoint().str());
-  return weight == instance_->site->weights.end() ? "" : weight->second;
-}
-
-/// The value as one of @export: what it is computed from is copied there, a site's weight becomes the parameter.
-mlir::Value Elaborator::exported(mlir::Value value, Range range) {
-  mlir::Block *block = &interop_.func.getBody().front();
-  mlir::OpBuilder::InsertionGuard guard(builder_);
-  llvm::DenseMap<mlir::Value, mlir::Value> made; // a recurrence reads its state many times over
-  std::function<mlir::Value(mlir::Value)> copy = [&](mlir::Value from) -> mlir::Value {
-    mlir::Operation *op = from.getDefiningOp();
-    if (op && op->getBlock() == block && !llvm::isa<mlir::peft::ReadOp>(op))
-      return from;
-    if (mlir::Value before = made.lookup(from))
-      return before;
-    if (auto mode = llvm::dyn_cast_or_null<mlir::nn::ByModeOp>(op))
-      return made[from] = copy(mode.getInfer());
-    if (const std::string weight = weightRead(op); !weight.empty())
-      return made[from] = mlir::nn::ParamOp::create(builder_, op->getLoc(), from.getType(), weight);
-    if (!op || op->getNumResults() != 1 || op->getNumRegions() || llvm::isa<mlir::nn::RandomOp>(op) || !llvm::isa<mlir::nn::NNDialect>(op->getDialect()))
-      fail(Kind::E0354, range, {"what a file holds"}, "it depends on the text that is read, or is drawn anew in each step");
-    mlir::IRMapping mapping;
-    for (mlir::Value operand : op->getOperands())
-      mapping.map(operand, copy(operand));
-    return made[from] = builder_.clone(*op, mapping)->getResult(0);
-  };
-  return copy(value);
-}
-
-/// Ops of @export that read values of an instance read copies of them.
-void Elaborator::settleExport() {
-  for (mlir::Operation &op : llvm::make_early_inc_range(interop_.func.getBody().front())) {
-    if (auto read = llvm::dyn_cast<mlir::peft::ReadOp>(op)) {
-      const std::string weight = weightRead(read);
-      if (weight.empty())
-        fail(Kind::E0354, reads_.lookup(&op), {"what a file holds"}, "`" + read.getPoint().str() + "` depends on the text that is read");
-      mlir::OpBuilder at(&op);
-      op.getResult(0).replaceAllUsesWith(mlir::nn::ParamOp::create(at, op.getLoc(), op.getResult(0).getType(), weight).getResult());
-      reads_.erase(&op);
-      op.erase();
-      continue;
-    }
-    mlir::OpBuilder::InsertionGuard guard(builder_);
-    builder_.setInsertionPoint(&op);
-    for (mlir::OpOperand &operand : op.getOpOperands())
-      operand.set(exported(operand.get(), instance_->attach->stmt->method->range));
-  }
+/// @export, of what predicting computes.
+Elaborator::Beside Elaborator::besideExport() {
+  return {&interop_.func.getBody().front(), false, [this](Range range, mlir::Operation *op) {
+            auto read = llvm::dyn_cast_or_null<mlir::peft::ReadOp>(op);
+            fail(Kind::E0354, range, {"what a file holds"}, read ? "`" + read.getPoint().str() + "` depends on the text that is read" : "it depends on the text that is read, or is drawn anew in each step");
+          }};
 }
 
 void Elaborator::addInteropTensor(Instance &instance, const Item &item, const EnvPtr &env) {
@@ -231,8 +184,8 @@ void Elaborator::addInteropTensor(Instance &instance, const Item &item, const En
   llvm::scope_exit restore([&] { inInterop_ = outer; });
   try {
     Tensor value = asFloat(toTensor(eval(*item.value, env), f32(), item.value->range), item.value->range);
-    mlir::Value made = exported(value.value, item.value->range);
-    settleExport(); // last: a read that it replaces is gone
+    mlir::Value made = copiedTo(besideExport(), value.value, item.value->range);
+    settle(besideExport(), item.value->range); // last: a read that it replaces is gone
     if (!mlir::cast<mlir::nn::NNType>(made.getType()).isStatic() || mlir::cast<mlir::nn::NNType>(made.getType()).getExample())
       fail(Kind::E0354, item.value->range, {"what a file holds"}, "it depends on the text that is read");
     addExported(evalString(*item.key, env), made, instance.site->path.empty() ? "model" : instance.site->path);

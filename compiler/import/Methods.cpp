@@ -170,14 +170,7 @@ void Elaborator::execMethodStmt(Instance &instance, const ast::Stmt &stmt) {
     for (const ast::StmtPtr &inner : branch(*choice, instance.env))
       execMethodStmt(instance, *inner);
   } else if (auto *loop = stmt.as<ast::ForStmt>()) {
-    Value over = eval(*loop->over, instance.env);
-    if (!over.list())
-      fail(Kind::E0354, loop->over->range, {"what a loop runs over"});
-    for (const Value &item : *over.list()) {
-      instance.env->values[loop->variable.text] = item;
-      for (const ast::StmtPtr &inner : loop->body)
-        execMethodStmt(instance, *inner);
-    }
+    execFor(*loop, instance.env, [&](const ast::Stmt &inner) { execMethodStmt(instance, inner); });
   } else if (auto *row = stmt.as<ast::RowStmt>()) {
     addRow(*row, instance.env);
     instance.env->values[row->name.text] = readPoint(instance, *root_, row->name.text, stmt.range);
@@ -186,8 +179,7 @@ void Elaborator::execMethodStmt(Instance &instance, const ast::Stmt &stmt) {
   } else if (auto *train = stmt.as<ast::TrainStmt>()) {
     execTrain(instance, *train);
   } else if (auto *require = stmt.as<ast::RequireStmt>()) {
-    if (!evalBool(*require->condition, instance.env))
-      fail(Kind::E0355, stmt.range, {evalString(*require->message, instance.env)});
+    execRequire(*require, instance.env);
   } else if (auto *loss = stmt.as<ast::LossStmt>()) {
     Tensor term = asFloat(toTensor(eval(*loss->value, instance.env), f32(), loss->value->range), loss->value->range);
     if (term.type().rank() != 0)
@@ -197,6 +189,8 @@ void Elaborator::execMethodStmt(Instance &instance, const ast::Stmt &stmt) {
     } else {
       reads_[mlir::peft::RewireOp::create(builder_, location(stmt.range), "model", "loss", term.value)] = stmt.range;
     }
+  } else if (auto *event = stmt.as<ast::OnGradStmt>()) {
+    execOnGrad(instance, *event);
   } else if (auto *interop = stmt.as<ast::InteropStmt>()) {
     execInterop(instance, *interop);
   } else if (auto *init = stmt.as<ast::AtInitStmt>()) {
@@ -245,6 +239,23 @@ static ModuleNode &attachedTo(ModuleNode &owner, llvm::StringRef name) {
     node = next.get();
   }
   return *node;
+}
+
+/// The parameter `l.B` of what the method being elaborated has attached to its own site; null if it is none.
+const std::string *Elaborator::partsParameter(const ast::MemberExpr &expr) const {
+  auto *part = expr.object->as<ast::NameExpr>();
+  if (!part || !instance_)
+    return nullptr;
+  const ModuleNode *node = instance_->site;
+  const std::string path = instance_->name + "." + part->name;
+  for (llvm::StringRef step : llvm::split(path, '.')) {
+    auto next = node->attached.find(step.str());
+    if (next == node->attached.end())
+      return nullptr;
+    node = next->second.get();
+  }
+  auto weight = node->weights.find(expr.member.text);
+  return weight == node->weights.end() ? nullptr : &weight->second;
 }
 
 /// `train` and `freeze` in a method: of its site, of what it has attached there itself, or (`freeze A`) of its own parameters.

@@ -53,7 +53,7 @@ void Elaborator::emitOptimizer(const ast::OptimizerStmt &decl, const EnvPtr &bou
   if (schedule && !lookup("lr", env, schedule->range))
     fail(Kind::E0350, schedule->range, {"a schedule changes `lr`, which `" + decl.name.text + "` does not have"});
   if (schedule)
-    env->values["lr"] = binary("nn.mul", *lookup("lr", env, schedule->range), evalSchedule(*schedule, env), schedule->range);
+    env->values["lr"] = learningRate(env, schedule);
   for (const ast::StmtPtr &stmt : decl.body) {
     if (auto *let = stmt->as<ast::LetStmt>()) {
       execLet(*let, env);
@@ -75,6 +75,12 @@ void Elaborator::emitOptimizer(const ast::OptimizerStmt &decl, const EnvPtr &bou
   mlir::func::ReturnOp::create(builder_, location(decl.range), results);
   info_.optimizerName = decl.name.text;
   info_.optimizerStates = states;
+}
+
+/// `lr` at `step`, both of the scope.
+Value Elaborator::learningRate(const EnvPtr &env, const ast::Expr *schedule) {
+  Value rate = *lookup("lr", env, schedule ? schedule->range : Range());
+  return schedule ? Value(binary("nn.mul", rate, evalSchedule(*schedule, env), schedule->range)) : rate;
 }
 
 /// The factor on the learning rate: a `schedule` declaration with `step` and `steps` in scope.
@@ -121,6 +127,7 @@ void Elaborator::importOptimizer() {
       fact.hyper[param.name.text] = toJson(bound->values.at(param.name.text), param.range);
     emitOptimizer(decl, bound, static_cast<int64_t>(info_.groups.size()), stmt.schedule.get());
     info_.groups.push_back(std::move(fact));
+    gradients_.groups.push_back(bound);
   };
   addGroup(nullptr);
   for (const ast::OptimizerGroup &group : stmt.groups) {

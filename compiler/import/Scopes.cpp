@@ -134,6 +134,22 @@ void Elaborator::execLet(const ast::LetStmt &let, const EnvPtr &env) {
     env->values[let.names[i].text] = (*items)[i];
 }
 
+void Elaborator::execFor(const ast::ForStmt &loop, const EnvPtr &env, llvm::function_ref<void(const ast::Stmt &)> exec) {
+  Value over = eval(*loop.over, env);
+  if (!over.list())
+    fail(Kind::E0354, loop.over->range, {"what a loop runs over"});
+  for (const Value &item : *over.list()) {
+    env->values[loop.variable.text] = item;
+    for (const ast::StmtPtr &inner : loop.body)
+      exec(*inner);
+  }
+}
+
+void Elaborator::execRequire(const ast::RequireStmt &require, const EnvPtr &env) {
+  if (!evalBool(*require.condition, env))
+    fail(Kind::E0355, require.range, {evalString(*require.message, env)});
+}
+
 const ast::Block &Elaborator::branch(const ast::IfStmt &stmt, const EnvPtr &env) {
   return evalBool(*stmt.condition, env) ? stmt.thenBody : stmt.elseBody;
 }

@@ -130,6 +130,11 @@ Value BuiltinCall::placed() {
   return name == "ranks" ? e.emit<mlir::nn::RanksOp>(range, {x.value}, {axis}, x.axes) : e.emit<mlir::nn::OrderOp>(range, {x.value}, {axis}, x.axes);
 }
 
+Value BuiltinCall::inverse() {
+  Tensor x = tensor(0, "x");
+  return e.emit<mlir::nn::InverseOp>(range, {x.value}, {}, x.axes);
+}
+
 Value BuiltinCall::siblings() {
   Tensor x = tensor(0, "x");
   const int64_t count = e.info_.examplesOfRow();

@@ -1,4 +1,4 @@
-// Infer: result types of `nn` ops from their operands.
+// Infer: result types of `nn` ops from their operands. Ops that carry theirs are in Verify.cpp.
 //
 // The messages end up in front of a user when an elaborated method does not fit its site, so they name both shapes.
 #include "dialects/nn/Nn.h"
@@ -45,13 +45,6 @@ LogicalResult sameElement(std::optional<Location> location, Value x, Value y) {
 }
 LogicalResult boolElement(std::optional<Location> location, Value x) {
   return typeOf(x).isBool() ? success() : emitOptionalError(location, "a condition is true or false, this holds ", typeOf(x).getElement());
-}
-/// Equal but for one axis.
-bool equalBut(NNType a, NNType b, int64_t but) {
-  bool fits = a.rank() == b.rank() && a.getElement() == b.getElement();
-  for (int64_t i = 0; fits && i < a.rank(); ++i)
-    fits = i == but || a.getDims()[i] == b.getDims()[i];
-  return fits;
 }
 } // namespace
 
@@ -264,6 +257,14 @@ PEFT_INFER(ContractOp) {
     dims.push_back(it->second);
   }
   types.push_back(make(context, anyExample(operands) && !op.getOverExamples(), dims, typeOf(operands[0]).getElement()));
+  return success();
+}
+PEFT_INFER(InverseOp) {
+  NNType x = typeOf(operands[0]);
+  ArrayRef<Dim> matrix = x.getDims().take_back(2);
+  if (matrix.size() < 2 || matrix[0] != matrix[1] || !matrix[0].isStatic() || !x.isFloat())
+    return emitOptionalError(location, toString(x), " holds no square matrices of numbers, in one size");
+  types.push_back(x);
   return success();
 }
 PEFT_INFER(TransposeOp) {

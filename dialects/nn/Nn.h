@@ -62,4 +62,6 @@ std::string toString(NNType type);
 std::string toString(Location location);
 /// The shape of two operands under right-aligned broadcasting; failure where lengths differ.
 FailureOr<SmallVector<Dim>> broadcastDims(ArrayRef<Dim> a, ArrayRef<Dim> b);
+/// Equal but for one axis.
+bool equalBut(NNType a, NNType b, int64_t but);
 } // namespace mlir::nn

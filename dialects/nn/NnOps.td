@@ -217,6 +217,11 @@ def NN_ContractOp : NN_InferredOp<"contract", [NN_Diff, NN_Affine, NN_Structure,
   let assemblyFormat = "$equation $x `,` $y `over_examples` $over_examples attr-dict `:` functional-type(operands, results)";
   let hasVerifier = 1;
 }
+def NN_InverseOp : NN_InferredOp<"inverse", [NN_Diff]> {
+  let summary = "the inverse of each matrix that the last two axes hold; not a number where there is none";
+  let arguments = (ins NN_Tensor:$x);
+  let assemblyFormat = "$x attr-dict `:` functional-type(operands, results)";
+}
 
 // ---- shapes --------------------------------------------------------------------------------------------------------
 

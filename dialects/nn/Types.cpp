@@ -146,3 +146,10 @@ void NNType::print(AsmPrinter &printer) const {
   llvm::interleaveComma(getDims(), printer, [&](Dim dim) { printer << toString(dim); });
   printer << "], " << getElement() << ">";
 }
+
+bool mlir::nn::equalBut(NNType a, NNType b, int64_t but) {
+  bool fits = a.rank() == b.rank() && a.getElement() == b.getElement();
+  for (int64_t i = 0; fits && i < a.rank(); ++i)
+    fits = i == but || a.getDims()[i] == b.getDims()[i];
+  return fits;
+}

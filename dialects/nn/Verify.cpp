@@ -1,4 +1,4 @@
-// Verify: verifiers of `nn` ops that carry their result type.
+// Verify: ops that carry their result type hold what it says.
 #include "dialects/nn/Nn.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "llvm/ADT/StringSet.h"
@@ -68,10 +68,7 @@ LogicalResult PadOp::verify() {
     return emitOpError("changes the number of axes");
   if (static_cast<int64_t>(getAxis()) < 0 || static_cast<int64_t>(getAxis()) >= from.rank())
     return emitOpError("axis ") << getAxis() << " of a value with " << from.rank() << " axes";
-  SmallVector<Dim> dims(from.getDims());
-  dims[getAxis()] = to.getDims()[getAxis()];
-  if (from.withDims(dims) != to)
+  if (!equalBut(from, to, getAxis()) || from.getExample() != to.getExample())
     return emitOpError("cannot make ") << toString(to) << " of " << toString(from);
   return success();
 }
-

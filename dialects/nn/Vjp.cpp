@@ -150,6 +150,18 @@ PEFT_VJP(ContractOp) {
   out.push_back(wanted[1] ? contractVjp(b, *this, ct, getY(), getX(), rhs, lhs, result) : Value());
 }
 
+// d X⁻¹ = -X⁻¹ dX X⁻¹, so the cotangent of X is -Yᵀ ct Yᵀ.
+PEFT_VJP(InverseOp) {
+  std::string batch;
+  for (int64_t axis = 2; axis < getX().getType().rank(); ++axis)
+    batch += static_cast<char>('a' + axis - 2);
+  auto product = [&](Value x, Value y, StringRef own, StringRef others, StringRef result) {
+    return ContractOp::create(b, getLoc(), x, y, b.getStringAttr((batch + own + "," + batch + others + "->" + batch + result).str()), b.getBoolAttr(false));
+  };
+  Value left = product(getResult(), ct, "wx", "wy", "xy");
+  out.push_back(NegOp::create(b, getLoc(), product(left, getResult(), "xy", "zy", "xz")));
+}
+
 // ---- shapes --------------------------------------------------------------------------------------------------------
 
 PEFT_VJP(TransposeOp) {

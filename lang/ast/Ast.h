@@ -13,7 +13,7 @@ struct Stmt {
   enum class Kind {
     // inside declarations
     Let, Param, Input, Weight, Bind, Rewire, Sample, Train, If, For, Attach, Dim, Require, AtInit, Module, Checkpoint, Example,
-    Interop, Row, Metric, State, Loss, On,
+    Interop, Row, Metric, State, Loss, On, OnGrad, Grad,
     // declarations and statements of a file
     Use, SpecInput, Model, TaskUse, Optimize, Run, Budget, Search, Fn, Method, Arch, ModuleDecl, Optimizer, Schedule, Task, KindDecl,
     // reserved words that are not built yet: parsed loosely, answered with E0199
@@ -222,6 +222,17 @@ struct OnStmt : Stmt {
   Ident site;
   Block body;
 };
+/// `on grad { … }` in a method: what becomes of gradients, once a step, before they are clipped.
+struct OnGradStmt : Stmt {
+  PEFT_STMT(OnGrad)
+  Block body;
+};
+/// `grad(B) <- e` in it.
+struct GradStmt : Stmt {
+  PEFT_STMT(Grad)
+  ExprPtr parameter;
+  ExprPtr value;
+};
 
 /// `use peft.methods.{lora, prefix}`, `use "mine.peft"`.
 struct UseStmt : Stmt {
@@ -343,7 +354,7 @@ struct KindDeclStmt : Declaration {
   std::vector<Ident> dims;
   std::vector<KindPoint> points;
 };
-/// A reserved word that is not built yet (`phase`, `carry`, `on grad`, `after step`, …).
+/// A reserved word that is not built yet (`phase`, `carry`, `on start`, `after step`, …).
 struct ReservedStmt : Stmt {
   PEFT_STMT(Reserved)
   std::string word;

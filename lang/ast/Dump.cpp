@@ -228,6 +228,8 @@ bool Dumper::small(const Stmt &stmt) {
     open(loss->add ? "loss +=" : "loss <-"), expr(loss->value.get());
   else if (auto *rewire = stmt.as<RewireStmt>())
     open(rewire->add ? "rewire +=" : "rewire <-"), expr(rewire->target.get()), expr(rewire->value.get());
+  else if (auto *gradient = stmt.as<GradStmt>())
+    open("grad <-"), expr(gradient->parameter.get()), expr(gradient->value.get());
   else if (auto *sample = stmt.as<SampleStmt>())
     open("sample " + sample->name.text + (sample->per == SampleStmt::Per::Pass ? "" : " per step")), expr(sample->distribution.get());
   else if (auto *require = stmt.as<RequireStmt>())
@@ -299,6 +301,8 @@ bool Dumper::body(const Stmt &stmt) {
     open("interop " + interop->format.text), this->interop(*interop);
   } else if (auto *on = stmt.as<OnStmt>()) {
     open("on " + on->site.text), block("body", on->body);
+  } else if (auto *event = stmt.as<OnGradStmt>()) {
+    open("on grad"), block("body", event->body);
   } else {
     return false;
   }

@@ -124,15 +124,13 @@ void BodyNames::statement(const Stmt &stmt, Visible &scope) {
     scope.add(s->variable.text);
     block(s->body, scope);
   } else if (auto *s = stmt.as<AttachStmt>()) {
-    method(*s->method, scope);
-    selector(s->selector, scope);
+    attach(*s, scope);
   } else if (auto *s = stmt.as<TrainStmt>()) {
     selector(s->selector, scope);
   } else if (auto *s = stmt.as<DimStmt>()) {
     named(*s->value, s->name);
   } else if (auto *s = stmt.as<RequireStmt>()) {
-    expr(*s->condition, scope);
-    optional(s->message, scope);
+    expr(*s->condition, scope), optional(s->message, scope);
   } else if (auto *s = stmt.as<ModuleStmt>()) {
     module(*s, scope);
   } else if (auto *s = stmt.as<ModuleDeclStmt>()) {
@@ -147,10 +145,31 @@ void BodyNames::statement(const Stmt &stmt, Visible &scope) {
   } else if (auto *s = stmt.as<MetricStmt>()) {
     expr(*s->value, scope);
   } else if (auto *s = stmt.as<StateStmt>()) {
-    optional(s->init, scope);
-    scope.add(s->name.text);
+    optional(s->init, scope), scope.add(s->name.text);
   } else if (auto *s = stmt.as<LossStmt>()) {
     expr(*s->value, scope);
+  } else {
+    event(stmt, scope);
+  }
+}
+
+void BodyNames::attach(const AttachStmt &stmt, Visible &scope) {
+  method(*stmt.method, scope);
+  selector(stmt.selector, scope);
+  if (stmt.alias)
+    scope.add(stmt.alias->text); // what it adds is read as `l.A`
+}
+
+/// What an event knows beside the method's names: where the run stands.
+void BodyNames::event(const Stmt &stmt, Visible &scope) {
+  Visible inner(scope);
+  if (auto *s = stmt.as<OnGradStmt>()) {
+    inner.add({"step", "steps"});
+    block(s->body, inner);
+  } else if (auto *s = stmt.as<GradStmt>()) {
+    expr(*s->parameter, scope);
+    inner.add("lr"); // of the parameter's group
+    expr(*s->value, inner);
   }
 }
 

@@ -54,6 +54,8 @@ private:
   void param(const ast::ParamStmt &stmt, Visible &scope);
   void sharing(const ast::Ident &kind, Visible &scope);
   void statement(const ast::Stmt &stmt, Visible &scope);
+  void attach(const ast::AttachStmt &stmt, Visible &scope);
+  void event(const ast::Stmt &stmt, Visible &scope);
   void interop(const ast::InteropStmt &stmt, Visible &scope);
   void row(const ast::RowStmt &stmt, Visible &scope);
   void sample(const ast::Expr &distribution, Visible &scope);

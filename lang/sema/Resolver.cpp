@@ -7,6 +7,7 @@
 #include "lang/diag/Suggest.h"
 #include "lang/sema/Constants.h"
 #include "lang/sema/Names.h"
+#include "lang/sema/Gradients.h"
 #include "lang/sema/Points.h"
 #include "lang/sema/Shapes.h"
 #include "lang/sema/Space.h"
@@ -222,6 +223,7 @@ std::unique_ptr<Spec> checked(const Texts &texts, SourceMap &sources, const std:
   }
   sema::checkNames(*spec, diags);
   sema::checkPoints(*spec, diags);
+  sema::checkGradients(*spec, diags);
   if (!diags.hasErrors())
     sema::checkShapes(*spec, diags);
   if (!diags.hasErrors())

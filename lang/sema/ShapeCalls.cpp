@@ -178,6 +178,8 @@ Shape ShapeOf::callBuiltin(const std::string &name, const std::vector<Argument> 
   bool two = (name == "max" || name == "min") && values.size() == 2;
   if (elementwise.count(name))
     return x.isTensor() || x.wide ? x : x.kind == ShapeKind::Number ? Shape::scalar() : Shape();
+  if (name == "grad" || name == "inverse")
+    return x;
   if (two || name == "pow")
     return values.size() == 2 ? together(values[0], values[1], range) : Shape();
   if (name == "sum" || name == "max" || name == "min")

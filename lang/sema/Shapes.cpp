@@ -38,6 +38,11 @@ private:
       Shape value = shapes.of(*loss->value, env);
       if (value.isTensor() && value.rank() > 0)
         shapes.mismatch(loss->value->range, "a loss is one number, this is " + value.text());
+    } else if (auto *event = stmt.as<OnGradStmt>()) {
+      ShapeEnv inner = env;
+      walk(event->body, inner);
+    } else if (auto *gradient = stmt.as<GradStmt>()) {
+      replace(*gradient, env);
     } else if (auto *choice = stmt.as<IfStmt>()) {
       branches(*choice, env);
     } else if (auto *loop = stmt.as<ForStmt>()) {
@@ -77,6 +82,18 @@ private:
       fits = !shapes.differ(point.lengths[point.rank() - i], value.lengths[value.rank() - i]);
     if (!fits)
       shapes.mismatch(stmt.value->range, "`" + target->name + "` is " + point.text() + ", this is " + value.text());
+  }
+
+  /// A gradient has its parameter's shape.
+  void replace(const GradStmt &stmt, const ShapeEnv &env) {
+    const Shape parameter = shapes.of(*stmt.parameter, env), value = shapes.of(*stmt.value, env);
+    if (!parameter.isTensor() || !value.isValue() || value.wide)
+      return;
+    bool fits = parameter.rank() == value.rank();
+    for (size_t i = 0; fits && i < value.rank(); ++i)
+      fits = !shapes.differ(parameter.lengths[i], value.lengths[i]);
+    if (!fits)
+      shapes.mismatch(stmt.value->range, "the gradient is " + parameter.text() + ", this is " + value.text());
   }
 
   void branches(const IfStmt &choice, ShapeEnv &env) {

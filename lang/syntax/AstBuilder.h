@@ -13,7 +13,7 @@ namespace peftc::syntax {
 using P = grammar::PeftParser;
 
 /// Where a statement stands; decides what it may be.
-enum class Place { File, Method, Module, Optimizer, Task, Function };
+enum class Place { File, Method, Module, Optimizer, Task, Function, Gradients };
 
 class AstBuilder {
 public:
@@ -65,6 +65,9 @@ private:
   std::vector<ast::Field> fields(P::FieldBlockContext *context);
   ast::Field field(P::FieldContext *context);
   std::optional<ast::CheckpointName> checkpointName(P::CheckpointNameContext *context);
+
+  // Events.cpp
+  ast::StmtPtr ofGradients(P::StmtContext *context);
 
   // Spaces.cpp
   ast::ExprPtr choose(antlr4::ParserRuleContext *whole, Range word, P::ArgumentsContext *context);

@@ -19,7 +19,7 @@ stmt
   : useStmt | inputStmt | modelStmt | taskDecl | taskUse | attachStmt | trainStmt | optimizeStmt | runStmt | budgetStmt | searchStmt
   | fnDecl | methodDecl | archDecl | moduleDecl | optimizerDecl | scheduleDecl | kindDecl
   | paramStmt | weightStmt | letStmt | sampleStmt | ifStmt | forStmt | dimStmt | requireStmt | atInitStmt
-  | checkpointStmt | exampleStmt | interopStmt | rowStmt | metricStmt | stateStmt | lossStmt | onStmt
+  | checkpointStmt | exampleStmt | interopStmt | rowStmt | metricStmt | stateStmt | lossStmt | onStmt | onGradStmt | gradStmt
   | reservedStmt | moduleStmt | rewireStmt | bindStmt | valueStmt
   ;
 
@@ -88,6 +88,8 @@ metricStmt: 'metric' ident '=' expr;
 stateStmt: 'state' ident (',' ident)* ('=' expr)?;
 lossStmt: 'loss' op=('+=' | '<-') expr;
 onStmt: 'on' site ('where' expr)? block;
+onGradStmt: 'on' 'grad' block;
+gradStmt: 'grad' '(' postfix ')' '<-' expr;
 moduleStmt: optional='optional'? ident (',' ident)* over? ':' (constructor | kinds) checkpointName? tied? block?;
 over: '[' ident 'in' expr ']';
 constructor: ident ('.' ident)* arguments;
@@ -102,7 +104,7 @@ reservedStmt
   : word=('phase' | 'carry' | 'score' | 'reset' | 'rewind' | 'variant' | 'sparse' | 'after') ident looseItem*
   | word='phase' LBRACE looseBlock RBRACE
   | word='every' (ident | NUMBER) looseItem*
-  | 'on' word=('grad' | 'start' | 'finish') LBRACE looseBlock RBRACE
+  | 'on' word=('start' | 'finish') LBRACE looseBlock RBRACE
   | word='module' ident ':' ident ('(' | '.') looseItem*
   ;
 looseItem: ~(SEP | LBRACE | RBRACE) | LBRACE looseBlock RBRACE;

@@ -10,7 +10,8 @@ namespace {
 constexpr unsigned bit(Place place) { return 1u << static_cast<unsigned>(place); }
 constexpr unsigned kFile = bit(Place::File), kMethod = bit(Place::Method), kModule = bit(Place::Module);
 constexpr unsigned kOptimizer = bit(Place::Optimizer), kTask = bit(Place::Task), kFunction = bit(Place::Function);
-constexpr unsigned kBodies = kMethod | kModule | kOptimizer | kTask | kFunction;
+constexpr unsigned kGradients = bit(Place::Gradients);
+constexpr unsigned kBodies = kMethod | kModule | kOptimizer | kTask | kFunction | kGradients;
 
 /// Where each statement may stand.
 unsigned allowed(Kind kind) {
@@ -22,9 +23,10 @@ unsigned allowed(Kind kind) {
   case Kind::Rewire: return kMethod | kOptimizer | kTask;
   case Kind::Sample: return kMethod | kModule | kTask;
   case Kind::Train: case Kind::Attach: return kFile | kMethod;
-  case Kind::If: case Kind::For: return kMethod | kModule | kOptimizer | kTask | kFunction;
+  case Kind::If: case Kind::For: return kBodies;
   case Kind::Require: return kFile | kBodies;
-  case Kind::AtInit: case Kind::On: return kMethod;
+  case Kind::AtInit: case Kind::On: case Kind::OnGrad: return kMethod;
+  case Kind::Grad: return kGradients;
   case Kind::Row: case Kind::Interop: return kMethod | kTask;
   case Kind::Metric: return kTask;
   case Kind::ModuleDecl: return kFile | kModule;
@@ -43,6 +45,7 @@ const char *nameOf(Place place) {
   case Place::Optimizer: return "an optimizer";
   case Place::Task: return "a task";
   case Place::Function: return "a function";
+  case Place::Gradients: return "`on grad`";
   }
   return "";
 }
@@ -65,6 +68,8 @@ void AstBuilder::checkPlace(const ast::Stmt &stmt, antlr4::ParserRuleContext *co
   std::string word = context->getStart()->getText();
   std::string what = stmt.kind == Kind::Bind     ? "`" + word + " = …`"
                      : stmt.kind == Kind::Rewire ? "`" + word + " <- …`"
+                     : stmt.kind == Kind::OnGrad ? "`on grad`"
+                     : stmt.kind == Kind::Grad   ? "`grad(…) <- …`"
                      : stmt.kind == Kind::Module ? "`" + word + ": …`"
                                                  : "`" + word + "`";
   auto report = diags_.report(diag::Kind::E0108, range(context->getStart()), {what, nameOf(place)});
@@ -255,6 +260,8 @@ StmtPtr AstBuilder::bodyStatement(P::StmtContext *context, Place place) {
     return this->interop(interop, place);
   if (auto *on = context->onStmt())
     return this->on(on, place);
+  if (context->onGradStmt() || context->gradStmt())
+    return ofGradients(context);
   if (auto *module = context->moduleStmt())
     return this->module(module, place);
   return context->reservedStmt() ? reservedStatement(context->reservedStmt()) : nullptr;

@@ -1,4 +1,5 @@
 // LawsState: what is kept, what moves, and that stopping leaves no trace.
+#include "runtime/modes/Evaluation.h"
 #include "runtime/modes/Laws.h"
 #include "runtime/modes/Modes.h"
 #include "runtime/modes/Step.h"
@@ -72,6 +73,22 @@ std::string textOf(const std::string &path) {
   return text.str();
 }
 
+/// By name: the loss's, or what methods make of them.
+std::map<std::string, at::Tensor> optimizersGradients(const Subject &subject, Executor &executor) {
+  std::map<std::string, at::Tensor> gradients;
+  for (const auto &[name, value] : subject.run(executor, "train_step"))
+    if (name.rfind("grad.", 0) == 0)
+      gradients[name] = value.to(at::kFloat).reshape(subject.session->parameters.get(name.substr(5)).sizes());
+  if (!programNamed(subject.bundle, "on_grad"))
+    return gradients;
+  std::map<std::string, at::Tensor> tensors = gradients;
+  tensors["step"] = at::zeros({}, at::kFloat);
+  tensors["steps"] = at::full({}, 10.0, at::kFloat);
+  for (const auto &[name, value] : subject.run(executor, "on_grad", tensors))
+    gradients[name] = value;
+  return gradients;
+}
+
 std::string firstDifference(const std::map<std::string, at::Tensor> &left, const std::map<std::string, at::Tensor> &right) {
   for (const auto &[name, value] : left)
     if (!right.count(name) || !same(value, right.at(name)))
@@ -107,17 +124,18 @@ Verdict stepMovesDeclared(Subject &subject) {
         return fail("`" + name + "` shares its place in the flat buffer, or lies beyond it");
       taken[static_cast<size_t>(offset)] = true;
     }
-  std::map<std::string, bool> pulled; // whether the loss pulls at it
-  for (const auto &[name, value] : subject.run(*session->executor, "train_step"))
-    if (name.rfind("grad.", 0) == 0)
-      pulled[name.substr(5)] = value.numel() > 0 && value.abs().max().item<double>() > 0;
+  const std::map<std::string, at::Tensor> gradients = optimizersGradients(subject, *session->executor);
+  const auto isPulled = [&](const std::string &name) {
+    const auto found = gradients.find("grad." + name);
+    return found != gradients.end() && found->second.numel() > 0 && found->second.abs().max().item<double>() > 0;
+  };
   Stepper(*session).run({subject.batch}, 0, 10);
   size_t moved = 0, still = 0;
   for (const auto &[name, value] : before) {
     const bool trainable = subject.parameter(name).value("trainable", false), changed = !same(value, session->parameters.get(name));
     if (changed && !trainable)
       return fail("`" + name + "` is not trained and moved");
-    if (!changed && pulled[name])
+    if (!changed && isPulled(name))
       return fail("`" + name + "` is trained and did not move");
     ++(changed ? moved : still);
   }

@@ -1,6 +1,7 @@
 // Step: see Step.h.
 #include "runtime/modes/Step.h"
 #include "runtime/bundle/Errors.h"
+#include "runtime/modes/Evaluation.h"
 #include "runtime/plan/Device.h"
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -45,6 +46,8 @@ double sumOfSquares(const at::Tensor &values) {
   return std::accumulate(sums.begin(), sums.end(), 0.0);
 }
 
+at::Tensor scalar(int64_t value) { return at::full({}, static_cast<double>(value), at::kFloat); }
+
 double sumOf(const at::Tensor &values) {
   const at::Tensor wide = values.to(at::kDouble).contiguous();
   double sum = 0;
@@ -55,12 +58,13 @@ double sumOf(const at::Tensor &values) {
 
 } // namespace
 
-Stepper::Stepper(Session &session) : session_(session), gradient_(zeros()) {
+Stepper::Stepper(Session &session) : session_(session), replaces_(programNamed(session.bundle, "on_grad").has_value()), gradient_(zeros()) {
   std::vector<std::pair<Trainable, int64_t>> ordered;
   for (const json &parameter : session.manifest().at("parameters"))
     if (parameter.value("trainable", false)) {
       const std::string name = parameter.at("name");
-      ordered.push_back({{name, parameter.at("offset"), session.parameters.get(name).numel()}, parameter.value("group", int64_t{0})});
+      const at::Tensor value = session.parameters.get(name);
+      ordered.push_back({{name, parameter.at("offset"), value.numel(), value.sizes().vec()}, parameter.value("group", int64_t{0})});
     }
   std::sort(ordered.begin(), ordered.end(), [](const auto &a, const auto &b) { return a.first.offset < b.first.offset; });
   for (const auto &[trainable, group] : ordered) {
@@ -100,8 +104,7 @@ void Stepper::accumulate(const Results &results) {
     const auto found = results.find("grad." + trainable.name);
     if (found == results.end())
       continue; // nothing of the loss depends on it
-    at::Tensor place = gradient_.narrow(0, trainable.offset, trainable.size);
-    place.add_(found->second.reshape({trainable.size}).to(at::kFloat));
+    gradientOf(trainable).add_(found->second.reshape({trainable.size}).to(at::kFloat));
   }
 }
 
@@ -121,9 +124,11 @@ StepResult Stepper::run(const std::vector<Batch> &microBatches, int64_t step, in
   }
   result.loss = lossSum / targets;
   gradient_.div_(static_cast<float>(targets));
-  result.gradNorm = std::sqrt(sumOfSquares(gradient_));
-  if (!std::isfinite(result.loss) || !std::isfinite(result.gradNorm))
-    failNotFinite(step, result.loss);
+  result.gradNorm = finiteNorm(step, result.loss);
+  if (replaces_) {
+    replaceGradients(step, steps);
+    result.gradNorm = finiteNorm(step, result.loss);
+  }
   const double clip = session_.options.clip;
   if (clip > 0 && result.gradNorm > clip)
     gradient_.mul_(static_cast<float>(clip / (result.gradNorm + 1e-6)));
@@ -131,10 +136,29 @@ StepResult Stepper::run(const std::vector<Batch> &microBatches, int64_t step, in
   return result;
 }
 
+/// All that `on_grad` makes is made of gradients as backward left them: a result may be one of its inputs.
+void Stepper::replaceGradients(int64_t step, int64_t steps) {
+  std::map<std::string, at::Tensor> tensors = {{"step", scalar(step)}, {"steps", scalar(steps)}};
+  for (const Trainable &trainable : trainables_)
+    tensors["grad." + trainable.name] = gradientOf(trainable).view(trainable.shape);
+  std::map<std::string, at::Tensor> made;
+  for (const auto &[name, value] : session_.executor->runInPlace("on_grad", Batch{}, tensors, {session_.options.seed, step, 0}))
+    made[name] = value.is_alias_of(gradient_) ? value.clone() : value;
+  for (const Trainable &trainable : trainables_)
+    if (const auto found = made.find("grad." + trainable.name); found != made.end())
+      gradientOf(trainable).copy_(found->second.reshape({trainable.size}));
+}
+
+double Stepper::finiteNorm(int64_t step, double loss) {
+  const double norm = std::sqrt(sumOfSquares(gradient_));
+  if (!std::isfinite(loss) || !std::isfinite(norm))
+    failNotFinite(step, loss);
+  return norm;
+}
+
 void Stepper::optimize(int64_t step, int64_t steps) {
   // Results may be planned buffers or the inputs themselves: all are computed and looked at before anything is written.
   std::vector<std::pair<at::Tensor, at::Tensor>> moves; // from, to
-  const auto scalar = [](int64_t value) { return at::full({}, static_cast<double>(value), at::kFloat); };
   for (const Range &range : ranges_) {
     const auto part = [&](const at::Tensor &flat) { return flat.narrow(0, range.begin, range.size); };
     std::map<std::string, at::Tensor> tensors = {
@@ -153,10 +177,10 @@ void Stepper::optimize(int64_t step, int64_t steps) {
     to.copy_(from);
 }
 
-void Stepper::failNotFinite(int64_t step, double loss) const {
+void Stepper::failNotFinite(int64_t step, double loss) {
   std::string where = "the loss is " + (std::isnan(loss) ? "nan" : std::to_string(loss));
   for (const Trainable &trainable : trainables_)
-    if (std::isfinite(loss) && !std::isfinite(sumOfSquares(gradient_.narrow(0, trainable.offset, trainable.size)))) {
+    if (std::isfinite(loss) && !std::isfinite(sumOfSquares(gradientOf(trainable)))) {
       where = "the gradient of `" + trainable.name + "` is not finite";
       break;
     }

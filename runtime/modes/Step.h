@@ -1,4 +1,4 @@
-// Step: one optimizer step: passes over micro-batches, accumulate, average over targets, clip, optimizer programs.
+// Step: one optimizer step: passes over micro-batches, accumulate, average over targets, what methods make of gradients, clip, optimizer programs.
 //
 // Errs   R0201 a loss or gradient that is not finite; the parameters are then as before the step
 #pragma once
@@ -8,7 +8,7 @@ namespace peftrt {
 
 struct StepResult {
   double loss = 0;     ///< mean over the step's targets
-  double gradNorm = 0; ///< before clipping
+  double gradNorm = 0; ///< of what is clipped
   int64_t examples = 0, tokens = 0;
 };
 
@@ -28,14 +28,19 @@ private:
   struct Trainable {
     std::string name;
     int64_t offset, size;
+    std::vector<int64_t> shape;
   };
   at::Tensor zeros() const; ///< where steps run
+  at::Tensor gradientOf(const Trainable &trainable) { return gradient_.narrow(0, trainable.offset, trainable.size); }
   void accumulate(const Results &results);
+  void replaceGradients(int64_t step, int64_t steps);
+  double finiteNorm(int64_t step, double loss);
   void optimize(int64_t step, int64_t steps);
-  [[noreturn]] void failNotFinite(int64_t step, double loss) const;
+  [[noreturn]] void failNotFinite(int64_t step, double loss);
 
   Session &session_;
   std::vector<Trainable> trainables_;
+  const bool replaces_; ///< the bundle has `on_grad`
   std::vector<Range> ranges_; ///< maximal contiguous stretches of one group
   at::Tensor gradient_;
   std::map<std::string, at::Tensor> states_;

@@ -23,7 +23,7 @@ using namespace plan;
 const Handlers &allHandlers() {
   static const Handlers table = [] {
     Handlers all;
-    for (const Handlers &part : {sourceSteps(), elementwiseSteps(), reductionSteps(), contractSteps(), layoutSteps(), indexingSteps()})
+    for (const Handlers &part : {sourceSteps(), elementwiseSteps(), reductionSteps(), contractSteps(), matrixSteps(), layoutSteps(), indexingSteps()})
       all.insert(part.begin(), part.end());
     return all;
   }();

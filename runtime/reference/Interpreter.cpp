@@ -19,7 +19,7 @@ using namespace reference;
 const Table &allOps() {
   static const Table table = [] {
     Table all;
-    for (const Table &part : {sources(), elementwise(), reductions(), layouts(), indexing()})
+    for (const Table &part : {sources(), elementwise(), reductions(), matrices(), layouts(), indexing()})
       all.insert(part.begin(), part.end());
     return all;
   }();

@@ -36,6 +36,7 @@ using Table = std::map<std::string, Function>;
 Table sources();     ///< param constant literal iota dim random
 Table elementwise(); ///< arithmetic, comparisons, select, cast
 Table reductions();  ///< reduce argmax ranks order contract
+Table matrices();    ///< inverse
 Table layouts();     ///< transpose split merge expand_dims squeeze broadcast slice pad roll repeat concat put_last stop_grad
 Table indexing();    ///< gather scatter_add siblings sum_siblings
 

@@ -24,8 +24,8 @@ class Failing(LawsTest):
         self.assertEqual(answer.code, 1)
 
     def test_tampered_bundles_are_found_out(self):
-        spec = self.write("spec.peft", "use peft.methods.{lora, dora}\nmodel base = bert\ntask classify(labels = 16)\nattach lora to layers[0].attention.{q, k}\n"
-                                       "attach dora to layers[1].ffn.up\ntrain head\noptimize adamw(lr = 1e-2)\nrun { epochs = 1, batch = 2, max_length = 8 }\n")
+        spec = self.write("spec.peft", "use peft.methods.{lora, dora, lora_fa}\nmodel base = bert\ntask classify(labels = 16)\nattach lora to layers[0].attention.{q, k}\n"
+                                       "attach dora to layers[1].ffn.up\nattach lora_fa(r = 2) to layers[1].attention.{q, k}\ntrain head\noptimize adamw(lr = 1e-2)\nrun { epochs = 1, batch = 2, max_length = 8 }\n")
         answer = laws(spec, "--stdlib", STDLIB, "--keep", self.path("kept"))
         self.assertEqual(answer.code, 0, f"{answer.lines}\n{answer.said}")
         bundle = self.path("kept/spec.peft/bundle")
@@ -36,6 +36,8 @@ class Failing(LawsTest):
         self.assertIn("dora", self.broken_law(unpinned, "gradient"))  # a constant that the gradient took for one, and now moves
         merged = self.tampered(bundle, "programs.json", swap("merge", "layers.0.attention.q.W", "layers.0.attention.k.W"))
         self.assertIn("logits", self.broken_law(merged, "merge"))
+        replaced = self.tampered(bundle, "programs.json", swap("on_grad", "grad.layers.1.attention.q.lora_fa.B", "grad.layers.1.attention.k.lora_fa.B"))
+        self.assertIn("on_grad grad.layers.1.attention", self.broken_law(replaced, "plan"))
         plan = self.tampered(bundle, "plan.json", swap_results("optimizer.0"))
         self.assertIn("optimizer.0", self.broken_law(plan, "plan"))
         text = DECODER.replace("attach prefix", "attach ia3 to layers[*].attention.{k, v}\nattach prefix").replace("{lora, prefix}", "{lora, ia3, prefix}")

@@ -26,11 +26,22 @@ method rescale on linear {
 }
 """
 
+TURNED = """
+/// The rows of the weight turned by Cayley's transform of a skew matrix; of its gradient the skew part is taken, and by chance only half of it.  Merges.
+method turned on linear {
+  param S: [out, out] = zeros
+  frozen I: [out, out] = eye
+  let K = S - S.T
+  W <- inverse(I + K) @ (I - K) @ W
+  on grad { grad(S) <- bernoulli(0.5, like = S) * (grad(S) - grad(S).T) * (step + 1) / steps }
+}
+"""
+
 
 class Laws(LawsTest):
     def test_library_examples_and_a_users_methods(self):
         examples = [path for path in sorted(glob.glob("examples/*/*.peft")) if "-search/" not in path]  # spaces of programs
-        paths = sorted(glob.glob(f"{STDLIB}/methods/*.peft")) + examples + [self.write("mine.peft", USERS_METHOD), self.write("decoder.peft", DECODER)]
+        paths = sorted(glob.glob(f"{STDLIB}/methods/*.peft")) + examples + [self.write("mine.peft", USERS_METHOD), self.write("turned.peft", TURNED), self.write("decoder.peft", DECODER)]
         self.assertGreater(len(paths), 60)
         checked = 0
         for path, answer in all_laws(paths, "--stdlib", STDLIB, "--keep", self.path("kept")).items():

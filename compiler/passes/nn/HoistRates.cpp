@@ -29,7 +29,7 @@ struct Level {
   Rate rate;
 };
 /// What changes between two runs of each program that is run more than once.
-constexpr Level kLevels[] = {{"train_step", "constant", Rate::constant}, {"eval", "step", Rate::step}, {"predict", "step", Rate::step},
+constexpr Level kLevels[] = {{"train_step", "constant", Rate::constant}, {"on_grad", "constant", Rate::constant}, {"eval", "step", Rate::step}, {"predict", "step", Rate::step},
                              {"predict_base", "step", Rate::step}};
 
 class Hoisting {

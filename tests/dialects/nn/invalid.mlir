@@ -463,3 +463,27 @@ func.func @f(%x: !nn.tensor<example, [seq, 4], f32>, %y: !nn.tensor<example, [se
 func.func @f(%x: !nn.tensor<example, [sequence, 4], f32>) {
   return
 }
+
+// -----
+func.func @f(%x: !nn.tensor<example, [seq, 4], f32>, %m: !nn.tensor<[3, 3], i64>, %w: !nn.tensor<[9, 4], f32>, %ss: !nn.tensor<example, [seq, seq], f32>) {
+  // expected-error-re@+2 {{{{.*}}[9, 4] holds no square matrices of numbers, in one size}}
+  // expected-error@+1 {{failed to infer returned types}}
+  %0 = nn.inverse %w : (!nn.tensor<[9, 4], f32>) -> !nn.tensor<[9, 4], f32>
+  return
+}
+
+// -----
+func.func @f(%x: !nn.tensor<example, [seq, 4], f32>, %m: !nn.tensor<[3, 3], i64>, %w: !nn.tensor<[9, 4], f32>, %ss: !nn.tensor<example, [seq, seq], f32>) {
+  // expected-error-re@+2 {{{{.*}}[seq, seq] holds no square matrices of numbers, in one size}}
+  // expected-error@+1 {{failed to infer returned types}}
+  %0 = nn.inverse %ss : (!nn.tensor<example, [seq, seq], f32>) -> !nn.tensor<example, [seq, seq], f32>
+  return
+}
+
+// -----
+func.func @f(%x: !nn.tensor<example, [seq, 4], f32>, %m: !nn.tensor<[3, 3], i64>, %w: !nn.tensor<[9, 4], f32>, %ss: !nn.tensor<example, [seq, seq], f32>) {
+  // expected-error-re@+2 {{{{.*}}[3, 3] holds no square matrices of numbers, in one size}}
+  // expected-error@+1 {{failed to infer returned types}}
+  %0 = nn.inverse %m : (!nn.tensor<[3, 3], i64>) -> !nn.tensor<[3, 3], i64>
+  return
+}

@@ -91,6 +91,9 @@ module {
     %rows = nn.all_rows %x : (!nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [seq, 4], f32>
     // CHECK: nn.contract "ay,zy->az"
     %3 = nn.contract "ay,zy->az" %x, %t over_examples false : (!nn.tensor<example, [seq, 4], f32>, !nn.tensor<[9, 4], f32>) -> !nn.tensor<example, [seq, 9], f32>
+    // CHECK: nn.inverse %{{.*}} : {{.*}} -> !nn.tensor<example, [seq, 2, 2], f32>
+    %squares = nn.split %x axis 1 into [2, 2] : (!nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [seq, 2, 2], f32>
+    %inverse = nn.inverse %squares : (!nn.tensor<example, [seq, 2, 2], f32>) -> !nn.tensor<example, [seq, 2, 2], f32>
     // CHECK: nn.transpose %{{.*}} [1, 0]
     %4 = nn.transpose %x [1, 0] : (!nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [4, seq], f32>
     // CHECK: nn.split %{{.*}} axis 1 into [2, 2]

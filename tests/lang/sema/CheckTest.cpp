@@ -140,6 +140,35 @@ static void testNames() {
     expect(c);
 }
 
+static void testGradients() {
+  const std::string head = "method m(a: real = 1, T: real = 1) on linear { param A: [out, in] = zeros; param v: [out] = ones; frozen F: [out] = ones; y <- v * y; ";
+  const std::vector<std::pair<std::string, std::string>> cases = {
+      {"on grad { let h = grad(v) * step / steps + lr0(F); grad(v) <- lr * h + mean(W, axis = in) }", "1:178: error[E0356]: nothing is called `lr0` here\n"},
+      {"on grad { let h = grad(v) * step / steps; grad(v) <- lr * h + mean(W, axis = in) + sum(F) / a; grad(A) <- inverse(grad(A) @ A.T) @ W }", ""},
+      {"if a > 1 { on grad { for i in 0 .. 3 { require a > 2 else \"small\"; if a > 3 { grad(v) <- 2 * grad(v) } else { grad(v) <- grad(v) } } } }", ""},
+      {"on grad { grad(v) <- grad(A) }", "1:156: error[E0350]: the gradient is [out], this is [out, in]\n"},
+      {"on grad { grad(v) <- 0 }", "1:156: error[E0350]: the gradient is [out], this is a number\n"},
+      {"on grad { grad(F) <- grad(F) }", "1:150: error[E0358]: `F` has no gradient here\n"},
+      {"freeze v; on grad { grad(v) <- grad(v) }", "1:160: error[E0358]: `v` has no gradient here\n"},
+      {"on grad { grad(T) <- grad(v) }", "1:150: error[E0358]: `T` has no gradient here\n"},
+      {"on grad { grad(x) <- grad(x) }", "1:150: error[E0358]: `x` has no gradient here\n"},
+      {"on grad { grad(v[0]) <- grad(v) }", "1:150: error[E0358]: `v[0]` has no gradient here\n"},
+      {"on grad { grad(v) <- grad(v) * mean(x) }", "1:171: error[E0359]: `on grad` is once a step and reads `x`, which each example has of its own\n"},
+      {"let h = mean(y); on grad { let g = h * h; grad(v) <- grad(v) * g }", "1:198: error[E0359]: `on grad` is once a step and reads `y`, which each example has of its own\n"},
+      {"on grad { grad(v) <- grad(v); grad(v) <- 2 * grad(v) }", "1:170: error[E0206]: `grad(v)` is said twice\n"},
+      {"on grad { grad(v) <- grad(v) }; on grad { grad(v) <- grad(v) }", "1:182: error[E0206]: `grad(v)` is said twice\n"},
+      {"on grad { y <- y }", "1:145: error[E0108]: `y <- …` cannot stand in `on grad`\n"},
+      {"on grad { param B: [in] = zeros }", "1:145: error[E0108]: `param` cannot stand in `on grad`\n"},
+      {"grad(v) <- grad(v)", "1:135: error[E0108]: `grad(…) <- …` cannot stand in a method\n"},
+      {"v <- lr", "1:135: error[E0199]: `<- on a parameter` is not supported yet\n1:140: error[E0356]: nothing is called `lr` here\n"}};
+  for (const auto &[text, said] : cases) {
+    const std::string whole = head + text + " }";
+    expect({whole.c_str(), said.c_str()});
+  }
+  expect({"method m { on linear { param v: [out] = ones; y <- v * y }\n on grad { grad(v) <- grad(v) } }", "2:2: error[E0108]: `on grad` cannot stand in a method beside its clauses\n"});
+  expect({"on grad { }", "1:1: error[E0108]: `on grad` cannot stand in a file, outside of any declaration\n"});
+}
+
 static void testArguments() {
   for (const Case &c : std::initializer_list<Case>{
            {"use peft.methods.lora\nattach lora(r = 8, lora_alpha = 16) to layers[*]", "2:20: error[E0209]: `lora` has no argument `lora_alpha`\n"},
@@ -373,6 +402,7 @@ int main(int argc, char **argv) {
   testSilent();
   testReach();
   testNames();
+  testGradients();
   testArguments();
   testPoints();
   testLiterals();

@@ -83,7 +83,7 @@ static void testKinds() {
 
 static void testReserved() {
   for (const char *text : {"phase warm(steps = 3) { train W }", "phase rewind { W <- W0 }",
-                           "method m { on grad { grad(W) <- 0 } }", "method m { on start { g <- 0 } }", "method m { after step { g <- sign(g) * 3 } }",
+                           "method m { on finish { g <- 0 } }", "method m { on start { g <- 0 } }", "method m { after step { g <- sign(g) * 3 } }",
                            "method m { every n steps from a to b { reset part } }", "method m { every 100 steps { g <- 0 } }",
                            "method m { carry s: [seq, k] = 3 }", "method m { score s: like(W) = abs(W) }", "method m { reset part }",
                            "method m { module side: like(layer, hidden_size = k) }", "method m { module side: bert.layer(hidden_size = k) }",

@@ -41,4 +41,18 @@ module {
     %y = nn.mul %x, %mn : (!nn.tensor<example, [seq, 64], f32>, !nn.tensor<[64], f32>) -> !nn.tensor<example, [seq, 64], f32>
     return %y : !nn.tensor<example, [seq, 64], f32>
   }
+  // CHECK-LABEL: func.func @on_grad.constant()
+  // CHECK: %[[INVERSE:.*]] = nn.inverse
+  // CHECK: return %[[INVERSE]]
+  // CHECK-LABEL: func.func @on_grad(
+  // CHECK-SAME: {nn.name = "derived.0"}
+  // CHECK-NOT: nn.inverse
+  // CHECK: nn.mul
+  func.func @on_grad(%g: !nn.tensor<[64, 64], f32> {nn.name = "grad.m"}, %step: !nn.tensor<[], f32> {nn.name = "step"}) -> (!nn.tensor<[64, 64], f32> {nn.name = "grad.m"}) {
+    %w = nn.param "W" : !nn.tensor<[64, 64], f32>
+    %i = nn.inverse %w : (!nn.tensor<[64, 64], f32>) -> !nn.tensor<[64, 64], f32>
+    %s = nn.mul %i, %step : (!nn.tensor<[64, 64], f32>, !nn.tensor<[], f32>) -> !nn.tensor<[64, 64], f32>
+    %r = nn.add %s, %g : (!nn.tensor<[64, 64], f32>, !nn.tensor<[64, 64], f32>) -> !nn.tensor<[64, 64], f32>
+    return %r : !nn.tensor<[64, 64], f32>
+  }
 }
