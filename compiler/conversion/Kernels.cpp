@@ -86,7 +86,7 @@ LLVM::LLVMFuncOp emitFunction(plan::KernelOp op, StringRef which, OpBuilder &bui
 }
 
 plan::Space spaceOf(plan::KernelOp op) {
-  std::optional<plan::Space> space;
+  SmallVector<plan::Space> spaces;
   for (Operation &made : op.getBody().front()) {
     if (isa<plan::YieldOp, nn::ConstantOp>(made) || plan::isView(&made) || plan::isStorageCast(&made))
       continue;
@@ -94,8 +94,12 @@ plan::Space spaceOf(plan::KernelOp op) {
       continue;
     auto own = plan::fusableIn(&made, op.getSpace() == "flat").space;
     assert(own && "an op that no kernel can hold");
-    space = space ? plan::unite(*space, *own) : own;
+    spaces.push_back(*own);
   }
+  llvm::stable_sort(spaces, [](const plan::Space &a, const plan::Space &b) { return a.parts > b.parts; }); // whole rows and numbers of parts meet only where there are parts
+  std::optional<plan::Space> space;
+  for (const plan::Space &own : spaces)
+    space = space ? plan::unite(*space, own) : own;
   assert(space && "a kernel without ops");
   return *space;
 }

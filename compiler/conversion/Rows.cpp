@@ -2,7 +2,8 @@
 //
 // What is summed over rows is added a row at a time to the sum of its stretch (RowSums.h), which lies in the first-level cache.
 //
-// A row may be done in parts (attention's heads, which share a vector of positions): each part is a row of its own to the code of a row.
+// A row may be done in parts (attention's heads, which share a vector of positions; experts, each with a number of its own): each part is a row of its own to the
+// code of a row.
 //
 // Scratch  buffers of one row each, twice as long where rows are turned: random numbers first, then values that wait for a reduction; the same for every row.
 #include "compiler/conversion/Kernel.h"
@@ -21,6 +22,23 @@ int64_t bufferFloats(int64_t columns) { return (columns + 127) / 128 * 128 + 256
 int64_t turned(plan::KernelOp op) { return llvm::count_if(op.getBody().front(), [](Operation &made) { return isa<nn::RollOp>(made); }); }
 int64_t rowBufferFloats(plan::KernelOp op) { return bufferFloats(spaceOf(op).columns * (turned(op) ? 2 : 1)); }
 
+/// What all parts of a row share, or rows where they are the run's.
+bool isShared(const Space &space, nn::NNType type) {
+  if (space.parts == 1)
+    return false;
+  if (type.getExample() == space.example)
+    return plan::isSharedByParts(type) && type.getDims().back().is(space.columns);
+  auto shape = plan::rowShapeOf(type);
+  return shape->rowCount.constant * shape->columns == space.columns && !type.getDims().back().is(1);
+}
+
+/// A number of each part: of the row's, or of any row's where it is the run's.
+bool isOfPart(const Space &space, nn::NNType type) {
+  auto shape = plan::rowShapeOf(type);
+  const int64_t numbers = type.getExample() == space.example ? shape->columns : shape->rowCount.constant * shape->columns;
+  return space.example && space.parts > 1 && space.columns > 1 && numbers == space.parts && !isShared(space, type);
+}
+
 RowCode::Form formOf(const Space &space, Value value) {
   using Form = RowCode::Form;
   auto type = cast<nn::NNType>(value.getType());
@@ -31,6 +49,8 @@ RowCode::Form formOf(const Space &space, Value value) {
   if (value.getDefiningOp() && plan::isIndex(value)) // counted out
     return Form::full;
   auto shape = plan::rowShapeOf(type);
+  if (isOfPart(space, type))
+    return Form::row;
   if (type.getExample() != space.example)
     return shape->columns == 1 && shape->rowCount.is(1) ? Form::scalar : Form::column;
   bool sameRows = shape->rowCount == space.rowCount;
@@ -38,8 +58,7 @@ RowCode::Form formOf(const Space &space, Value value) {
     return shape->columns == 1 ? Form::scalar : Form::column;
   if (!sameRows)
     return Form::scalar;
-  const bool ofPart = space.parts > 1 && shape->columns == space.columns; // the same for all parts
-  return (ofPart || shape->columns == space.columns * space.parts) && shape->columns > 1 ? Form::full : Form::row;
+  return (isShared(space, type) || shape->columns == space.columns * space.parts) && shape->columns > 1 ? Form::full : Form::row;
 }
 
 class Rows {
@@ -73,62 +92,71 @@ public:
 private:
   void emitRowsOf(Value begin, Value end) {
     code.loop(begin, end, 1, [&](Value row) {
+      Value none = code.integer(0);
       if (parts == 1)
-        return emitRow(row, row, code.integer(0));
-      code.loop(code.integer(0), code.integer(parts), 1, [&](Value part) { emitRow(row, code.add(code.mul(row, parts), part), code.mul(part, columns)); });
+        return emitRow({row, row, none, none});
+      code.loop(none, code.integer(parts), 1, [&](Value part) { emitRow({row, code.add(code.mul(row, parts), part), part, code.mul(part, columns)}); });
     });
   }
 
-  /// `place`: the part's among all parts of all rows; `firstColumn`: its first one in its row.
-  void emitRow(Value row, Value place, Value firstColumn) {
+  /// A row, or a part of one.
+  struct Part {
+    Value row, place, index, firstColumn; ///< its place among all parts of all rows; which part of its row it is, and its first column there
+  };
+
+  void emitRow(const Part &part) {
     Columns range{code.integer(0), code.integer(columns), columns};
     RowCode rowCode(code, range, [this](Value value) { return formOf(kernel.space, value); });
-    Value start = code.mul(place, columns);
+    Value start = code.mul(part.place, columns);
     for (auto [index, argument] : llvm::enumerate(kernel.body().getArguments()))
-      bind(rowCode, argument, pointers[index], row, start, firstColumn);
+      bind(rowCode, argument, pointers[index], part);
     int64_t used = 0;
     for (Operation &op : kernel.body()) {
       if (auto random = dyn_cast<nn::RandomOp>(op))
         rowCode.bind(random.getResult(), fillRandom(code, keys[random.getResult()], start, code.integer(columns), buffer(used++)), true);
       if (auto gather = dyn_cast<nn::GatherOp>(op))
-        rowCode.bind(gather.getResult(), lookedUp(gather, row), false, code.whole);
+        rowCode.bind(gather.getResult(), lookedUp(gather, part.row), false, code.whole);
     }
     for (auto [index, value] : llvm::enumerate(kernel.yielded())) {
       if (nn::ReduceOp sum = plan::rowSum(value)) {
         const bool isNumber = formOf(kernel.space, sum.getX()) == RowCode::Form::row;
-        rowCode.add(sum.getX(), isNumber ? partial.lookup(index) : code.at(partial.lookup(index), firstColumn), parts == 1);
+        rowCode.add(sum.getX(), code.at(partial.lookup(index), isNumber ? part.index : part.firstColumn), parts == 1);
         continue;
       }
       bool full = formOf(kernel.space, value) == RowCode::Form::full;
-      rowCode.put(value, code.at(results[index], memoryType(code, value), !full ? row : isShared(value) ? code.mul(row, columns) : start), false);
+      rowCode.put(value, code.at(results[index], memoryType(code, value), full ? startOf(value, part) : numberAt(value, part)), false);
     }
     rowCode.emit([&](int64_t index) { return buffer(used + index); });
   }
 
-  void bind(RowCode &rowCode, Value argument, Value pointer, Value row, Value start, Value firstColumn) {
+  void bind(RowCode &rowCode, Value argument, Value pointer, const Part &part) {
     auto type = cast<nn::NNType>(argument.getType());
     if (type.isInteger()) { // a row's whole number; of a lookup's indices nothing is computed
       if (formOf(kernel.space, argument) == RowCode::Form::row)
-        rowCode.bindNumber(argument, code.loadWhole(code.at(pointer, code.i64(), row)));
+        rowCode.bindNumber(argument, code.loadWhole(code.at(pointer, code.i64(), numberAt(argument, part))));
       return;
     }
     Type element = memoryType(code, argument);
     switch (formOf(kernel.space, argument)) {
     case RowCode::Form::full:
-      return rowCode.bind(argument, code.at(pointer, element, isShared(argument) ? code.mul(row, columns) : start), false, code.whole);
+      return rowCode.bind(argument, code.at(pointer, element, startOf(argument, part)), false, code.whole);
     case RowCode::Form::column:
-      return rowCode.bind(argument, parts == 1 ? pointer : code.at(pointer, element, firstColumn), false, code.whole);
+      return rowCode.bind(argument, parts == 1 || isShared(kernel.space, type) ? pointer : code.at(pointer, element, part.firstColumn), false, code.whole);
     case RowCode::Form::row:
-      return rowCode.bindNumber(argument, numberAt(code.at(pointer, element, row), type.isBool()));
+      return rowCode.bindNumber(argument, loadNumber(code.at(pointer, element, numberAt(argument, part)), type.isBool()));
     case RowCode::Form::scalar:
-      return rowCode.bindNumber(argument, numberAt(pointer, type.isBool()));
+      return rowCode.bindNumber(argument, loadNumber(pointer, type.isBool()));
     }
   }
 
-  /// A vector of a row that all its parts read.
-  bool isShared(Value value) const { return parts > 1 && plan::rowShapeOf(cast<nn::NNType>(value.getType()))->columns == columns; }
+  /// Which element of a value's a part's vector begins at, and which one its number is.
+  Value startOf(Value value, const Part &part) { return code.mul(isShared(kernel.space, cast<nn::NNType>(value.getType())) ? part.row : part.place, columns); }
+  Value numberAt(Value value, const Part &part) {
+    auto type = cast<nn::NNType>(value.getType());
+    return !isOfPart(kernel.space, type) ? part.row : type.getExample() == kernel.space.example ? part.place : part.index;
+  }
 
-  Value numberAt(Value address, bool isBool) {
+  Value loadNumber(Value address, bool isBool) {
     if (!isBool)
       return code.load(address, code.f32());
     Value byte = LLVM::LoadOp::create(code.b, code.loc, code.b.getI8Type(), address, 1);

@@ -145,6 +145,7 @@ llvm::ArrayRef<Phase> phases() {
            {"plan-recompute-layers", "what of a layer backward computes again", plan::recomputeLayers},
            {"plan-form-products", "contracts that are one matrix product of the batch, and sums that they make", plan::formProducts},
            {"plan-expand-argmax", "where a row is greatest, in words that kernels know", plan::expandArgmax},
+           {"plan-expand-powers", "powers as products, which kernels know", plan::expandPowers},
            // After products, which are what no kernel holds.
            {"plan-form-kernels", "what stands between products becomes kernels", plan::formKernels},
            // After kernels, because what never reaches memory is never rounded.

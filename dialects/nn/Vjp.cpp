@@ -68,7 +68,9 @@ PEFT_VJP(DivOp) {
 PEFT_VJP(PowOp) {
   Location loc = getLoc();
   if (wanted[0]) {
-    Value less = SubOp::create(b, loc, getY(), number(b, loc, 1));
+    auto known = getY().getDefiningOp<ConstantOp>(); // then so is the exponent of the derivative
+    auto exponent = known ? dyn_cast<FloatAttr>(known.getValue()) : FloatAttr();
+    Value less = exponent ? number(b, loc, exponent.getValueAsDouble() - 1) : SubOp::create(b, loc, getY(), number(b, loc, 1)).getResult();
     out.push_back(MulOp::create(b, loc, MulOp::create(b, loc, ct, getY()), PowOp::create(b, loc, getX(), less)));
   } else {
     out.push_back(Value());

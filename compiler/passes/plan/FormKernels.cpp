@@ -99,6 +99,15 @@ void KernelPlanner::keep(Value value, Kernel &kernel) {
 /// Counted out by each kernel anew, even where something else has it in memory: with what it is counted from.
 static bool isCounted(Value value) { return isIndex(value); }
 
+/// A view that makes one vector of the numbers of a row's parts: no part has the others' numbers.
+static bool gathersParts(Operation *view) {
+  Value source = view->getOperand(0);
+  while (source.getDefiningOp() && isView(source.getDefiningOp()))
+    source = source.getDefiningOp()->getOperand(0);
+  auto reduce = source.getDefiningOp<nn::ReduceOp>();
+  return reduce && reducesParts(reduce) && isSharedByParts(cast<nn::NNType>(view->getResult(0).getType()));
+}
+
 /// Whether a kernel of `space` takes the op that makes `value` into its body.
 bool KernelPlanner::isInside(Value value, const Space &space) const {
   Operation *op = value.getDefiningOp();
@@ -111,7 +120,7 @@ bool KernelPlanner::isInside(Value value, const Space &space) const {
   if (isView(op)) { // the same rows and columns seen otherwise
     auto from = rowShapeOf(cast<nn::NNType>(op->getOperand(0).getType())), to = rowShapeOf(cast<nn::NNType>(value.getType()));
     bool same = isa<nn::StopGradOp>(op) || (space.kind == Space::rows && from && to && from->example == to->example && from->rowCount == to->rowCount && from->columns == to->columns);
-    return same && isInside(op->getOperand(0), space);
+    return same && !gathersParts(op) && isInside(op->getOperand(0), space);
   }
   Fusable where = fusable(value);
   return where.space && unite(*where.space, space);

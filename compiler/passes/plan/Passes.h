@@ -16,6 +16,7 @@ LogicalResult openPrograms(ModuleOp module);  ///< OpenPrograms.cpp
 LogicalResult recomputeLayers(ModuleOp module); ///< RecomputeLayers.cpp
 LogicalResult formProducts(ModuleOp module);  ///< FormProducts.cpp
 LogicalResult expandArgmax(ModuleOp module);  ///< ExpandArgmax.cpp
+LogicalResult expandPowers(ModuleOp module);  ///< ExpandPowers.cpp
 LogicalResult formKernels(ModuleOp module);   ///< FormKernels.cpp
 LogicalResult chooseStorage(ModuleOp module); ///< ChooseStorage.cpp
 LogicalResult nameKernels(ModuleOp module);   ///< NameKernels.cpp

@@ -67,6 +67,12 @@ Fusable inRows(NNType result) {
   return {rowsOf(*shape), ""};
 }
 
+/// Whether there are parts: axes between the rows and the last one.
+bool hasParts(NNType type) {
+  auto shape = rowShapeOf(type);
+  return shape && type.getExample() && type.rank() > static_cast<int64_t>(rowDims(type)) + 1 && !type.getDims().back().is(1) && shape->columns > type.getDims().back().constant;
+}
+
 /// Rows in parts, one for each entry of the axes between the first and the last.
 Space inParts(NNType type) {
   Space space = rowsOf(*rowShapeOf(type));
@@ -92,6 +98,16 @@ Space tilesOf(NNType type) {
   return space;
 }
 
+/// Why the operands of an elementwise op, or of a broadcast, do not meet in rows.
+StringRef whyApart(NNType operand, NNType result) {
+  if (!rowShapeOf(result) || !rowShapeOf(operand))
+    return "its type is no table of rows";
+  const bool ofText = operand.getExample() && result.getExample() && operand.isStatic() && !result.isStatic();
+  return ofText ? "an operand is one for all rows of a text" : "an operand is broadcast along other axes than rows or columns";
+}
+
+bool isOfParts(Meeting meeting) { return meeting == Meeting::shared || meeting == Meeting::part; }
+
 Fusable elementwise(Operation *op) {
   NNType result = typeOf(op->getResult(0));
   bool tiles = isQuadratic(result) || isRowOfTiles(result);
@@ -105,7 +121,7 @@ Fusable elementwise(Operation *op) {
     return tiles ? isIndex(operand) || isRowOfTiles(type) : meeting == Meeting::scalar || meeting == (isIndex(operand) ? Meeting::column : Meeting::row);
   };
   if (!isNumber(result) || !llvm::all_of(op->getOperands(), readable))
-    return no("its elements are whole numbers");
+    return no("it reads or makes whole numbers");
   if (!tiles && !result.getExample() && allOnes(result.getDims()))
     return no("a single number of the run");
   for (Value operand : op->getOperands()) {
@@ -115,14 +131,15 @@ Fusable elementwise(Operation *op) {
       return type.getExample() && own.size() == 3 && (own[0] == other[0] || own[0].is(1)) && own[1] == other[1] && (row || own[2] == other[2]);
     };
     bool matrix = isQuadratic(type) || isRowOfTiles(type);
-    if (tiles ? !(matrix && alike(isRowOfTiles(type))) && !isTileIndex(operand) && !(!type.getExample() && allOnes(type.getDims()))
-              : meetingOf(type, result) == Meeting::none)
-      return no("an operand is broadcast along other axes than rows or columns");
+    if (tiles && !(matrix && alike(isRowOfTiles(type))) && !isTileIndex(operand) && !(!type.getExample() && allOnes(type.getDims())))
+      return no("an operand is no matrix of a head, no number of its rows and none of the run");
+    if (!tiles && meetingOf(type, result) == Meeting::none)
+      return no(whyApart(type, result));
   }
   if (tiles)
     return {tilesOf(result), ""};
-  bool shared = llvm::any_of(op->getOperands(), [&](Value operand) { return meetingOf(typeOf(operand), result) == Meeting::shared; });
-  return shared ? Fusable{inParts(result), ""} : inRows(result);
+  bool parted = llvm::any_of(op->getOperands(), [&](Value operand) { return isOfParts(meetingOf(typeOf(operand), result)); });
+  return parted ? Fusable{inParts(result), ""} : inRows(result);
 }
 
 Fusable reduction(ReduceOp op) {
@@ -132,22 +149,24 @@ Fusable reduction(ReduceOp op) {
   if (plan::rowSum(op.getResult()))
     return inRows(from);
   if (op.getOverExamples())
-    return no("it sums over the examples of the batch");
+    return no("it reduces over the examples of the batch");
   if (!from.isFloat())
-    return no("its elements are whole numbers");
+    return no("it reads or makes whole numbers");
   if (isQuadratic(from)) {
     bool keys = op.getAxes().size() == 1 && (op.getAxes()[0] == 2 || op.getAxes()[0] == -1) && op.getKeep();
     return keys ? Fusable{tilesOf(from), ""} : no("it reduces another axis than the keys");
   }
   auto shape = rowShapeOf(from);
   if (!shape)
-    return no("its operand is no table of rows");
+    return no("its type is no table of rows");
+  if (reducesParts(op))
+    return {inParts(from), ""};
   llvm::SmallVector<bool> reduced(from.rank(), false);
   for (int64_t axis : op.getAxes())
     reduced[axis < 0 ? axis + from.rank() : axis] = true;
   for (int64_t axis = 0, rows = rowDims(from); axis < from.rank(); ++axis)
     if (reduced[axis] != (axis >= rows) && !from.getDims()[axis].is(1))
-      return no("it does not reduce exactly the columns of a row");
+      return no(rows && reduced[0] && from.getExample() ? "it reduces over the rows of a text" : "it does not reduce exactly the columns of a row or of its parts");
   if (!from.getExample() && rowDims(from) == 0)
     return no("it reduces the only row");
   if (!rowShapeOf(typeOf(op.getResult())))
@@ -194,7 +213,8 @@ std::optional<Space> mlir::plan::unite(const Space &a, const Space &b) {
   both.heads = std::max(a.heads, b.heads);
   if (a.parts != b.parts) { // rows are done in parts where everything can be
     const Space &parted = a.parts > b.parts ? a : b, &rows = a.parts > b.parts ? b : a;
-    if (rows.parts != 1 || rows.whole || parted.whole || (rows.columns != 1 && rows.columns != parted.parts * parted.columns))
+    const bool numbers = a.example && rows.columns == parted.parts && parted.parts != parted.columns; // of the parts; as long as a part it could be what all of them share
+    if (rows.parts != 1 || rows.whole || parted.whole || (rows.columns != 1 && rows.columns != parted.parts * parted.columns && !numbers))
       return std::nullopt;
     return parted;
   }
@@ -235,12 +255,21 @@ Meeting mlir::plan::meetingOf(NNType operand, NNType result) {
     return Meeting::scalar;
   size_t rows = rowDims(result);
   ArrayRef<Dim> columns = result.getDims().drop_front(rows);
-  if (operand.getExample() != result.getExample())
-    return !operand.getExample() && withoutLeadingOnes(operand.getDims()) == withoutLeadingOnes(columns) ? Meeting::column : Meeting::none;
+  auto isNumberOfParts = [&](ArrayRef<Dim> own) { return hasParts(result) && own.size() == columns.size() && own.back().is(1) && own.drop_back() == columns.drop_back(); };
+  if (operand.getExample() != result.getExample()) {
+    if (operand.getExample())
+      return Meeting::none;
+    if (withoutLeadingOnes(operand.getDims()) == withoutLeadingOnes(columns))
+      return Meeting::column;
+    if (hasParts(result) && withoutLeadingOnes(operand.getDims()) == columns.take_back(1))
+      return Meeting::shared;
+    return isNumberOfParts(operand.getDims()) ? Meeting::part : Meeting::none;
+  }
   if (operand.getDims() == result.getDims())
     return Meeting::full;
-  if (rows && operand.rank() == 3 && result.rank() == 3 && operand.getDims()[0] == result.getDims()[0] && operand.getDims()[1].is(1) && operand.getDims()[2] == result.getDims()[2] &&
-      !operand.getDims()[2].is(1))
+  if (operand.rank() == result.rank() && operand.getDims().take_front(rows) == result.getDims().take_front(rows) && isNumberOfParts(operand.getDims().drop_front(rows)))
+    return Meeting::part;
+  if (rows && isSharedByParts(operand) && result.rank() == 3 && operand.getDims()[0] == result.getDims()[0] && operand.getDims()[2] == result.getDims()[2])
     return Meeting::shared;
   if (rows && rowDims(operand) && operand.getDims()[0] == result.getDims()[0] && operand.rank() == result.rank() && allOnes(operand.getDims().drop_front(1)))
     return Meeting::row;
@@ -249,6 +278,13 @@ Meeting mlir::plan::meetingOf(NNType operand, NNType result) {
   if (!result.getExample() && rows && operand.rank() < result.rank() && withoutLeadingOnes(operand.getDims()) == withoutLeadingOnes(columns))
     return Meeting::column;
   return Meeting::none;
+}
+
+bool mlir::plan::isSharedByParts(NNType type) { return type.rank() == 3 && type.getDims()[1].is(1) && !type.getDims()[2].is(1); }
+
+bool mlir::plan::reducesParts(ReduceOp op) {
+  NNType from = typeOf(op.getX());
+  return op.getAxes().size() == 1 && (op.getAxes()[0] == -1 || op.getAxes()[0] == from.rank() - 1) && hasParts(from);
 }
 
 std::optional<TileProduct> mlir::plan::tileProductOf(ContractOp op) {
@@ -354,7 +390,14 @@ Fusable mlir::plan::fusableIn(Operation *op, bool flatProgram) {
     NNType from = typeOf(broadcast.getX());
     if (isQuadratic(result))
       return isRowOfTiles(from) && from.getDims().take_front(2) == result.getDims().take_front(2) ? Fusable{tilesOf(result), ""} : no("it broadcasts something else than a row's number");
-    return isNumber(result) && result.getExample() && meetingOf(from, result) != Meeting::none && meetingOf(from, result) != Meeting::shared ? inRows(result) : no("it broadcasts along other axes than rows or columns");
+    Meeting meeting = meetingOf(from, result);
+    if (!isNumber(result))
+      return no("it reads or makes whole numbers");
+    if (!result.getExample())
+      return no("it makes a value of the run");
+    if (meeting == Meeting::none)
+      return no(whyApart(from, result));
+    return isOfParts(meeting) ? Fusable{inParts(result), ""} : inRows(result);
   }
   if (auto random = dyn_cast<RandomOp>(op)) {
     if (random.getDist() == "normal" || !random.getLike() || !result.getExample())
@@ -378,5 +421,7 @@ Fusable mlir::plan::fusableIn(Operation *op, bool flatProgram) {
       return wholeRows(inRows(result));
     return no("it looks up something else than rows of a table of the run");
   }
+  if (isa<PowOp>(op))
+    return no("its exponent is none of the whole numbers that become products");
   return no("it is no elementwise op, row reduction or lookup of rows");
 }

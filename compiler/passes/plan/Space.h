@@ -1,8 +1,8 @@
 // Space: what a kernel iterates over, and which `nn` ops can be computed there.
 //
 // rows    every value is [rows, columns] flattened: the ragged first axis (or one row an example, or the first axis of a value of the run) by the
-//         rest; beside it numbers of a row, vectors of columns and scalars of the run. A row may be done in parts, one a head: then columns are
-//         a part's, and a vector that all parts share may stand beside them
+//         rest; beside it numbers of a row, vectors of columns and scalars of the run. A row may be done in parts, one a head or a group: then
+//         columns are a part's, and a vector that all parts share, or a number of each part, may stand beside them
 // tiles   per example and head a matrix [rows, keys] in scratch, its row numbers, and the products that make it of, or turn it into, packed
 //         [rows or keys, heads, head size] values
 // flat    elements of the run's vectors (optimizer programs)
@@ -41,8 +41,13 @@ bool isQuadratic(nn::NNType type);
 bool isRowOfTiles(nn::NNType type);
 
 /// How an operand of an elementwise op meets the rows of its result.
-enum class Meeting { full, row, column, scalar, shared, none }; // shared: by the parts of a row
+enum class Meeting { full, row, column, scalar, shared, part, none }; // shared: by the parts of a row; part: a number of each part
 Meeting meetingOf(nn::NNType operand, nn::NNType result);
+
+/// [rows, 1, size]: what all parts of a row share.
+bool isSharedByParts(nn::NNType type);
+/// Whether the op makes a number of each part: it reduces the last axis of rows that have others before it.
+bool reducesParts(nn::ReduceOp op);
 
 /// A product inside `tiles`: one operand or the result is a matrix [heads, rows, keys].
 struct TileProduct {

@@ -61,6 +61,34 @@ module {
     plan.return %y, %z, %s : !nn.tensor<example, [seq, 4], f32>, !nn.tensor<example, [seq, 4], f32>, !nn.tensor<[4], f32>
   }
 
+  // Rows in parts: a number of each part beside the part's vector, of the row's and of the run's; what reduces a part makes such a number.
+  // CHECK: plan.program @predict
+  // CHECK-NOT: why_alone
+  // CHECK: plan.kernel "rows"(%arg2, %arg1, %arg0)
+  // CHECK-DAG: nn.exp {{.*}}[seq, 3, 1]
+  // CHECK-DAG: nn.reduce "sum" {{.*}} axes [2] keep false
+  // CHECK: plan.yield
+  plan.program @predict inputs ["x", "g", "t"] results ["y", "s"] {
+  ^bb0(%x: !nn.tensor<example, [seq, 3, 4], f32>, %g: !nn.tensor<example, [seq, 3, 1], f32>, %t: !nn.tensor<[3, 1], f32>):
+    %e = nn.exp %g : (!nn.tensor<example, [seq, 3, 1], f32>) -> !nn.tensor<example, [seq, 3, 1], f32>
+    %m = nn.mul %x, %e : (!nn.tensor<example, [seq, 3, 4], f32>, !nn.tensor<example, [seq, 3, 1], f32>) -> !nn.tensor<example, [seq, 3, 4], f32>
+    %y = nn.mul %m, %t : (!nn.tensor<example, [seq, 3, 4], f32>, !nn.tensor<[3, 1], f32>) -> !nn.tensor<example, [seq, 3, 4], f32>
+    %s = nn.reduce "sum" %y axes [2] keep false over_examples false : (!nn.tensor<example, [seq, 3, 4], f32>) -> !nn.tensor<example, [seq, 3], f32>
+    plan.return %y, %s : !nn.tensor<example, [seq, 3, 4], f32>, !nn.tensor<example, [seq, 3], f32>
+  }
+
+  // With as many parts as each is long, what a kernel of whole rows makes is not made again a part at a time.
+  // CHECK: plan.program @eval_square
+  // CHECK: %[[G:.*]] = plan.kernel "rows"(%arg1)
+  // CHECK: nn.exp
+  // CHECK: plan.kernel "rows"({{.*}}%[[G]]
+  plan.program @eval_square inputs ["x", "g"] results ["y"] {
+  ^bb0(%x: !nn.tensor<example, [seq, 4, 4], f32>, %g: !nn.tensor<example, [seq, 4, 1], f32>):
+    %e = nn.exp %g : (!nn.tensor<example, [seq, 4, 1], f32>) -> !nn.tensor<example, [seq, 4, 1], f32>
+    %m = nn.mul %x, %e : (!nn.tensor<example, [seq, 4, 4], f32>, !nn.tensor<example, [seq, 4, 1], f32>) -> !nn.tensor<example, [seq, 4, 4], f32>
+    plan.return %m : !nn.tensor<example, [seq, 4, 4], f32>
+  }
+
   // A program that is run once is left as it is.
   // CHECK: plan.program @init
   // CHECK-NOT: plan.kernel
