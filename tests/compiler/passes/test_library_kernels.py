@@ -59,6 +59,10 @@ def whole(step):
     return any(value.element.startswith("i") and value.element != "i1" for value in [*step.operands, step.result])
 
 
+def is_of_text(step):
+    return step.result.of_tokens and any(value.example and not value.of_tokens for value in step.operands)
+
+
 def is_broadcast_otherwise(step):
     """Of tables: an operand is neither of the result's shape, nor a row's number, nor a row of the run, nor a number; nor one of a row's parts."""
     def meets(value):
@@ -68,7 +72,7 @@ def is_broadcast_otherwise(step):
                 own = own[1:]
             return not own or own == columns or own == columns[-1:] or own == [*columns[:-1], "1"]
         return value.dims == step.result.dims or (value.of_tokens and value.columns() in ([], ["1"], [*columns[:-1], "1"], ["1", *columns[1:]]))
-    return all(value.is_table for value in step.operands) and not all(map(meets, step.operands))
+    return step.op != "reduce" and all(value.is_table for value in step.operands) and not all(map(meets, step.operands)) and not is_of_text(step)
 
 
 # What each reason claims, told from types alone.
@@ -76,14 +80,14 @@ TRUE = {
     "it reads or makes whole numbers": whole,
     "a single number of the run": lambda step: not step.result.example and all(dim == "1" for dim in step.result.dims),
     "its type is no table of rows": lambda step: not all(value.is_table for value in [*step.operands, step.result]),
-    "an operand is one for all rows of a text": lambda step: step.result.of_tokens and any(value.example and not value.of_tokens for value in step.operands),
+    "an operand is one for all rows of a text": is_of_text,
     "an operand is broadcast along other axes than rows or columns": is_broadcast_otherwise,
     "it makes a value of the run": lambda step: not step.result.example,
     "it reduces over the examples of the batch": lambda step: step.over_examples,
     "it reduces over the rows of a text": lambda step: step.operands[0].of_tokens and 0 in step.axes and not step.over_examples,
     "it reduces another axis than the keys": lambda step: len(step.operands[0].dims) == 3 and not step.operands[0].dims[2].isdigit() and step.axes != [2],
-    "it does not reduce exactly the columns of a row or of its parts": lambda step: step.operands[0].is_table and not step.over_examples and step.axes != [len(step.operands[0].dims) - 1],
-    "it reduces the only row": lambda step: not step.operands[0].example and len(step.operands[0].dims) == 1,
+    "it does not reduce exactly the columns of a row or of its parts": lambda step: step.op == "reduce" and step.operands[0].is_table and not (step.operands[0].of_tokens and 0 in step.axes) and not step.over_examples and step.axes != [len(step.operands[0].dims) - 1],
+    "it reduces the only row": lambda step: step.op == "reduce" and not step.operands[0].example and len(step.operands[0].dims) == 1,
     "only uniform numbers of a text are made inside kernels": lambda step: not step.result.example or 'dist = "normal"' in step.attributes,
     "its exponent is none of the whole numbers that become products": lambda step: step.op == "pow",
 }
