@@ -147,6 +147,24 @@ class Bench(unittest.TestCase):
         self.assertEqual([command.slower({"against": {"median": ratio}}) for ratio in (0.99, 1.01)], [True, False])
         self.assertEqual(self.command("methods", "--methods", "mixlora").returncode, 2)
 
+    def test_compile(self):
+        """A row a method with both clocks, its kernels and the trainer's size; a bar that is not met is said and is exit code 1."""
+        path, methods = self.here / "compile.json", ["bitfit", "lora"]
+        words = [sys.executable, "-B", str(HERE / "compile"), "--methods", ",".join(methods), "--model", str(self.here / "model"), "--json", str(path)]
+        done = subprocess.run([*words, "--rounds", "1", "--cold", "60", "--unchanged", "1e-6"], capture_output=True, text=True, timeout=240)
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+        self.assertEqual([line.split("|")[1].strip() for line in done.stdout.splitlines() if line.startswith("|")], ["method", "---", *methods])
+        self.assertEqual(done.stdout.count("**slow**"), 2)
+        found = json.loads(path.read_text())
+        self.assertEqual(found["above"], [f"{method}: unchanged" for method in methods])
+        for result in found["results"]:
+            self.assertGreater(result["cold"]["cpu"]["median"], 2 * result["unchanged"]["cpu"]["median"], "the second time finds its code")
+            self.assertGreater(result["kernels"], 10)
+            self.assertGreater(result["trainer_mib"], 1)
+        quick = subprocess.run([*words[:-2], "--quick", "--unchanged", "1e-6"], capture_output=True, text=True, timeout=240)
+        self.assertEqual(quick.returncode, 0, quick.stderr)
+        self.assertEqual(subprocess.run([*words, "--rounds", "0"], capture_output=True).returncode, 2)
+
     def test_clock(self):
         """From the first line at or after the warm-up's end to the last one."""
         clocked, tokens = load("cpu").subject.clocked, {step: 10 * step for step in range(1, 9)}
