@@ -15,7 +15,8 @@ from emulated import Emulated  # noqa: E402
 from subject import compare, tiny_bert  # noqa: E402
 from test_kernels import LABELS, METHODS, TOLERANCES, USES  # noqa: E402
 
-LENGTHS, SHORT = ([1, 1, 2], [127, 1, 129]), ([1, 2], [33, 1, 17])
+LENGTHS = ([1, 1, 2], [127, 1, 129])
+SHORT = (LENGTHS[0], [33, 1, 17])
 TARGETS = ("sm_80", "sm_90a")
 # The even model's rows are read by whole vectors, some by 32 threads and some by fewer; of 36 vectors a warp's threads take one or two.
 EVEN = {"hidden_size": 144, "num_attention_heads": 3, "intermediate_size": 16}
