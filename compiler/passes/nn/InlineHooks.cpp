@@ -229,16 +229,16 @@ private:
 
   FailureOr<Value> rewire(StringRef path, StringRef point, Value value, size_t limit) {
     PointKey key{path.str(), point.str()};
-    if (auto changed = changes.find(point); pass && path == "model" && changed != changes.end())
-      return points[key] = changed->second;
-    points[key] = value;
+    auto changed = changes.find(point);
+    const bool isGiven = pass && path == "model" && changed != changes.end();
+    points[key] = value = isGiven ? changed->second : value;
     auto it = rewires.find(key);
     if (it == rewires.end())
       return value;
     for (Rewire &entry : it->second) {
       if (entry.instance >= limit)
         break;
-      if (pass && entry.asksForPass)
+      if ((pass && entry.asksForPass) || (isGiven && entry.instance <= passOf)) // what is given is what the pass's method makes of it; attaches behind that one find it so
         continue;
       keepReads(entry, key);
       FailureOr<Value> next = materialize(entry.op.getValue(), entry.instance);
@@ -317,7 +317,9 @@ private:
     auto values = std::exchange(memo, std::vector<IRMapping>(memo.size()));
     std::swap(changes, changed);
     auto before = std::exchange(pass, op);
+    const size_t instanceBefore = std::exchange(passOf, index);
     FailureOr<Value> result = inlineModule("model", inputs, instances.size());
+    passOf = instanceBefore;
     pass = before;
     std::swap(changes, changed);
     memo = std::move(values);
@@ -477,6 +479,7 @@ private:
   std::vector<IRMapping> memo;
   SmallVector<Value> inputs; ///< of the model
   peft::PassOp pass;         ///< the other pass that is being inlined, if any
+  size_t passOf = 0;         ///< the instance that asks for it
   llvm::StringMap<Value> changes; ///< its points that have values of their own
 };
 } // namespace

@@ -18,8 +18,9 @@ SITES = {"linear": "layers[1].attention.q", "attention": "layers[1].attention", 
 OWN_SITES = {"trainable_tokens": "embeddings.tokens"}
 REQUIRED = {  # arguments without a default
     "mixlora": "silu", "mole": "[lora(2), lora(3)]", "moa": "[lora(2), lora(3)]", "adapter_fusion": "[serial_adapter(16), serial_adapter(8)]", "trainable_tokens": "[1, 5]",
-    "attempt_prompt": '["nowhere.safetensors"]', "lorahub": '["nowhere.safetensors"]', "ipt_space": '["nowhere.safetensors"]', "ipt": '"nowhere.safetensors"'}
-NEEDS_FILES = {"attempt_prompt", "lorahub", "ipt_space", "ipt"}
+    "attempt_prompt": '["nowhere.safetensors"]', "lorahub": '["nowhere.safetensors"]', "ipt_space": '["nowhere.safetensors"]', "ipt": '"nowhere.safetensors"',
+    "spot": '["nowhere.safetensors"], task = "nowhere.safetensors"'}
+NEEDS_FILES = {"attempt_prompt", "lorahub", "ipt_space", "ipt", "spot"}
 GATED = {"mixlora"}  # on a small LLaMA
 NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?")
 VALUES = {"rank": (-1, 0, HIDDEN + 1, 1000), "int": (-1, 0, 7, 1000, 10**13), "real": (-1, 0), "prob": (-0.1, 1.5)}

@@ -19,7 +19,7 @@ import tiny_bert  # noqa: E402
 PEFTC = pathlib.Path(os.environ["PEFT_BUILD"]) / "bin/peftc"
 HIDDEN, FF = 64, 128
 ON_LLAMA = {"mixlora": "use peft.methods.{mixlora}\nattach mixlora(silu, n = 3, r = 2) to layers[*].ffn"}
-NEEDS_FILES = {"attempt_prompt", "lorahub", "ipt", "ipt_space"}  # tests/oracle/test_trained.py has them
+NEEDS_FILES = {"attempt_prompt", "lorahub", "ipt", "ipt_space", "spot"}  # tests/oracle/test_trained.py has them
 ELEMENTWISE = set("neg exp log sqrt rsqrt tanh erf sin cos abs sign floor not cast add sub mul div max min lt le eq ne gt ge and or select pow".split())
 LOOKED_AT = ELEMENTWISE | {"reduce", "broadcast", "random"}
 PROGRAMS = ("train_step", "eval", "predict", "decode", "prefill")
@@ -93,8 +93,8 @@ TRUE = {
 }
 # Of a text's tokens these are passes of their own. What is new here is either a kernel's work that a kernel does not do, or belongs into this table with a reason.
 PASSES = {
-    "it reduces over the rows of a text": {"apt", "idpg", "late_prompt", "mixlora", "moa", "moelora", "mole", "pha", "smop", "unipelt"},
-    "an operand is one for all rows of a text": {"apt", "mixlora", "moa", "moelora", "mole", "pha", "unipelt"},
+    "it reduces over the rows of a text": {"apt", "idpg", "late_prompt", "mixlora", "moa", "moelora", "mole", "pha", "ptp_adversarial", "smop", "unipelt"},
+    "an operand is one for all rows of a text": {"apt", "mixlora", "moa", "moelora", "mole", "pha", "ptp_adversarial", "unipelt"},
     "its type is no table of rows": {"attention_fusion"},
     "it reduces over the examples of the batch": {"lst", "mole"},
     "it reduces another axis than the keys": {"aprompt"},
