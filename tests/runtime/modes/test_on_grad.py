@@ -104,6 +104,28 @@ class OnGrad(compiled.TrainerTest):
         self.same(parts, whole, 1e-3)
         self.assertGreater(whole["layers.0.attention.q.uneven.B"].abs().max(), 0.01)
 
+    def test_what_a_step_does_not_reach(self):
+        """A parameter that the loss never reads has a gradient of zeros, and so has one in a step that does not draw it: what is made of them holds, and nothing else."""
+        text = """method now_and_then on linear {
+  param v: [out] = zeros
+  param unread: [out] = zeros
+  sample drawn ~ bernoulli(0.5, [1]) per step
+  y <- y + drawn * v
+  on grad { grad(v) <- 2 * grad(v); grad(unread) <- grad(unread) + drawn }
+}
+"""
+        program = self.subject("drawn", "attach now_and_then to layers[0].attention.q", text)
+        moved, still, before = 0, 0, {"v": torch.zeros(24), "unread": torch.zeros(24)}
+        for step in range(1, 9):
+            end = self.trained(program, "drawn.run", "--limit-steps", str(step))
+            now = {name: end[f"layers.0.attention.q.now_and_then.{name}"] for name in before}
+            change, before = {name: now[name] - before[name] for name in before}, now
+            drawn = bool((change["unread"] != 0).all())
+            self.assertLess((change["unread"] + 0.1 * drawn).abs().max(), 1e-6)
+            self.assertEqual(drawn, bool((change["v"] != 0).any()))
+            moved, still = moved + drawn, still + (not drawn)
+        self.assertTrue(moved and still, (moved, still))
+
     def test_clipped_behind_it(self):
         loud = SCALED.replace("y <- y + v + c", "y <- y + v + 0 * c").replace("k * grad(v)", "10000 * k * grad(v)")
         program = self.subject("loud", "attach scaled(k = 2) to layers[0].attention.q", loud, clip=0.25)
