@@ -20,6 +20,7 @@ ROPES = {
     "default": {"rope_type": "default", "rope_theta": 1e4},
     "linear": {"rope_type": "linear", "rope_theta": 1e3, "factor": 2.5},
     "dynamic": {"rope_type": "dynamic", "rope_theta": 1e3, "factor": 2.0},
+    "proportional": {"rope_type": "proportional", "rope_theta": 1e3, "partial_rotary_factor": 0.6, "factor": 2.0},
     "llama3": {"rope_type": "llama3", "rope_theta": 500.0, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 32},
     "yarn": {"rope_type": "yarn", "rope_theta": 1e3, "factor": 4.0, "original_max_position_embeddings": 16},
     "yarn with scales": {"rope_type": "yarn", "rope_theta": 100.0, "factor": 4.0, "original_max_position_embeddings": 16, "beta_fast": 16, "beta_slow": 2, "mscale": 0.8, "mscale_all_dim": 0.5,
