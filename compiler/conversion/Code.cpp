@@ -6,7 +6,9 @@ using namespace mlir;
 namespace peftc::conversion {
 namespace {
 constexpr unsigned kAlignment = 4, kHalfAlignment = 2, kWarp = 32;
-}
+
+Value word(Code &code, uint32_t value) { return arith::ConstantOp::create(code.b, code.loc, code.b.getI32IntegerAttr(static_cast<int32_t>(value))); }
+} // namespace
 
 Value Code::integer(int64_t value) { return arith::ConstantOp::create(b, loc, b.getI64IntegerAttr(value)); }
 Value Code::number(double value) { return arith::ConstantOp::create(b, loc, b.getF32FloatAttr(static_cast<float>(value))); }
@@ -225,11 +227,10 @@ void Code::alone(const std::function<void()> &body) {
 
 /// The team's lanes in its warp.
 Value Code::teamMask() {
-  auto word = [&](uint32_t value) -> Value { return arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(static_cast<int32_t>(value))); };
   if (team == kWarp)
-    return word(~0u);
+    return word(*this, ~0u);
   Value first = arith::TruncIOp::create(b, loc, b.getI32Type(), sub(coordinate("laneid"), member()));
-  return arith::ShLIOp::create(b, loc, word((1u << team) - 1), first);
+  return arith::ShLIOp::create(b, loc, word(*this, (1u << team) - 1), first);
 }
 
 void Code::meet() {
@@ -238,10 +239,9 @@ void Code::meet() {
 }
 
 Value Code::across(Value number, const std::function<Value(Value, Value)> &combine) {
-  auto word = [&](uint32_t value) -> Value { return arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(static_cast<int32_t>(value))); };
   const uint32_t segment = (kWarp - team) << 8 | (kWarp - 1); // shfl's bounds: within the team
   for (unsigned apart = team / 2; apart > 0; apart /= 2) {
-    Value other = LLVM::CallIntrinsicOp::create(b, loc, f32(), b.getStringAttr("llvm.nvvm.shfl.sync.bfly.f32"), ValueRange{teamMask(), number, word(apart), word(segment)}).getResult(0);
+    Value other = LLVM::CallIntrinsicOp::create(b, loc, f32(), b.getStringAttr("llvm.nvvm.shfl.sync.bfly.f32"), ValueRange{teamMask(), number, word(*this, apart), word(*this, segment)}).getResult(0);
     number = combine(number, other);
   }
   return number;

@@ -104,9 +104,7 @@ void checkMethod(const MethodStmt &method, const Scope &scope, const Network &ne
     auto kind = scope.kinds.find(site.text);
     if (kind == scope.kinds.end())
       return;
-    Reads reads(network.children);
-    for (const Parameter &param : method.params)
-      reads.hide(param.name.text);
+    Reads reads(network.children, method);
     std::map<std::string, Range> replaced;
     Clause(*kind->second, body, diags).walk(body, reads, replaced);
   };

@@ -185,9 +185,7 @@ void checkMethod(const MethodStmt &method, const Scope &scope, const Network &ne
     auto it = scope.kinds.find(site.text);
     if (it == scope.kinds.end())
       return;
-    Reads reads(network.children);
-    for (const Parameter &param : method.params)
-      reads.hide(param.name.text);
+    Reads reads(network.children, method);
     Clause(*it->second, network, flow, diags).walk(body, reads);
   };
   if (method.site)

@@ -16,6 +16,11 @@ class Reads {
 public:
   /// Calls of these are calls of modules, not reads of a point of the same name.
   explicit Reads(const std::set<std::string> &modules) : modules_(&modules) {}
+  /// At the beginning of a method's clause: its arguments read nothing.
+  Reads(const std::set<std::string> &modules, const ast::MethodStmt &method) : Reads(modules) {
+    for (const ast::Parameter &param : method.params)
+      hide(param.name.text);
+  }
 
   ReadSet of(const ast::Expr &expr) const;
   /// From here on `name` is what `expr` gives, whose reads are its own.
