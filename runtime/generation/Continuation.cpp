@@ -183,7 +183,7 @@ at::Tensor Continuation::append(const std::vector<int64_t> &tokens) {
   for (size_t text = 0; text < texts_.size(); ++text)
     texts_[text].push_back(tokens[text]);
   if (!cached_)
-    return nextOf(runWhole(whole_, texts_, read_), texts_);
+    return restart();
   Batch batch = batchOf(texts_, read_, rooms_);
   for (const Cache &cache : caches_)
     batch.columns[cache.name] = cache.values;
@@ -226,7 +226,7 @@ at::Tensor Continuation::withoutCache() {
   cached_ = false;
   for (Cache &cache : caches_)
     cache.values = at::Tensor();
-  return nextOf(runWhole(whole_, texts_, read_), texts_);
+  return restart();
 }
 
 } // namespace peftrt

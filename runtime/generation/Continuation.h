@@ -49,7 +49,7 @@ private:
   Results runWhole(const std::string &program, const std::vector<std::vector<int64_t>> &texts, const std::vector<std::vector<int64_t>> &read);
   at::Tensor nextOf(const Results &results, const std::vector<std::vector<int64_t>> &texts) const;
   void store(const Results &results);
-  /// What follows the texts as wholes; what is kept of them is made anew.
+  /// What follows the texts as wholes; what is kept of them, if anything is, is made anew.
   at::Tensor restart();
   /// Rows of a text that is to be `length` long, which answers the given one.
   int64_t rowsOf(const Cache &cache, int64_t length, size_t text) const;
