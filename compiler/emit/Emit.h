@@ -14,9 +14,9 @@ namespace peftc::emit {
 /// Absent after an error.
 std::optional<peftrt::Bundle> emit(mlir::ModuleOp module, const EmitInfo &info);
 
-/// Parts of it (Manifest.cpp, Programs.cpp, Plan.cpp). Null after an error.
+/// Parts of it (Manifest.cpp, Programs.cpp, Plan.cpp), the long ones as text. Null and absent after an error.
 nlohmann::json manifestOf(mlir::ModuleOp module, const EmitInfo &info);
-nlohmann::json programsOf(mlir::ModuleOp module);
-nlohmann::json planOf(mlir::ModuleOp module);
+std::optional<std::string> programsOf(mlir::ModuleOp module);
+std::optional<std::string> planOf(mlir::ModuleOp module);
 
 } // namespace peftc::emit

@@ -1,11 +1,10 @@
 // Programs: programs.json, from the functions as they stand.
 #include "compiler/emit/Emit.h"
 #include "compiler/emit/Spelling.h"
+#include "compiler/emit/ValueNumbers.h"
 #include "compiler/passes/plan/StepAttributes.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
-#include "llvm/ADT/DenseMap.h"
 
-using nlohmann::json;
 using namespace mlir;
 
 namespace peftc::emit {
@@ -13,65 +12,65 @@ namespace {
 
 class ProgramWriter {
 public:
-  explicit ProgramWriter(func::FuncOp function) : function(function) {}
+  ProgramWriter(func::FuncOp function, Json &out) : function(function), out(out) {}
 
-  /// Null after an error.
-  json write() {
-    json program = {{"name", function.getSymName().str()}, {"inputs", json::array()}, {"ops", json::array()}, {"results", json::array()}};
-    for (BlockArgument argument : function.getArguments())
-      program["inputs"].push_back({{"name", nameOf(function.getArgAttr(argument.getArgNumber(), "nn.name"))}, {"value", number(argument)}});
-    for (Operation &op : function.front().without_terminator()) {
-      json written = writeOp(op);
-      if (written.is_null())
-        return nullptr;
-      program["ops"].push_back(std::move(written));
-    }
-    for (auto [index, value] : llvm::enumerate(function.front().getTerminator()->getOperands()))
-      program["results"].push_back({{"name", nameOf(function.getResultAttr(index, "nn.name"))}, {"value", number(value)}});
-    program["values"] = std::move(values);
-    return program;
+  /// False after an error.
+  bool write() {
+    bool written = true;
+    out.object([&] {
+      out.attribute("name", function.getSymName());
+      out.attributeArray("inputs", [&] {
+        for (BlockArgument argument : function.getArguments())
+          named(function.getArgAttr(argument.getArgNumber(), "nn.name"), argument);
+      });
+      out.attributeArray("ops", [&] {
+        for (Operation &op : function.front().without_terminator())
+          written = written && writeOp(op);
+      });
+      out.attributeArray("results", [&] {
+        for (auto [index, value] : llvm::enumerate(function.front().getTerminator()->getOperands()))
+          named(function.getResultAttr(index, "nn.name"), value);
+      });
+      out.attributeArray("values", [&] {
+        for (Value value : numbers.values())
+          out.object([&] { spellTypeMembers(out, value.getType()); });
+      });
+    });
+    return written;
   }
 
 private:
-  static std::string nameOf(Attribute name) { return cast<StringAttr>(name).getValue().str(); } // plan-lower-programs checked it
-
-  int64_t number(Value value) {
-    auto [it, inserted] = numbers.insert({value, static_cast<int64_t>(values.size())});
-    if (inserted)
-      values.push_back(spellType(value.getType()));
-    return it->second;
+  void named(Attribute name, Value value) { // plan-lower-programs checked that there is one
+    numbers.named(out, cast<StringAttr>(name).getValue(), value);
   }
-  json writeOp(Operation &op) {
+  bool writeOp(Operation &op) {
     auto attributes = plan::stepAttributes(&op);
     if (failed(attributes))
-      return nullptr;
-    auto spelled = spell(*attributes);
-    if (!spelled) {
+      return false;
+    bool spelled = true;
+    out.object([&] {
+      out.attribute("op", op.getName().stripDialect());
+      numbers.list(out, "in", op.getOperands());
+      numbers.list(out, "out", op.getResult(0));
+      out.attributeObject("attrs", [&] { spelled = spellMembers(out, *attributes); });
+      out.attribute("loc", spell(op.getLoc()));
+    });
+    if (!spelled)
       op.emitOpError("has an attribute that a bundle cannot say: ") << *attributes;
-      return nullptr;
-    }
-    json in = json::array();
-    for (Value operand : op.getOperands())
-      in.push_back(number(operand));
-    return {{"op", op.getName().stripDialect().str()}, {"in", std::move(in)}, {"out", {number(op.getResult(0))}}, {"attrs", std::move(*spelled)}, {"loc", spell(op.getLoc())}};
+    return spelled;
   }
 
   func::FuncOp function;
-  llvm::DenseMap<Value, int64_t> numbers;
-  json values = json::array();
+  Json &out;
+  ValueNumbers numbers;
 };
 
 } // namespace
 
-json programsOf(ModuleOp module) {
-  json programs = json::array();
-  for (auto function : module.getOps<func::FuncOp>()) {
-    json program = ProgramWriter(function).write();
-    if (program.is_null())
-      return nullptr;
-    programs.push_back(std::move(program));
-  }
-  return {{"programs", std::move(programs)}}; // a copy of it all would take as long as making it
+std::optional<std::string> programsOf(ModuleOp module) {
+  return listOfPrograms([&](Json &out) {
+    return llvm::all_of(module.getOps<func::FuncOp>(), [&](func::FuncOp function) { return ProgramWriter(function, out).write(); });
+  });
 }
 
 } // namespace peftc::emit

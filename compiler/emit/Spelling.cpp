@@ -5,70 +5,87 @@
 #include "runtime/bundle/Format.h"
 #include <cmath>
 
-using nlohmann::json;
 using namespace mlir;
 
 namespace peftc::emit {
 namespace {
-template <typename Dim> json dimOf(Dim dim) { return spellDim(dim.constant, dim.scale, dim.sequence); }
-std::string dtypeOf(Type element) {
-  std::string text;
-  llvm::raw_string_ostream(text) << element;
-  return text;
-}
-template <typename T> json spellTensor(T type, ArrayRef<json> dims) {
-  return {{"dtype", dtypeOf(type.getElement())}, {"per", type.getExample() ? "example" : "run"}, {"dims", json(dims)}};
-}
-} // namespace
 
-json spellDim(int64_t constant, int64_t scale, int64_t sequence) {
-  if (scale == 0)
-    return constant;
-  return json{{"c", constant}, {"k", scale}, {"s", peftrt::nameOfSequence(sequence)}};
+/// Exact, and a number with a fraction where it is read, even if it is whole.
+bool spellNumber(Json &out, double number) {
+  if (!std::isfinite(number))
+    return out.value(nullptr), false;
+  out.rawValue(nlohmann::json(number).dump());
+  return true;
 }
 
-std::optional<json> spell(Attribute attribute) {
+bool spellAttribute(Json &out, Attribute attribute) {
   if (auto value = dyn_cast<BoolAttr>(attribute))
-    return value.getValue();
+    return out.value(value.getValue()), true;
   if (auto value = dyn_cast<IntegerAttr>(attribute))
-    return value.getInt();
+    return out.value(value.getInt()), true;
   if (auto value = dyn_cast<FloatAttr>(attribute))
-    return std::isfinite(value.getValueAsDouble()) ? std::optional<json>(value.getValueAsDouble()) : std::nullopt;
+    return spellNumber(out, value.getValueAsDouble());
   if (auto value = dyn_cast<StringAttr>(attribute))
-    return value.getValue().str();
+    return out.value(value.getValue()), true;
   if (auto value = dyn_cast<DenseI64ArrayAttr>(attribute))
-    return json(value.asArrayRef().vec());
+    return spellNumbers(out, value.asArrayRef()), true;
   if (auto value = dyn_cast<DenseF64ArrayAttr>(attribute)) {
-    bool finite = llvm::all_of(value.asArrayRef(), [](double number) { return std::isfinite(number); });
-    return finite ? std::optional<json>(json(value.asArrayRef().vec())) : std::nullopt;
+    bool finite = true;
+    out.array([&] {
+      for (double number : value.asArrayRef())
+        finite &= spellNumber(out, number);
+    });
+    return finite;
   }
   if (auto value = dyn_cast<plan::DimAttr>(attribute))
-    return spellDim(value.getConstant(), value.getScale(), value.getSequence());
-  return std::nullopt;
+    return spellDim(out, value.getConstant(), value.getScale(), value.getSequence()), true;
+  return out.value(nullptr), false;
 }
 
-std::optional<json> spell(DictionaryAttr attributes) {
-  json object = json::object();
+template <typename T> void spellTensor(Json &out, T type) {
+  std::string dtype;
+  llvm::raw_string_ostream(dtype) << type.getElement();
+  out.attribute("dtype", dtype);
+  out.attribute("per", type.getExample() ? "example" : "run");
+  out.attributeArray("dims", [&] {
+    for (auto dim : type.getDims())
+      spellDim(out, dim.constant, dim.scale, dim.sequence);
+  });
+}
+
+} // namespace
+
+void spellDim(Json &out, int64_t constant, int64_t scale, int64_t sequence) {
+  if (scale == 0)
+    return out.value(constant);
+  out.object([&] {
+    out.attribute("c", constant);
+    out.attribute("k", scale);
+    out.attribute("s", peftrt::nameOfSequence(sequence));
+  });
+}
+
+bool spellMembers(Json &out, DictionaryAttr attributes) {
+  bool spelled = true;
   for (NamedAttribute attribute : attributes) {
-    auto value = spell(attribute.getValue());
-    if (!value)
-      return std::nullopt;
-    object[attribute.getName().str()] = std::move(*value);
+    out.attributeBegin(attribute.getName());
+    spelled &= spellAttribute(out, attribute.getValue());
+    out.attributeEnd();
   }
-  return object;
+  return spelled;
 }
 
-json spellType(Type type) {
-  SmallVector<json> dims;
-  if (auto tensor = dyn_cast<nn::NNType>(type)) {
-    for (nn::Dim dim : tensor.getDims())
-      dims.push_back(dimOf(dim));
-    return spellTensor(tensor, dims);
-  }
-  auto tensor = cast<plan::PackedType>(type);
-  for (plan::Dim dim : tensor.getDims())
-    dims.push_back(dimOf(dim));
-  return spellTensor(tensor, dims);
+void spellNumbers(Json &out, ArrayRef<int64_t> numbers) {
+  out.array([&] {
+    for (int64_t number : numbers)
+      out.value(number);
+  });
+}
+
+void spellTypeMembers(Json &out, Type type) {
+  if (auto tensor = dyn_cast<nn::NNType>(type))
+    return spellTensor(out, tensor);
+  spellTensor(out, cast<plan::PackedType>(type));
 }
 
 std::string spell(Location location) { return nn::toString(location); }

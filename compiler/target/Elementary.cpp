@@ -1,11 +1,12 @@
 // Elementary: see the header. MLIR's approximations where they are as good and as short as f32 allows; exp, erf, sine and cosine of our own.
 #include "compiler/target/Elementary.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
-#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Math/Transforms/Passes.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/ImplicitLocOpBuilder.h"
+#include "mlir/IR/TypeUtilities.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 #include <limits>
 
@@ -123,7 +124,7 @@ template <typename Op, bool cosine> struct Quadrants : OpRewritePattern<Op> {
   }
 };
 
-struct ApproximateElementary : PassWrapper<ApproximateElementary, OperationPass<LLVM::LLVMFuncOp>> {
+struct ApproximateElementary : PassWrapper<ApproximateElementary, OperationPass<ModuleOp>> {
   MLIR_DEFINE_EXPLICIT_INTERNAL_INLINE_TYPE_ID(ApproximateElementary)
 
   void getDependentDialects(DialectRegistry &registry) const override { registry.insert<arith::ArithDialect, math::MathDialect, vector::VectorDialect>(); }

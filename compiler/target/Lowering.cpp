@@ -33,8 +33,9 @@ using namespace mlir;
 using namespace peftc::target;
 
 static void addPasses(PassManager &manager) {
-  manager.addNestedPass<LLVM::LLVMFuncOp>(createApproximateElementary());
-  // The others take the whole module: each gathers its patterns once, not for every function.
+  // All take the whole module: each gathers its patterns once, not for every function. And none may go through functions by several threads: modules are
+  // lowered at once, and a thread that waits for its functions would take the next module on top of the one that it is in, while another has nothing to do.
+  manager.addPass(createApproximateElementary());
   // Because approximations make the same constants again for every function that they replace.
   manager.addPass(createCanonicalizerPass());
   manager.addPass(createCSEPass());
@@ -56,7 +57,8 @@ LogicalResult peftc::target::lowerToLlvm(ModuleOp module) {
   PassManager manager(module.getContext());
   manager.enableVerifier(false); // once behind all of them
   addPasses(manager);
-  if (succeeded(manager.run(module)) && succeeded(verify(module)))
+  const auto isRight = [](LLVM::LLVMFuncOp function) { return succeeded(verify(function)); }; // one by one: a module's would be verified by several threads
+  if (succeeded(manager.run(module)) && llvm::all_of(module.getOps<LLVM::LLVMFuncOp>(), isRight))
     return success();
   return module.emitError("a kernel cannot be lowered to LLVM"), failure();
 }
