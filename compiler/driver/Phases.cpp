@@ -146,6 +146,7 @@ llvm::ArrayRef<Phase> phases() {
            {"plan-form-products", "contracts that are one matrix product of the batch, and sums that they make", plan::formProducts},
            {"plan-expand-argmax", "where a row is greatest, in words that kernels know", plan::expandArgmax},
            {"plan-expand-powers", "powers as products, which kernels know", plan::expandPowers},
+           {"plan-split-sums", "a sum of all numbers of all rows as the sum of the rows' own", plan::splitSums},
            // After products, which are what no kernel holds.
            {"plan-form-kernels", "what stands between products becomes kernels", plan::formKernels},
            // After kernels, because what never reaches memory is never rounded.

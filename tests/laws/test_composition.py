@@ -34,13 +34,14 @@ CONSTRUCTS = {
     "prompt": ("prompt(n = 2)", "more tokens"),
     "lst": ("lst(reduction = 16)", "a network beside the network"),
     "adamix": ("adamix(copies = 2, reduction = 16)", "two passes"),
+    "lora_fa": ("lora_fa(r = 2)", "gradients that are replaced"),
     "ptp_adversarial": ("ptp_adversarial(n = 2)", "a gradient of the pass itself"),
 }
 HEAD = "model base = bert\ntask classify(labels = 3)\n"
 END = "train head\noptimize adamw(lr = 1e-2)\nrun { epochs = 2, batch = 2, max_length = 8 }\n"
 
 # Names of a pair that has no meaning, and the code that says why.
-REFUSED = {}
+REFUSED = {frozenset({"child_tuning"}): "E0206"}  # a weight's gradient is replaced once
 
 
 def kinds():

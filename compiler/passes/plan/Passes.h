@@ -17,6 +17,7 @@ LogicalResult recomputeLayers(ModuleOp module); ///< RecomputeLayers.cpp
 LogicalResult formProducts(ModuleOp module);  ///< FormProducts.cpp
 LogicalResult expandArgmax(ModuleOp module);  ///< ExpandArgmax.cpp
 LogicalResult expandPowers(ModuleOp module);  ///< ExpandPowers.cpp
+LogicalResult splitSums(ModuleOp module);     ///< SplitSums.cpp
 LogicalResult formKernels(ModuleOp module);   ///< FormKernels.cpp
 LogicalResult chooseStorage(ModuleOp module); ///< ChooseStorage.cpp
 LogicalResult nameKernels(ModuleOp module);   ///< NameKernels.cpp

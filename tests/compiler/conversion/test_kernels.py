@@ -28,11 +28,12 @@ METHODS = {
     # numbers of each part of a row: of experts, of groups; the second has as many parts as a part is long
     "parts": "attach molora(n = 5, r = 2) to layers[0].attention.{q, v}\nattach molora(n = 4, r = 4) to layers[0].ffn.up\nattach qalora(r = 2, group = 3) to layers[1].attention.{q, k}\n"
              "attach mole([lora(2), lora(3)]) to layers[1].ffn.up",
+    "sums of all": "attach lst(reduction = 3) to model",
     "cubes": "attach serial_adapter(reduction = 3, act = gelu_tanh) to layers[*].ffn",
     "norms": "train layers[*].**.norm.{weight, bias}",
     "sums": "train layers[*].**.norm.{weight, bias}\nattach bitfit to layers[*].{attention.{v, o}, ffn.{up, down}}\nattach ssf to layers[*].{attention.{v, o}, ffn.{up, down}}",
 }
-USES = "use peft.methods.{lora, dora, ia3, bitfit, prefix, serial_adapter, parallel_adapter, ssf, molora, qalora, mole}\n"
+USES = "use peft.methods.{lora, dora, ia3, bitfit, prefix, serial_adapter, parallel_adapter, ssf, molora, qalora, mole, lst}\n"
 # Rows of a batch: one, about the stretch of rows that is summed at a time, about a thread's rows of a band, and none that a stretch divides.
 SUMMED = ([1], [23], [24, 1], [127], [95, 97, 2], [129, 160, 160])
 

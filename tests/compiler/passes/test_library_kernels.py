@@ -96,7 +96,6 @@ PASSES = {
     "it reduces over the rows of a text": {"apt", "idpg", "late_prompt", "mixlora", "moa", "moelora", "mole", "pha", "ptp_adversarial", "smop", "unipelt"},
     "an operand is one for all rows of a text": {"apt", "mixlora", "moa", "moelora", "mole", "pha", "ptp_adversarial", "unipelt"},
     "its type is no table of rows": {"attention_fusion"},
-    "it reduces over the examples of the batch": {"lst", "mole"},
     "it reduces another axis than the keys": {"aprompt"},
     "only uniform numbers of a text are made inside kernels": {"ptp"},
 }
