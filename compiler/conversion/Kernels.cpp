@@ -134,15 +134,17 @@ OwningOpRef<ModuleOp> kernelModule(ModuleOp plan, Machine machine) {
   });
 }
 
+void emitGpuFunctions(plan::KernelOp op, OpBuilder &builder, unsigned lanes) {
+  const int64_t vector = lanes;
+  const Machine alone{lanes}, team{lanes, /*pairs=*/false, static_cast<unsigned>(teamOf(op))};
+  if (rowSumsOf(op).empty())
+    return emitEntry(bodiesOf(op, builder, team), builder, team, op.getSpace() == "flat" ? vector : 1); // elements go by the vector; a row or a head is work enough
+  emitEntry(bodiesOf(op, builder, team), builder, team, plan::kStretch);
+  emitEntry({emitRowSums(op, builder, alone)}, builder, alone, vector);
+}
+
 OwningOpRef<ModuleOp> gpuKernelModule(ModuleOp plan, unsigned lanes) {
-  return moduleOf(plan, [&](plan::KernelOp op, OpBuilder &builder) {
-    const int64_t vector = lanes;
-    const Machine alone{lanes}, team{lanes, /*pairs=*/false, static_cast<unsigned>(teamOf(op))};
-    if (rowSumsOf(op).empty())
-      return emitEntry(bodiesOf(op, builder, team), builder, team, op.getSpace() == "flat" ? vector : 1); // elements go by the vector; a row or a head is work enough
-    emitEntry(bodiesOf(op, builder, team), builder, team, plan::kStretch);
-    emitEntry({emitRowSums(op, builder, alone)}, builder, alone, vector);
-  });
+  return moduleOf(plan, [&](plan::KernelOp op, OpBuilder &builder) { emitGpuFunctions(op, builder, lanes); });
 }
 
 } // namespace peftc::conversion

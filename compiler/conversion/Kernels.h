@@ -22,9 +22,11 @@ namespace peftc::conversion {
 llvm::ArrayRef<llvm::StringRef> functionsOf(mlir::plan::KernelOp op);
 /// One of them. Any number of threads, each with a builder of its own.
 mlir::LLVM::LLVMFuncOp emitFunction(mlir::plan::KernelOp op, llvm::StringRef which, mlir::OpBuilder &builder, Machine machine);
+/// All of them with their entries, for a GPU whose threads take `lanes` f32 at a time. Any number of threads.
+void emitGpuFunctions(mlir::plan::KernelOp op, mlir::OpBuilder &builder, unsigned lanes);
 /// A module of llvm.funcs, one a symbol, for a CPU.
 mlir::OwningOpRef<mlir::ModuleOp> kernelModule(mlir::ModuleOp plan, Machine machine);
-/// The same functions and their entries, for a GPU whose threads take `lanes` f32 at a time.
+/// The same for a GPU.
 mlir::OwningOpRef<mlir::ModuleOp> gpuKernelModule(mlir::ModuleOp plan, unsigned lanes);
 
 /// How the runtime calls the kernel (runtime/bundle/README.md).

@@ -1,26 +1,16 @@
 // KernelObjects: see the header.
-//
-// A kernel is known by its text in the plan, before any code is made: programs that differ in a rank or a method have most kernels in common, and of a kernel
-// that is kept not even loops are made. Which number it has in its program is not in its code: there it is named by what it does, and its own name is given to
-// it where the objects are linked.
 #include "compiler/driver/KernelObjects.h"
 #include "compiler/conversion/Kernels.h"
 #include "compiler/driver/Cache.h"
+#include "compiler/driver/Pieces.h"
 #include "compiler/target/Cpu.h"
-#include "compiler/target/Lowering.h"
 #include "dialects/nn/Nn.h"
-#include "dialects/plan/Plan.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/IR/Diagnostics.h"
-#include "mlir/IR/Threading.h"
 #include "llvm/ADT/MapVector.h"
-#include "llvm/ADT/SetVector.h"
 #include "llvm/ADT/StringExtras.h"
-#include "llvm/ADT/StringMap.h"
 #include "llvm/ADT/StringSet.h"
 #include "llvm/Support/Error.h"
-#include "llvm/Support/SHA256.h"
-#include <list>
 
 using namespace mlir;
 
@@ -28,36 +18,31 @@ namespace peftc {
 namespace {
 
 constexpr llvm::StringRef kElf = "\x7f" "ELF", kPtx = "//"; ///< how entries of the cache begin
-constexpr size_t kChunks = 4; ///< a thread, of kernels that are lowered together: fewer leave threads idle at the end, more gather the passes' patterns more often
 
-/// One kernel for one CPU.
-struct Piece {
-  plan::KernelOp kernel;
-  const target::CpuTarget *target;
-  std::string name, entry, object; ///< of its function; where it is kept
+/// A program's kernels: each name once.
+struct Kernels {
+  explicit Kernels(ModuleOp plan) {
+    plan.walk([&](plan::KernelOp op) { named.insert({*op.getSymbol(), op}); });
+    for (auto &[symbol, kernel] : named)
+      texts.push_back(textOf(kernel));
+  }
+
+  llvm::MapVector<StringRef, plan::KernelOp> named;
+  std::vector<std::string> texts; ///< of each
 };
 
-/// A shared object: its kernels' names, and which pieces they are.
-struct Shared {
-  const target::CpuTarget *target;
-  std::vector<std::pair<std::string, Piece *>> kernels;
-  std::string entry, bytes, unwritten;
-};
-
-std::string hashOf(llvm::StringRef text) { return llvm::toHex(llvm::SHA256::hash(llvm::arrayRefFromStringRef(text)), /*LowerCase=*/true).substr(0, 32); }
-
-/// The kernel as the plan says it, without its name, its places and what each of its uses draws.
-std::string textOf(plan::KernelOp kernel) {
-  auto alone = cast<plan::KernelOp>(kernel->clone());
-  alone.removeSymbolAttr();
-  alone.removeSlotsAttr();
-  alone.setSites(ArrayRef<int64_t>());
+/// What passes say while it lives, for an internal error.
+class Said {
+public:
+  explicit Said(MLIRContext *context) : handler(context, [this](Diagnostic &diagnostic) {
+      llvm::raw_string_ostream(text) << "\n  " << diagnostic.str();
+      return success();
+    }) {}
   std::string text;
-  llvm::raw_string_ostream out(text);
-  alone->print(out, OpPrintingFlags().useLocalScope());
-  alone->erase();
-  return text;
-}
+
+private:
+  ScopedDiagnosticHandler handler;
+};
 
 /// Whether any of its values is bf16. If none is, the code is the same with instructions for them and without.
 bool hasBf16(plan::KernelOp kernel) {
@@ -66,121 +51,69 @@ bool hasBf16(plan::KernelOp kernel) {
   return llvm::any_of(body.getArguments(), isBf16) || llvm::any_of(body, [&](Operation &op) { return llvm::any_of(op.getResults(), isBf16); });
 }
 
-/// The code that a program needs, for each CPU whose code is another than that of the one before.
-class Kernels {
+/// The shared objects that a program needs: one for each CPU whose code is another than that of the one before.
+class CpuKernels {
 public:
-  Kernels(ModuleOp plan, bool here, const std::string &cacheFolder) : context(plan.getContext()), folder(cacheFolder) {
-    llvm::MapVector<StringRef, plan::KernelOp> kernels;
-    plan.walk([&](plan::KernelOp op) { kernels.insert({*op.getSymbol(), op}); });
+  CpuKernels(ModuleOp plan, const Kernels &kernels, Pieces &pieces, bool here, const std::string &cacheFolder) : at(plan), pieces(pieces), folder(cacheFolder) {
     const target::CpuTarget *const only = here ? target::cpuHere() : nullptr;
-    std::vector<std::string> texts;
-    for (auto &[symbol, kernel] : kernels)
-      texts.push_back(textOf(kernel));
     for (const target::CpuTarget &target : target::cpuTargets())
-      if (!kernels.empty() && (!only || &target == only))
-        add(target, kernels, texts);
+      if (!kernels.named.empty() && (!only || &target == only))
+        add(target, kernels);
   }
 
-  KernelObjects make() {
-    std::string said;
-    ScopedDiagnosticHandler handler(context, [&](Diagnostic &diagnostic) {
-      llvm::raw_string_ostream(said) << "\n  " << diagnostic.str();
-      return success();
-    });
-    makePieces();
-    KernelObjects result;
+  void make(KernelObjects &result) {
+    Said said(at.getContext());
+    std::vector<Piece *> wanted;
+    for (Shared &one : shared)
+      if (one.bytes.empty())
+        for (auto &[symbol, piece] : one.kernels)
+          wanted.push_back(piece);
+    pieces.make(wanted);
     for (Shared &one : shared) {
       link(one);
       if (!one.unwritten.empty())
         result.unwritten = one.unwritten;
       else if (one.bytes.empty())
-        result.internalError = "phase `kernels` failed for " + one.target->name.str() + said;
+        result.internalError = "phase `kernels` failed for " + one.target->name.str() + said.text;
       result.objects[one.target->name.str()] = std::move(one.bytes);
     }
-    return result;
   }
 
 private:
-  void add(const target::CpuTarget &target, const llvm::MapVector<StringRef, plan::KernelOp> &kernels, ArrayRef<std::string> texts) {
+  /// Its kernels' names, and which pieces they are.
+  struct Shared {
+    const target::CpuTarget *target;
+    std::vector<std::pair<std::string, Piece *>> kernels;
+    std::string entry, bytes, unwritten;
+  };
+
+  static Backend backendOf(const target::CpuTarget &target) {
+    const auto emit = [&target](plan::KernelOp kernel, OpBuilder &builder) {
+      for (StringRef which : conversion::functionsOf(kernel))
+        conversion::emitFunction(kernel, which, builder, {target.lanes, target.pairs});
+    };
+    return {target.name.str(), ".o", kElf, emit, [&target](ModuleOp module) { return target::objectOf(module, target); }};
+  }
+
+  void add(const target::CpuTarget &target, const Kernels &kernels) {
     // With pairs of bf16 it may differ from the CPU before, which has as wide registers.
     Shared *before = target.pairs && !shared.empty() && shared.back().target->lanes == target.lanes ? &shared.back() : nullptr;
     Shared made{&target, {}, "", "", ""};
     std::string all;
     bool differs = !before;
-    for (auto [index, entry] : llvm::enumerate(kernels)) {
+    const Backend &backend = backends.emplace_back(backendOf(target));
+    for (auto [index, entry] : llvm::enumerate(kernels.named)) {
       auto [symbol, kernel] = entry;
-      const std::string name = "k" + hashOf(texts[index]);
-      all += symbol.str() + " " + name + "\n";
-      if (before && !hasBf16(kernel)) {
-        made.kernels.emplace_back(symbol.str(), before->kernels[index].second);
-        continue;
-      }
-      differs = true;
-      made.kernels.emplace_back(symbol.str(), pieceOf({kernel, &target, name, cacheEntry(folder, {target.name, texts[index]}, ".o"), ""}));
+      const bool isAsBefore = before && !hasBf16(kernel);
+      differs |= !isAsBefore;
+      made.kernels.emplace_back(symbol.str(), isAsBefore ? before->kernels[index].second : pieces.of(kernel, kernels.texts[index], backend));
+      all += symbol.str() + " " + made.kernels.back().second->name + "\n";
     }
     if (!differs)
       return;
     made.entry = cacheEntry(folder, {target.name, all}, ".so");
     made.bytes = readCache(made.entry, kElf);
     shared.push_back(std::move(made));
-  }
-
-  /// One for kernels that do the same.
-  Piece *pieceOf(Piece piece) {
-    Piece *&known = byKernel[piece.target->name.str() + " " + piece.name];
-    if (!known)
-      known = &pieces.emplace_back(std::move(piece));
-    return known;
-  }
-
-  /// Those that are missing somewhere and not kept.
-  void makePieces() {
-    llvm::SetVector<Piece *> missing;
-    for (Shared &one : shared)
-      if (one.bytes.empty())
-        for (auto &[symbol, piece] : one.kernels)
-          missing.insert(piece);
-    missing.remove_if([](Piece *piece) { return !(piece->object = readCache(piece->entry, kElf)).empty(); });
-    if (missing.empty())
-      return;
-    context->enableMultithreading(); // from here on: what stands before is one thread's
-    // Large ones first, each chunk with its share of them.
-    SmallVector<Piece *, 0> order = missing.takeVector();
-    llvm::stable_sort(order, [](Piece *a, Piece *b) { return sizeOf(*a) > sizeOf(*b); });
-    std::vector<std::vector<Piece *>> chunks(std::min<size_t>(order.size(), kChunks * context->getNumThreads()));
-    for (auto [index, piece] : llvm::enumerate(order))
-      chunks[index % chunks.size()].push_back(piece);
-    parallelForEach(context, chunks, [&](std::vector<Piece *> &chunk) { compile(chunk); });
-  }
-
-  static size_t sizeOf(Piece &piece) { return piece.kernel.getBody().front().getOperations().size(); }
-
-  void compile(ArrayRef<Piece *> chunk) {
-    OwningOpRef<ModuleOp> module(ModuleOp::create(UnknownLoc::get(context)));
-    OpBuilder builder = OpBuilder::atBlockEnd(module->getBody());
-    std::vector<std::vector<LLVM::LLVMFuncOp>> functions; // of each piece
-    for (Piece *piece : chunk) {
-      functions.emplace_back();
-      for (StringRef which : conversion::functionsOf(piece->kernel)) {
-        LLVM::LLVMFuncOp function = conversion::emitFunction(piece->kernel, which, builder, {piece->target->lanes, piece->target->pairs});
-        function.setSymName(piece->name + which.str() + "." + piece->target->name.str()); // others have the same kernel for another CPU
-        functions.back().push_back(function);
-      }
-    }
-    if (failed(target::lowerToLlvm(*module)))
-      return;
-    for (auto [piece, own] : llvm::zip_equal(chunk, functions)) {
-      OwningOpRef<ModuleOp> alone(ModuleOp::create(UnknownLoc::get(context)));
-      for (auto [which, function] : llvm::zip_equal(conversion::functionsOf(piece->kernel), own)) {
-        function->moveBefore(alone->getBody(), alone->getBody()->end());
-        function.setSymName(piece->name + which.str());
-      }
-      FailureOr<std::string> object = target::objectOf(*alone, *piece->target);
-      if (failed(object))
-        continue;
-      piece->object = std::move(*object);
-      writeCache(piece->entry, piece->object);
-    }
   }
 
   void link(Shared &one) {
@@ -190,15 +123,14 @@ private:
     std::vector<std::pair<std::string, std::string>> names;
     llvm::StringSet<> linked;
     for (auto &[symbol, piece] : one.kernels) {
-      if (piece->object.empty())
+      if (piece->code.empty())
         return; // which was said
       for (StringRef which : conversion::functionsOf(piece->kernel))
         names.emplace_back(symbol + which.str(), piece->name + which.str());
       if (linked.insert(piece->name).second)
-        objects.push_back(piece->object);
+        objects.push_back(piece->code);
     }
-    OwningOpRef<ModuleOp> at(ModuleOp::create(UnknownLoc::get(context)));
-    FailureOr<std::string> bytes = target::linkObjects(*at, objects, names, one.unwritten);
+    FailureOr<std::string> bytes = target::linkObjects(at, objects, names, one.unwritten);
     if (failed(bytes))
       return;
     one.bytes = std::move(*bytes);
@@ -206,11 +138,56 @@ private:
     writeCache(one.entry, one.bytes);
   }
 
-  MLIRContext *context;
+  ModuleOp at;
+  Pieces &pieces;
   std::string folder;
-  std::list<Piece> pieces;
-  llvm::StringMap<Piece *> byKernel; ///< by target and name
+  std::list<Backend> backends;
   std::vector<Shared> shared;
+};
+
+/// The texts of a program's kernels for one GPU as one. A text is its header, then functions; of all the headers one stays.
+class GpuKernels {
+public:
+  GpuKernels(const Kernels &kernels, Pieces &pieces, const target::GpuTarget &target) : target(target), pieces(pieces) {
+    const auto emit = [&target](plan::KernelOp kernel, OpBuilder &builder) { conversion::emitGpuFunctions(kernel, builder, target.lanes); };
+    backend = {target.name.str(), ".ptx", kPtx, emit, [&target](ModuleOp module) { return target::ptxOf(module, target); }};
+    for (auto [index, entry] : llvm::enumerate(kernels.named))
+      wanted.push_back({entry.first.str(), pieces.of(entry.second, kernels.texts[index], backend)});
+  }
+
+  /// "" where there is no kernel.
+  std::string make(MLIRContext *context, std::string &internalError) {
+    Said said(context);
+    pieces.make(llvm::to_vector(llvm::make_second_range(wanted)));
+    std::string text;
+    for (auto &[symbol, piece] : wanted) {
+      const auto [header, functions] = StringRef(piece->code).split(kBehindHeader);
+      if (functions.empty())
+        return internalError = "phase `kernels` failed for " + target.name.str() + said.text, "";
+      if (text.empty())
+        text = (header + kBehindHeader).str();
+      append(text, functions, piece->name, symbol);
+    }
+    return text;
+  }
+
+private:
+  static constexpr StringRef kBehindHeader = ".address_size 64\n";
+
+  /// Another name for the kernel wherever its text has one.
+  static void append(std::string &text, StringRef functions, StringRef name, StringRef symbol) {
+    for (size_t place = functions.find(name); place != StringRef::npos; place = functions.find(name)) {
+      text += functions.take_front(place);
+      text += symbol;
+      functions = functions.drop_front(place + name.size());
+    }
+    text += functions;
+  }
+
+  const target::GpuTarget &target;
+  Pieces &pieces;
+  Backend backend;
+  std::vector<std::pair<std::string, Piece *>> wanted;
 };
 
 /// A GPU's text, assembled; kept as it is. Errs: what the assembler says.
@@ -228,47 +205,36 @@ std::string assembled(const std::string &text, const target::GpuTarget &target, 
   return std::move(*made);
 }
 
+/// The text for one GPU alone.
+void compileFor(ModuleOp module, const Kernels &kernels, Pieces &pieces, const target::GpuTarget &target, KernelObjects &result) {
+  std::string text = GpuKernels(kernels, pieces, target).make(module.getContext(), result.internalError);
+  if (!text.empty())
+    result.gpu[target.name.str()] = {std::move(text), "", target.lanes};
+}
+
 } // namespace
 
 KernelObjects compileKernels(ModuleOp module, const KernelTargets &targets, const std::string &cacheFolder) {
-  KernelObjects result = Kernels(module, targets.here, cacheFolder).make();
+  KernelObjects result;
+  const Kernels kernels(module);
+  Pieces pieces(module.getContext(), cacheFolder);
+  CpuKernels cpu(module, kernels, pieces, targets.here, cacheFolder);
+  cpu.make(result);
   for (const target::GpuTarget *gpu : targets.gpus) {
     if (!result.internalError.empty())
       break;
-    KernelObjects made = compileGpuKernels(module, *gpu, cacheFolder);
-    result.internalError = made.internalError;
-    for (auto &[name, code] : made.gpu) {
-      if (!targets.assembler.empty() && made.internalError.empty())
-        code.cubin = assembled(code.ptx, *gpu, targets.assembler, cacheFolder, result.notAssembled);
-      result.gpu[name] = std::move(code);
-    }
+    compileFor(module, kernels, pieces, *gpu, result);
+    const auto made = result.gpu.find(gpu->name.str());
+    if (made != result.gpu.end() && !targets.assembler.empty())
+      made->second.cubin = assembled(made->second.ptx, *gpu, targets.assembler, cacheFolder, result.notAssembled);
   }
   return result;
 }
 
 KernelObjects compileGpuKernels(ModuleOp module, const target::GpuTarget &target, const std::string &cacheFolder) {
-  auto kernels = conversion::gpuKernelModule(module, target.lanes);
   KernelObjects result;
-  if (kernels->getBody()->empty())
-    return result;
-  std::string text, said;
-  llvm::raw_string_ostream(text) << *kernels;
-  const std::string entry = cacheEntry(cacheFolder, {target.name, text}, ".ptx");
-  std::string &bytes = (result.gpu[target.name.str()] = {readCache(entry, kPtx), "", target.lanes}).ptx;
-  if (!bytes.empty())
-    return result;
-  ScopedDiagnosticHandler handler(module.getContext(), [&](Diagnostic &diagnostic) {
-    llvm::raw_string_ostream(said) << "\n  " << diagnostic.str();
-    return success();
-  });
-  FailureOr<std::string> made = target::compilePtx(*kernels, target);
-  if (failed(made)) {
-    result.internalError = "phase `kernels` failed for " + target.name.str() + said;
-    return result;
-  }
-  bytes = std::move(*made);
-  trimCache(entry);
-  writeCache(entry, bytes);
+  Pieces pieces(module.getContext(), cacheFolder);
+  compileFor(module, Kernels(module), pieces, target, result);
   return result;
 }
 

@@ -57,8 +57,8 @@ LogicalResult peftc::target::lowerToLlvm(ModuleOp module) {
   PassManager manager(module.getContext());
   manager.enableVerifier(false); // once behind all of them
   addPasses(manager);
-  const auto isRight = [](LLVM::LLVMFuncOp function) { return succeeded(verify(function)); }; // one by one: a module's would be verified by several threads
-  if (succeeded(manager.run(module)) && llvm::all_of(module.getOps<LLVM::LLVMFuncOp>(), isRight))
+  const auto verified = [](LLVM::LLVMFuncOp function) { return WalkResult(verify(function)); }; // one by one: a module's would be verified by several threads
+  if (succeeded(manager.run(module)) && !module.walk<WalkOrder::PreOrder>(verified).wasInterrupted())
     return success();
   return module.emitError("a kernel cannot be lowered to LLVM"), failure();
 }

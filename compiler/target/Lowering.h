@@ -18,7 +18,7 @@ struct MachineName {
 /// Null, and why, where LLVM has no such machine. Its target must be initialized.
 std::unique_ptr<llvm::TargetMachine> machineFor(const MachineName &name, llvm::TargetOptions options, std::optional<llvm::Reloc::Model> relocation, std::string &error);
 
-/// Kernels into the LLVM dialect. Any number of modules at once, if their context has threads.
+/// Kernels into the LLVM dialect, in modules inside the module too. Any number of modules at once, if their context has threads.
 mlir::LogicalResult lowerToLlvm(mlir::ModuleOp module);
 /// Of a module that is in the LLVM dialect; null where it fails.
 std::unique_ptr<llvm::Module> llvmOf(mlir::ModuleOp module, llvm::LLVMContext &context, const llvm::TargetMachine &machine);

@@ -61,14 +61,12 @@ const GpuTarget *peftc::target::gpuTargetNamed(llvm::StringRef name) {
   return found == gpuTargets().end() ? nullptr : found;
 }
 
-FailureOr<std::string> peftc::target::compilePtx(ModuleOp module, const GpuTarget &target) {
+FailureOr<std::string> peftc::target::ptxOf(ModuleOp module, const GpuTarget &target) {
   std::string error;
   const std::unique_ptr<llvm::TargetMachine> machine = machineOf(target, error);
   if (!machine)
     return module.emitError("no code can be made for `") << target.name << "`: " << error, failure();
   llvm::LLVMContext context;
-  if (failed(lowerToLlvm(module)))
-    return failure();
   const std::unique_ptr<llvm::Module> code = llvmOf(module, context, *machine);
   if (!code)
     return failure();
@@ -79,6 +77,10 @@ FailureOr<std::string> peftc::target::compilePtx(ModuleOp module, const GpuTarge
   if (!emitCode(*code, *machine, llvm::CodeGenFileType::AssemblyFile, text))
     return module.emitError("LLVM writes no text for `") << target.name << "`", failure();
   return text.str().str();
+}
+
+FailureOr<std::string> peftc::target::compilePtx(ModuleOp module, const GpuTarget &target) {
+  return failed(lowerToLlvm(module)) ? FailureOr<std::string>(failure()) : ptxOf(module, target);
 }
 
 llvm::Expected<std::string> peftc::target::assemblePtx(llvm::StringRef text, const GpuTarget &target, const std::string &assembler) {
@@ -97,11 +99,20 @@ llvm::Expected<std::string> peftc::target::assemblePtx(llvm::StringRef text, con
   if (error || file.has_error())
     return llvm::createStringError(file.error(), "a temporary file cannot be written");
   const std::string arch = "-arch=" + target.name.str();
+  const llvm::StringRef byAllThreads = "--split-compile=0"; // since CUDA 12.1
   std::string why;
-  const int code = llvm::sys::ExecuteAndWait(assembler, {assembler, arch, paths[0], "-o", paths[1]}, std::nullopt, {llvm::StringRef(""), llvm::StringRef(paths[2]), llvm::StringRef(paths[2])}, 0, 0, &why);
-  auto said = llvm::MemoryBuffer::getFile(paths[2]), made = llvm::MemoryBuffer::getFile(paths[1]);
+  int code = 0;
+  const auto assemble = [&](std::vector<llvm::StringRef> more) {
+    more.insert(more.begin(), {assembler, arch, paths[0], "-o", paths[1]});
+    code = llvm::sys::ExecuteAndWait(assembler, more, std::nullopt, {llvm::StringRef(""), llvm::StringRef(paths[2]), llvm::StringRef(paths[2])}, 0, 0, &why);
+    return llvm::MemoryBuffer::getFile(paths[2]);
+  };
+  auto said = assemble({byAllThreads});
+  if (code != 0 && said && (*said)->getBuffer().contains("split-compile"))
+    said = assemble({});
+  auto made = llvm::MemoryBuffer::getFile(paths[1]);
   if (code == 0 && made && (*made)->getBufferSize() > 0)
     return (*made)->getBuffer().str();
-  llvm::StringRef words = said ? (*said)->getBuffer().trim() : "";
+  const llvm::StringRef words = said ? (*said)->getBuffer().trim() : "";
   return llvm::createStringError(llvm::inconvertibleErrorCode(), !words.empty() ? words.split('\n').first.str() : !why.empty() ? why : "it ended with " + std::to_string(code));
 }

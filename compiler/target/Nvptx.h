@@ -24,7 +24,9 @@ const GpuTarget *gpuTargetNamed(llvm::StringRef name);
 
 /// PTX as a cubin, by NVIDIA's `assembler` (the path of ptxas). Errs: what it says.
 llvm::Expected<std::string> assemblePtx(llvm::StringRef text, const GpuTarget &target, const std::string &assembler);
-/// Consumes the module. Any number of threads, each with a context of its own.
+/// Of a module that is in the LLVM dialect. Any number of threads.
+mlir::FailureOr<std::string> ptxOf(mlir::ModuleOp module, const GpuTarget &target);
+/// Lowers the module and consumes it.
 mlir::FailureOr<std::string> compilePtx(mlir::ModuleOp module, const GpuTarget &target);
 
 } // namespace peftc::target

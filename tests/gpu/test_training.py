@@ -22,6 +22,7 @@ TARGETS = ("sm_80", "sm_90a")
 EVEN = {"hidden_size": 144, "num_attention_heads": 3, "intermediate_size": 16}
 RUNS = [("odd", "lora", "fp32", LENGTHS), ("odd", "sums", "fp32", LENGTHS), ("even", "lora", "fp32", SHORT), ("even", "sums", "bf16", SHORT), ("odd", "lora", "bf16", SHORT),
         *(("odd", method, "fp32", SHORT) for method in METHODS if method not in ("lora", "sums"))]
+OF_WHOLE_VECTORS = {"sums of all"}  # on the odd model too: a branch four times as wide as the rest
 
 
 class Training(OddModel):
@@ -62,7 +63,7 @@ class Training(OddModel):
                 worst = max(self.worst(subject, init, lengths, precision) for lengths in all_lengths)
                 ran = subject.ran()
                 self.assertGreater(len(ran), 10)
-                self.assertEqual(bool(re.search(r"ld\.(global\.)?v4", subject.ptx)), model == "even", "accesses of whole vectors")
+                self.assertEqual(bool(re.search(r"ld\.(global\.)?v4", subject.ptx)), model == "even" or method in OF_WHOLE_VECTORS, "accesses of whole vectors")
                 print(f"{model}, {method}, {precision}, {target}: {worst:.1e}, {len(ran)} kernels, {sum(ran.values()) / 1e6:.1f} million instructions, {time.monotonic() - start:.1f} s", flush=True)
 
     def test_mistakes_are_seen(self):
