@@ -184,6 +184,18 @@ def test_kept_vera(folder):
     return text
 
 
+def test_lora_fa(folder):
+    """A folder of LoRA's; its first half is kept as it was read."""
+    network, config = Bert(folder), LoraConfig(task_type="SEQ_CLS", r=4, lora_alpha=6, target_modules=["query", "value"])
+    subject = subject_of(folder / "subject", network, "attach lora_fa(r = 4, alpha = 6) to layers[*].attention.{q, v}", "lora_fa")
+    text = f"import {there(folder, network, subject, config):.1e}, export {back(folder, network, subject):.1e}"
+    run(subject.trainer, "train", "--data", folder / "train.jsonl", "--init", folder / "imported/adapter.safetensors", "--out", folder / "further")
+    before, after = (load_file(folder / name / "adapter.safetensors") for name in ("imported", "further"))
+    name = "layers.0.attention.q.lora_fa."
+    assert torch.equal(before[name + "A"], after[name + "A"]) and not torch.equal(before[name + "B"], after[name + "B"])
+    return text
+
+
 def test_adalora(folder):
     config = AdaLoraConfig(task_type="SEQ_CLS", init_r=4, target_r=4, lora_alpha=6, target_modules=["query", "value"], total_step=1000)
     return both_ways(folder, Bert(folder), "attach adalora(r = 4, alpha = 6, gamma = 0) to layers[*].attention.{q, v}", "adalora", config)
@@ -378,5 +390,5 @@ def test_parts(folder):
 
 
 if __name__ == "__main__":
-    main([test_lora, test_lora_of_a_decoder, test_lora_patterns, test_dora, test_vera, test_kept_vera, test_adalora, test_ia3, test_ln_tuning, test_prompt, test_mpt, test_prefix, test_made_by_networks, test_made_before,
+    main([test_lora, test_lora_of_a_decoder, test_lora_patterns, test_dora, test_vera, test_kept_vera, test_lora_fa, test_adalora, test_ia3, test_ln_tuning, test_prompt, test_mpt, test_prefix, test_made_by_networks, test_made_before,
           test_misfits, test_what_files_cannot_say, test_parts])
