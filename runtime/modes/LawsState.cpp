@@ -129,7 +129,10 @@ Verdict stepMovesDeclared(Subject &subject) {
     const auto found = gradients.find("grad." + name);
     return found != gradients.end() && found->second.numel() > 0 && found->second.abs().max().item<double>() > 0;
   };
-  Stepper(*session).run({subject.batch}, 0, 10);
+  Stepper stepper(*session);
+  stepper.start({subject.batch}, 0, 10);
+  if (const auto failure = stepper.finish().failure)
+    throw *failure;
   size_t moved = 0, still = 0;
   for (const auto &[name, value] : before) {
     const bool trainable = subject.parameter(name).value("trainable", false), changed = !same(value, session->parameters.get(name));

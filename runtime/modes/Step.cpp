@@ -15,6 +15,7 @@ namespace {
 using nlohmann::json;
 
 constexpr const char *kDivergedHelp = "a lower lr, a longer warm-up or clip = 1.0 usually helps";
+constexpr int64_t kLoss = 1, kGradient = 2, kReplaced = 3, kNext = 4; ///< what was not finite; from kNext on, what a step makes, by name
 
 double sumOfSquares(const float *data, int64_t count) {
   double lanes[8] = {};
@@ -30,35 +31,38 @@ double sumOfSquares(const float *data, int64_t count) {
   return sum;
 }
 
+at::Tensor number(double value) { return at::full({}, value, at::kDouble); }
+at::Tensor scalar(int64_t value) { return at::full({}, static_cast<double>(value), at::kFloat); }
+
 /// In one order, whatever the number of threads; on another device in LibTorch's.
-double sumOfSquares(const at::Tensor &values) {
+at::Tensor sumOfSquares(const at::Tensor &values) {
   constexpr int64_t kBlock = 1 << 15;
-  if (!values.is_cpu()) {
-    const double norm = at::linalg_vector_norm(values, 2, {}, false, at::kDouble).item<double>();
-    return norm * norm;
-  }
+  if (!values.is_cpu())
+    return at::linalg_vector_norm(values, 2, {}, false, at::kDouble).square();
   const float *data = values.data_ptr<float>();
   std::vector<double> sums((values.numel() + kBlock - 1) / kBlock);
   at::parallel_for(0, static_cast<int64_t>(sums.size()), 2, [&](int64_t begin, int64_t end) {
     for (int64_t block = begin; block < end; ++block)
       sums[block] = sumOfSquares(data + block * kBlock, std::min(kBlock, values.numel() - block * kBlock));
   });
-  return std::accumulate(sums.begin(), sums.end(), 0.0);
+  return number(std::accumulate(sums.begin(), sums.end(), 0.0));
 }
 
-at::Tensor scalar(int64_t value) { return at::full({}, static_cast<double>(value), at::kFloat); }
-
-double sumOf(const at::Tensor &values) {
+/// As sumOfSquares.
+at::Tensor sumOf(const at::Tensor &values) {
   const at::Tensor wide = values.to(at::kDouble).contiguous();
+  if (!wide.is_cpu())
+    return wide.sum();
   double sum = 0;
   for (int64_t index = 0; index < wide.numel(); ++index)
     sum += wide.data_ptr<double>()[index];
-  return sum;
+  return number(sum);
 }
 
 } // namespace
 
-Stepper::Stepper(Session &session) : session_(session), replaces_(programNamed(session.bundle, "on_grad").has_value()), gradient_(zeros()) {
+Stepper::Stepper(Session &session) : session_(session), replaces_(programNamed(session.bundle, "on_grad").has_value()), waits_(session.device().isThreads()), gradient_(zeros()),
+      failed_(session.device().empty({}, at::kLong).zero_()) {
   std::vector<std::pair<Trainable, int64_t>> ordered;
   for (const json &parameter : session.manifest().at("parameters"))
     if (parameter.value("trainable", false)) {
@@ -108,33 +112,63 @@ void Stepper::accumulate(const Results &results) {
   }
 }
 
-StepResult Stepper::run(const std::vector<Batch> &microBatches, int64_t step, int64_t steps) {
-  StepResult result;
-  double lossSum = 0, targets = 0;
+void Stepper::start(const std::vector<Batch> &microBatches, int64_t step, int64_t steps) {
+  Asked asked{step, 0, 0, {}};
+  at::Tensor loss, targets;
+  const auto add = [](at::Tensor &sum, const at::Tensor &part) { sum = sum.defined() ? sum + part : part; };
   gradient_.zero_();
   for (size_t pass = 0; pass < microBatches.size(); ++pass) {
     const Batch &batch = microBatches[pass];
     const Results results = session_.executor->runInPlace("train_step", batch, {}, {session_.options.seed, step, static_cast<int64_t>(pass)});
-    lossSum += sumOf(session_.executor->onHost(results.at("loss")));
+    add(loss, sumOf(results.at("loss")));
     const auto count = results.find("count");
-    targets += count == results.end() ? static_cast<double>(batch.examples()) : sumOf(session_.executor->onHost(count->second));
+    add(targets, count == results.end() ? number(static_cast<double>(batch.examples())) : sumOf(count->second));
     accumulate(results);
-    result.examples += batch.examples();
-    result.tokens += batch.tokens();
+    asked.examples += batch.examples();
+    asked.tokens += batch.tokens();
   }
-  result.loss = lossSum / targets;
-  gradient_.div_(static_cast<float>(targets));
-  result.gradNorm = finiteNorm(step, result.loss);
-  if (replaces_) {
+  loss = loss / targets;
+  gradient_.div_(targets.to(at::kFloat));
+  require(loss.isfinite(), kLoss);
+  at::Tensor length = norm();
+  require(length.isfinite(), kGradient);
+  if (replaces_ && !isKnownToFail()) {
     replaceGradients(step, steps);
-    result.gradNorm = finiteNorm(step, result.loss);
+    length = norm();
+    require(length.isfinite(), kReplaced);
   }
-  const double clip = session_.options.clip;
-  if (clip > 0 && result.gradNorm > clip)
-    gradient_.mul_(static_cast<float>(clip / (result.gradNorm + 1e-6)));
-  optimize(step, steps);
-  return result;
+  if (!isKnownToFail()) {
+    clip(length);
+    optimize(step, steps);
+  }
+  asked.numbers = at::stack({loss, length, failed_.to(at::kDouble)});
+  asked_.push_back(std::move(asked));
 }
+
+StepResults Stepper::finish() {
+  StepResults results;
+  if (asked_.empty())
+    return results;
+  std::vector<at::Tensor> rows;
+  for (const Asked &asked : asked_)
+    rows.push_back(asked.numbers);
+  const at::Tensor numbers = session_.device().onHost(at::stack(rows));
+  const double *next = numbers.data_ptr<double>();
+  for (size_t index = 0; index < asked_.size() && !results.failure; ++index, next += 3) {
+    const Asked &asked = asked_[index];
+    if (const auto what = static_cast<int64_t>(next[2]))
+      results.failure = failureOf(asked, next[0], what);
+    else
+      results.done.push_back({next[0], next[1], asked.examples, asked.tokens});
+  }
+  asked_.clear();
+  return results;
+}
+
+/// What fails first is remembered; nothing of it, and of what is behind it, is written.
+void Stepper::require(const at::Tensor &finite, int64_t what) { failed_ = at::where(failed_.eq(0).logical_and(finite.logical_not()), at::full_like(failed_, what), failed_); }
+
+bool Stepper::isKnownToFail() const { return waits_ && failed_.item<int64_t>() != 0; }
 
 /// All that `on_grad` makes is made of gradients as backward left them: a result may be one of its inputs.
 void Stepper::replaceGradients(int64_t step, int64_t steps) {
@@ -149,11 +183,14 @@ void Stepper::replaceGradients(int64_t step, int64_t steps) {
       gradientOf(trainable).copy_(found->second.reshape({trainable.size}));
 }
 
-double Stepper::finiteNorm(int64_t step, double loss) {
-  const double norm = std::sqrt(sumOfSquares(gradient_));
-  if (!std::isfinite(loss) || !std::isfinite(norm))
-    failNotFinite(step, loss);
-  return norm;
+at::Tensor Stepper::norm() { return sumOfSquares(gradient_).sqrt(); }
+
+void Stepper::clip(const at::Tensor &norm) {
+  const double most = session_.options.clip;
+  if (most <= 0 || (waits_ && norm.item<double>() <= most))
+    return;
+  const at::Tensor share = most / (norm + 1e-6);
+  gradient_.mul_(at::where(norm > most, share, at::ones_like(share)).to(at::kFloat));
 }
 
 void Stepper::optimize(int64_t step, int64_t steps) {
@@ -167,24 +204,34 @@ void Stepper::optimize(int64_t step, int64_t steps) {
       tensors["state." + name] = part(state);
     const Results results = session_.executor->runInPlace("optimizer." + std::to_string(range.group), Batch{}, tensors, {session_.options.seed, step, 0});
     for (const auto &[name, value] : results) {
-      moves.emplace_back(part(next_.at(name)), tensors.at(name));
+      const auto next = next_.find(name);
+      moves.emplace_back(part(next->second), tensors.at(name));
       moves.back().first.copy_(value.reshape({range.size}));
-      if (!std::isfinite(sumOfSquares(moves.back().first)))
-        throw RuntimeError("R0201", "step " + std::to_string(step + 1) + " would make " + (name == "p" ? "parameters" : "the optimizer's " + name) + " not finite", kDivergedHelp);
+      require(sumOfSquares(moves.back().first).isfinite(), kNext + std::distance(next_.begin(), next));
     }
   }
-  for (const auto &[from, to] : moves)
-    to.copy_(from);
+  if (!isKnownToFail())
+    for (const auto &[from, to] : moves)
+      move(from, to);
 }
 
-void Stepper::failNotFinite(int64_t step, double loss) {
-  std::string where = "the loss is " + (std::isnan(loss) ? "nan" : std::to_string(loss));
+void Stepper::move(const at::Tensor &from, const at::Tensor &to) { to.copy_(waits_ ? from : at::where(failed_.eq(0), from, to)); }
+
+RuntimeError Stepper::failureOf(const Asked &asked, double loss, int64_t what) {
+  const std::string step = std::to_string(asked.step + 1);
+  if (what == kLoss)
+    return {"R0201", "the loss is " + (std::isnan(loss) ? "nan" : std::to_string(loss)) + " at step " + step, kDivergedHelp};
+  if (what >= kNext) {
+    const std::string name = std::next(next_.begin(), what - kNext)->first;
+    return {"R0201", "step " + step + " would make " + (name == "p" ? "parameters" : "the optimizer's " + name) + " not finite", kDivergedHelp};
+  }
+  std::string which = "a gradient";
   for (const Trainable &trainable : trainables_)
-    if (std::isfinite(loss) && !std::isfinite(sumOfSquares(gradientOf(trainable)))) {
-      where = "the gradient of `" + trainable.name + "` is not finite";
+    if (&asked == &asked_.back() && !std::isfinite(sumOfSquares(gradientOf(trainable)).item<double>())) { // else the steps behind it have theirs there
+      which = "the gradient of `" + trainable.name + "`";
       break;
     }
-  throw RuntimeError("R0201", where + " at step " + std::to_string(step + 1), kDivergedHelp);
+  return {"R0201", which + " is not finite at step " + step, kDivergedHelp};
 }
 
 } // namespace peftrt

@@ -22,7 +22,7 @@ namespace {
 using nlohmann::json;
 using Clock = std::chrono::steady_clock;
 
-constexpr double kSaveSeconds = 20;
+constexpr double kSaveSeconds = 20, kLookSeconds = 0.5; ///< between files; between looks at what a device's steps came to
 volatile std::sig_atomic_t interrupted = 0;
 
 void onInterrupt(int signal) {
@@ -129,6 +129,7 @@ private:
   }
 
   void save() {
+    settle();
     if (!metrics_.empty())
       progress_.metricsBytes = folder_.appendMetrics(metrics_);
     metrics_.clear();
@@ -137,24 +138,44 @@ private:
   }
 
   void step() {
-    const auto start = Clock::now();
-    const int64_t epochBefore = progress_.epoch;
-    Progress next = progress_;
-    const std::vector<Batch> batches = schedule_.next(next);
-    StepResult result;
+    if (asked_.empty())
+      begun_ = Clock::now();
+    const int64_t epoch = progress_.epoch;
+    const std::vector<Batch> batches = schedule_.next(progress_);
     try {
-      result = stepper_.run(batches, progress_.step, schedule_.steps());
+      stepper_.start(batches, progress_.step, schedule_.steps());
     } catch (const RuntimeError &error) {
+      settle(); // those before it may have been good
       failKeeping(error);
     }
-    progress_ = next;
     ++progress_.step;
-    progress_.tokens += result.tokens;
-    progress_.seconds += std::chrono::duration<double>(Clock::now() - start).count();
-    metrics_ += json({{"step", progress_.step}, {"epoch", epochBefore}, {"loss", result.loss}, {"grad_norm", result.gradNorm}, {"examples", result.examples}, {"tokens", result.tokens}}).dump() + "\n";
-    line_.step(progress_, result.loss);
-    afterStep(epochBefore != progress_.epoch);
+    asked_.push_back(epoch);
+    if (session_.device().isThreads() || secondsSince(begun_) > kLookSeconds)
+      settle();
+    afterStep(epoch != progress_.epoch);
   }
+
+  /// Waits for the steps that were asked for, and says what they came to.
+  void settle() {
+    if (asked_.empty())
+      return;
+    const StepResults results = stepper_.finish();
+    const int64_t first = progress_.step - static_cast<int64_t>(asked_.size());
+    progress_.seconds += secondsSince(begun_);
+    for (size_t index = 0; index < results.done.size(); ++index) {
+      const StepResult &result = results.done[index];
+      progress_.step = first + static_cast<int64_t>(index) + 1;
+      progress_.tokens += result.tokens;
+      metrics_ += json({{"step", progress_.step}, {"epoch", asked_[index]}, {"loss", result.loss}, {"grad_norm", result.gradNorm}, {"examples", result.examples}, {"tokens", result.tokens}}).dump() + "\n";
+      line_.step(progress_, result.loss);
+    }
+    progress_.step = first + static_cast<int64_t>(results.done.size());
+    asked_.clear();
+    if (results.failure)
+      failKeeping(*results.failure);
+  }
+
+  static double secondsSince(Clock::time_point then) { return std::chrono::duration<double>(Clock::now() - then).count(); }
 
   [[noreturn]] void failKeeping(const RuntimeError &error) {
     line_.clear();
@@ -166,11 +187,12 @@ private:
     const bool last = progress_.step == schedule_.steps();
     const bool evaluationDue = last || (options.evalEvery > 0 ? progress_.step % options.evalEvery == 0 : epochEnded);
     bool stop = false;
-    if (evaluationDue)
+    if (evaluationDue) {
+      settle();
       stop = evaluateAndKeepBest();
+    }
     progress_.finished = last || stop;
-    const double sinceSave = std::chrono::duration<double>(Clock::now() - lastSave_).count();
-    const bool saveDue = options.saveEvery > 0 ? progress_.step % options.saveEvery == 0 : sinceSave > kSaveSeconds;
+    const bool saveDue = options.saveEvery > 0 ? progress_.step % options.saveEvery == 0 : secondsSince(lastSave_) > kSaveSeconds;
     if (evaluationDue || saveDue)
       save();
   }
@@ -240,8 +262,9 @@ private:
   Stepper stepper_;
   ProgressLine line_;
   Progress progress_;
-  std::string metrics_; ///< lines that are not in the file yet
-  Clock::time_point lastSave_;
+  std::vector<int64_t> asked_; ///< the epochs of steps whose numbers are not known yet; `progress_.step` counts them
+  std::string metrics_;        ///< lines that are not in the file yet
+  Clock::time_point lastSave_, begun_; ///< begun: the first step of `asked_`
 };
 
 json describe(const Dataset &dataset) {
