@@ -1,4 +1,5 @@
-"""examples/05-search/run --quick: four studies, a program and a front of each, and a table of what they found. Run again it has nothing to do."""
+"""examples/05-search/run --quick: four studies, a program and a front of each, the best ones trained again to the loss that they were chosen by, and a table. Run again it has nothing to
+search."""
 import csv
 import json
 import os
@@ -32,13 +33,18 @@ class SearchExample(unittest.TestCase):
         with tempfile.TemporaryDirectory() as name:
             out = pathlib.Path(name) / "out"
             said = run(RUN, "--quick", "--trials", "2", "--out", out)
-            table = re.findall(r"^\| (\w+) \| ([\d.]+) \| ([\d,]+) \| \d+ \|$", said, re.M)
+            table = re.findall(r"^\| (\w+) \| ([\d,]+) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|$", said, re.M)
             self.assertEqual([row[0] for row in table], list(SPACES))
-            for space, loss, params in table:
+            for space, params, loss, unseen, accuracy in table:
                 with open(out / f"{space}.study/trials.csv", newline="") as file:
                     rows = list(csv.DictReader(file))
                 self.assertEqual(len(rows), 2)
                 self.assertEqual(f"{min(float(row['loss']) for row in rows if row['loss']):.4f}", loss)
+                again = json.loads(run(out / space, "eval", out / f"{space}.run", "--data", out / "valid.jsonl", "--json"))
+                self.assertAlmostEqual(again["loss"], float(loss), delta=2e-4)
+                on_unseen = json.loads((out / f"{space}.unseen.json").read_text())
+                self.assertEqual((f"{on_unseen['loss']:.4f}", f"{on_unseen['accuracy']:.4f}"), (unseen, accuracy))
+                self.assertNotEqual(unseen, loss)
                 run(PEFTC, "check", out / f"{space}.peft")
                 self.assertNotIn("choose(", re.sub(r"//.*", "", (out / f"{space}.peft").read_text()))
             self.assertNotRegex(run(RUN, "--quick", "--trials", "2", "--out", out), r"(?m)^ +\d+ +\d\.\d")
