@@ -53,7 +53,8 @@ LLVM::LLVMFuncOp emitKernel(plan::KernelOp op, OpBuilder &builder, Machine machi
 /// Rows of whole vectors are read a vector at a time where the operands' places allow it, which shows when the kernel starts: a parameter may lie anywhere.
 Bodies bodiesOf(plan::KernelOp op, OpBuilder &builder, Machine machine) {
   Bodies bodies{emitKernel(op, builder, machine)};
-  if (machine.team == 1 || spaceOf(op).columns % machine.lanes != 0)
+  const plan::Space space = spaceOf(op);
+  if (space.kind != plan::Space::rows || machine.team == 1 || space.columns % machine.lanes != 0)
     return bodies;
   machine.whole = true;
   bodies.whole = emitKernel(op, builder, machine);
@@ -70,9 +71,11 @@ LLVM::LLVMFuncOp declareFunction(OpBuilder &builder, Location loc, const std::st
   return LLVM::LLVMFuncOp::create(builder, loc, name, LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(context), {pointer, number, number}));
 }
 
-/// A power of two: neighbouring threads read neighbouring numbers, and none is without work in a row.
+/// A power of two: neighbouring threads read neighbouring numbers, and none is without work in a row. A head of attention is a whole warp's.
 static int64_t teamOf(plan::KernelOp op) {
   const plan::Space space = spaceOf(op);
+  if (space.kind == plan::Space::tiles)
+    return kMostTeam;
   return space.kind == plan::Space::rows ? std::min<int64_t>(kMostTeam, llvm::PowerOf2Ceil((space.columns + kOfMember - 1) / kOfMember)) : 1;
 }
 

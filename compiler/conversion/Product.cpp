@@ -49,9 +49,35 @@ private:
 
 } // namespace
 
+/// A team's: pieces of kBlockRows rows by a vector of columns go round, then those of single rows.
+static void emitDealt(Code &outer, Code &code, const ProductShape &shape, const std::function<Block(Value column, Value mask)> &blockOf) {
+  const int64_t lanes = code.lanes;
+  Value whole = code.mul(arith::DivUIOp::create(code.b, code.loc, shape.rows, code.integer(kBlockRows)), kBlockRows);
+  auto deal = [&](Value vectors, const std::function<Block(Value vector)> &block) {
+    auto rows = [&](Value first, Value end, int64_t together) {
+      Value pieces = code.mul(arith::DivUIOp::create(code.b, code.loc, code.sub(end, first), code.integer(together)), vectors);
+      code.loop(outer.ownFirst(code.integer(0), 1), pieces, outer.team, [&](Value piece) {
+        Value above = arith::DivUIOp::create(code.b, code.loc, piece, vectors);
+        block(arith::RemUIOp::create(code.b, code.loc, piece, vectors)).emit(code.add(first, code.mul(above, together)), together);
+      });
+    };
+    rows(code.integer(0), whole, kBlockRows);
+    rows(whole, shape.rows, 1);
+  };
+  const auto ofWhole = [&](Value vector) { return blockOf(code.mul(vector, lanes), {}); };
+  if (!shape.knownColumns)
+    return deal(arith::DivUIOp::create(code.b, code.loc, shape.columns, code.integer(lanes)), ofWhole);
+  if (const int64_t vectors = *shape.knownColumns / lanes)
+    deal(code.integer(vectors), ofWhole);
+  if (const int64_t rest = *shape.knownColumns % lanes)
+    deal(code.integer(1), [&](Value) { return blockOf(code.integer(*shape.knownColumns - rest), code.firstLanes(rest)); });
+}
+
 void emitProduct(Code &outer, const Matrix &c, const Matrix &a, const Matrix &b, const ProductShape &shape, bool accumulate) {
   unsigned lanes = shape.knownColumns ? std::min<unsigned>(outer.lanes, llvm::PowerOf2Ceil(std::max<int64_t>(8, *shape.knownColumns))) : outer.lanes;
   Code code(outer.b, outer.loc, {lanes, outer.pairs});
+  if (outer.team > 1)
+    return emitDealt(outer, code, shape, [&](Value column, Value mask) { return Block(code, c, a, b, shape.depth, column, mask, accumulate); });
   auto rowsOf = [&](Value column, Value mask) {
     Block block(code, c, a, b, shape.depth, column, mask, accumulate);
     Value whole = code.mul(arith::DivUIOp::create(code.b, code.loc, shape.rows, code.integer(kBlockRows)), kBlockRows);

@@ -18,7 +18,7 @@ struct ProductShape {
   std::optional<int64_t> knownColumns; ///< the same, where it is known; else both matrices may be touched up to a whole vector
 };
 
-/// `columnStride` of B and C is 1.
+/// `columnStride` of B and C is 1. A team's threads do parts of C, which the others see when they have met.
 void emitProduct(Code &code, const Matrix &c, const Matrix &a, const Matrix &b, const ProductShape &shape, bool accumulate);
 
 } // namespace peftc::conversion

@@ -174,8 +174,12 @@ void RowCode::emitStage(int64_t stage) {
   if (columns.count && *columns.count % lanes) {
     auto rest = [&](ValueRange carried) { return body(whole, carried, code.firstLanes(*columns.count % lanes)); };
     sums = code.team == 1 ? rest(sums) : code.when(code.isMember(*columns.count / lanes % code.team), sums, rest);
-  } else if (!columns.count)
-    sums = code.loop(whole, columns.end, lanes, sums, [&](Value column, ValueRange carried) { return body(column, carried, code.firstLanes(code.sub(columns.end, column))); });
+  } else if (!columns.count) {
+    auto rest = [&](ValueRange before) {
+      return code.loop(whole, columns.end, lanes, llvm::to_vector(before), [&](Value column, ValueRange carried) { return body(column, carried, code.firstLanes(code.sub(columns.end, column))); });
+    };
+    sums = code.team == 1 ? rest(sums) : code.when(code.isMember(0), sums, rest);
+  }
   for (auto &[value, index] : buffered)
     if (levelOf(value) == stage)
       stored.insert(value);

@@ -7,6 +7,8 @@
 // Scratch  floats: a tile for each matrix that a product makes or reads, random numbers of a tile, rows that wait for a reduction, and the
 //          transposed right operand of each product that makes a matrix, and sums over tiles that memory holds as bf16. Pairs of what products multiply.
 //
+// Team     a GPU's head is a team's: products and rows are dealt out among its threads, which wait for each other between the three parts of a tile.
+//
 // Pairs    where the CPU multiplies pairs of bf16, products do whose operands are bf16 in memory; a tile that only they read is rounded to bf16.
 #include "compiler/conversion/Kernel.h"
 #include "compiler/conversion/KeyRange.h"
@@ -168,9 +170,11 @@ private:
         else if (byPairs(contract))
           emitPairedRows(code, linear(otherIn(contract), code.integer(0)), keyCount, {}, sizeOf(otherIn(contract)), pairedOther[contract]);
       }
+    code.meet();
     code.loop(code.integer(0), rowCount, kTileRows, [&](Value row) { emitTile(row); });
     for (auto &[op, place] : sums)
       atGroupsEnd(cast<nn::ContractOp>(op), -1, [&] { round(cast<nn::ContractOp>(op), place); });
+    code.meet(); // the next head's matrices take the places of these
   }
 
   /// Where heads share the result of a sum over rows: at the first of them (`end` = 0), or at the last one (-1).
@@ -231,15 +235,18 @@ private:
     for (Operation &op : kernel.body())
       if (auto contract = dyn_cast<nn::ContractOp>(op); contract && isQuadratic(contract.getResult()))
         emitScores(contract, firstRow, rows);
+    code.meet();
     llvm::DenseMap<Value, Value> random;
     for (auto &[value, key] : randomKeys) {
       Value first = code.add(matrixStart(value), code.mul(firstRow, keyCount));
       random[value] = fillRandom(code, key, first, code.mul(rows, keyCount), places[value]);
     }
     code.loop(code.integer(0), rows, 1, [&](Value row) { emitRow(row, code.add(firstRow, row), random); });
+    code.meet();
     for (Operation &op : kernel.body())
       if (auto contract = dyn_cast<nn::ContractOp>(op); contract && !isQuadratic(contract.getResult()))
         emitUse(contract, firstRow, rows);
+    code.meet();
   }
 
   void emitRow(Value inTile, Value row, const llvm::DenseMap<Value, Value> &random) {
@@ -348,7 +355,7 @@ private:
     if (byPairs(op))
       return emitTurnedPairs(code, {right.pointer, code.integer(headsOf(readFrom(otherIn(op))) * size / 2), {}}, keyCount, size / 2, {to, pitch, {}}, functions);
     Type element = right.isHalf ? code.half() : code.f32();
-    code.loop(code.integer(0), keyCount, 1, [&](Value key) {
+    code.loop(code.ownFirst(code.integer(0), 1), keyCount, code.team, [&](Value key) {
       Value line = code.at(right.pointer, element, code.mul(key, right.rowStride)), column = code.at(to, key);
       for (int64_t place = 0; place < size; ++place) {
         Value from = code.at(line, element, code.integer(place));
@@ -357,10 +364,10 @@ private:
     });
   }
 
-  /// `body(row, first column, mask)` for each vector of a product's result [rows, size].
+  /// `body(row, first column, mask)` for each vector of a product's result [rows, size], by the team's threads in turn.
   void forEachVector(nn::ContractOp op, const std::function<void(Value, Value, Value)> &body) {
     int64_t size = sizeOf(op.getResult());
-    code.loop(code.integer(0), lengthOf(typeOf(op.getResult()).getDims()[0]), 1, [&](Value row) {
+    code.loop(code.ownFirst(code.integer(0), 1), lengthOf(typeOf(op.getResult()).getDims()[0]), code.team, [&](Value row) {
       for (int64_t place = 0; place < size; place += code.lanes)
         body(row, code.integer(place), size - place < code.lanes ? code.firstLanes(size - place) : Value());
     });

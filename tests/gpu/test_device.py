@@ -79,11 +79,27 @@ class Device(SmallTrainer):
         self.trained("parts", "--resume", gpu=gpu, data=False)  # `auto` finds it
         self.assertEqual(self.trainer.metrics(whole), self.trainer.metrics(parts))
 
+    def writer(self):
+        """A causal model whose heads share keys."""
+        LlamaConfig = transformers.LlamaConfig
+        folder = self.folder / self.id().rpartition(".")[2]
+        decoders.random_checkpoint(folder / "llama", LlamaConfig(vocab_size=101, hidden_size=24, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, intermediate_size=36, max_position_embeddings=64))
+        return Trainer(folder / "writer", folder / "llama", decoders.spec("attach lora(r = 2) to layers[*].** where kind == linear", "lora"))
+
+    def test_a_language_model(self):
+        """Longer than a tile of rows; gradients of keys that heads share."""
+        trainer, gpu, losses = self.writer(), self.gpu("language"), []
+        rows = trainer.rows("train.jsonl", [{"input_ids": row["input_ids"]} for row in decoders.rows_of([5, 40, 33, 2])])
+        for device in ("cuda", "cpu"):
+            out = self.folder / f"language-{device}"
+            trainer.run("train", "--data", rows, "--out", out, "--device", device, gpu=gpu if device == "cuda" else None)
+            losses.append([line[what] for line in trainer.metrics(out) for what in ("loss", "grad_norm") if what in line])
+        self.assertGreater(len(losses[1]), 1)
+        self.same(*losses, "losses and norms of gradients")
+
     def test_generation(self):
         """Beside a cache that steps write into."""
-        LlamaConfig = transformers.LlamaConfig
-        decoders.random_checkpoint(self.folder / "llama", LlamaConfig(vocab_size=101, hidden_size=24, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, intermediate_size=36, max_position_embeddings=64))
-        trainer = Trainer(self.folder / "writer", self.folder / "llama", decoders.spec("attach lora(r = 2) to layers[*].attention.q", "lora"))
+        trainer = self.writer()
         rows = trainer.rows("prompts.jsonl", [{"input_ids": row["input_ids"]} for row in decoders.rows_of([5, 3])])
         gpu = self.gpu("generation")
         said = [trainer.run("generate", "--data", rows, "--max-new", 5, "--device", device, gpu=gpu if device == "cuda" else None).stdout for device in ("cuda", "cpu")]

@@ -8,7 +8,7 @@ import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/oracle"))
-from machine import TARGET, Gpu, SmallTrainer, Trainer  # noqa: E402
+from machine import SPEC, TARGET, Gpu, SmallTrainer, Trainer  # noqa: E402
 from subject import random_rows  # noqa: E402
 
 
@@ -109,6 +109,16 @@ class Errors(SmallTrainer):
         fits = int(re.search(r"--set run.tokens_per_batch=(\d+) has room", said)[1])
         self.assertLess(fits, 64 * 20)
         self.assertRegex(said, r"error\[R0205\]: `eval` needs \d+ bytes for the results of a batch of \d+ tokens \(the largest, of .* at .*, has \d+\): the GPU has no \d+ bytes left")
+
+    def test_what_is_not_finite(self):
+        """The step that ends a run, and why, as on the CPU."""
+        trainer, ends = Trainer(self.folder / "steep", self.folder / "model", SPEC.replace("lr = 1e-2", "lr = 1e30")), []
+        for device in ("cuda", "cpu"):
+            out = self.folder / f"steep-{device}"
+            said = trainer.run("train", "--data", self.rows, "--out", out, "--device", device, gpu=self.gpu() if device == "cuda" else None, code=1).stderr
+            ends.append(re.search(r"error\[R0201\]: (.*), `", said)[1])
+        self.assertEqual(*ends)
+        self.assertRegex(ends[0], r"step \d+.*; \d+ steps were good")
 
     def test_the_gpu_fails(self):
         """In the middle of a run: the last checkpoint is whole, and the run goes on from it to the same end."""
