@@ -20,6 +20,7 @@
 #include "mlir/IR/IRMapping.h"
 #include "llvm/ADT/MapVector.h"
 #include "llvm/ADT/StringMap.h"
+#include "llvm/ADT/StringSet.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/SaveAndRestore.h"
 #include <map>
@@ -42,6 +43,10 @@ public:
         rewires[{rewire.getSite().str(), rewire.getPoint().str()}].push_back({instances.size(), rewire, asksForPass(rewire.getValue())});
       });
       instances.push_back(op);
+      given.emplace_back();
+      for (auto asked : op.getOps<peft::PassOp>())
+        for (StringRef point : asked.getChanged().getAsValueRange<StringAttr>())
+          given.back().insert(point);
     }
   }
   LogicalResult run() {
@@ -250,11 +255,17 @@ private:
   }
 
   // ---- instances ----
-  /// What a method has read of a point before it changes it stays what it was, wherever the method uses it.
+  /// What a method has read of a point before it changes it stays what it was, wherever the method uses it; so does what one in front has read of a point that it
+  /// gives to a pass, where `entry` changes it anew.
   void keepReads(const Rewire &entry, const PointKey &key) {
-    for (auto read : instances[entry.instance].getOps<peft::ReadOp>())
-      if (read.getSite() == key.first && read.getPoint() == key.second && read->isBeforeInBlock(entry.op) && !memo[entry.instance].contains(read.getResult()))
-        memo[entry.instance].map(read.getResult(), points[key]);
+    for (size_t index = 0; index <= entry.instance; ++index) {
+      const bool isOwn = index == entry.instance;
+      if (!isOwn && (key.first != "model" || !given[index].contains(key.second)))
+        continue;
+      for (auto read : instances[index].getOps<peft::ReadOp>())
+        if (read.getSite() == key.first && read.getPoint() == key.second && (!isOwn || read->isBeforeInBlock(entry.op)) && !memo[index].contains(read.getResult()))
+          memo[index].map(read.getResult(), points[key]);
+    }
   }
 
   FailureOr<Value> materialize(Value value, size_t index) {
@@ -466,6 +477,7 @@ private:
   const bool marksLayers;
   llvm::StringMap<peft::ModuleOp> modules;
   SmallVector<peft::InstanceOp> instances;
+  std::vector<llvm::StringSet<>> given; ///< by instance: the points that it gives to other passes
   std::map<PointKey, SmallVector<Rewire>> rewires;
   std::map<std::string, std::vector<std::string>> owners; ///< of a parameter: the modules that read it
   // Of the function under construction.

@@ -168,7 +168,7 @@ static SmallVector<Value> readOperands(Operation *op) { return isa<nn::GatherOp>
 KernelPlanner::Leaves KernelPlanner::leavesOf(Value value, const Space &space, const Kernel *home) const {
   Leaves leaves;
   llvm::DenseSet<Value> seen;
-  Space united = space;
+  Space united = home ? *unite(home->space, space) : space; // as `compute` has it
   SmallVector<Value> open = {value};
   while (!open.empty()) {
     Value next = open.pop_back_val();
