@@ -13,6 +13,7 @@ int eval(Bundle bundle, const Arguments &arguments, const Surroundings &surround
   const auto session = openSession(std::move(bundle), options);
   const Dataset dataset = session->read(data);
   reportTruncation(dataset, session->options.maxLength);
+  session->load();
   reportUntrained(options);
   const Evaluation evaluation = evaluate(*session, dataset);
   reportProfile(*session->executor);

@@ -29,7 +29,7 @@ int exportAdapter(Bundle bundle, const Arguments &arguments, const Surroundings 
   const std::string out = newFolderName(arguments.need("out"));
   requireInterop(bundle.manifest, false);
   const SessionOptions options = trainedSessionOptions(arguments, surroundings);
-  const auto session = openSession(std::move(bundle), options);
+  const auto session = openLoadedSession(std::move(bundle), options);
   reportUntrained(options);
   const json config = peftConfigOf(session->manifest(), session->modelPath);
   makeWholeFolder(out, [&](const std::string &folder) {

@@ -157,14 +157,15 @@ int generate(Bundle bundle, const Arguments &arguments, const Surroundings &surr
   const auto session = openSession(std::move(bundle), sessionOptions);
   if (!out.empty())
     refuseInputAsOutput(out, data, sessionOptions, session->modelPath);
-  reportUntrained(sessionOptions);
   if (!session->writesOn())
     throw RuntimeError("R0203", "this trainer cannot generate: its task does not say what follows a token", "a task for language models binds `next`");
-  const Inference inference(*session, arguments.has("unmerged"));
   const WritingOptions options = writingOptionsOf(arguments, *session);
   std::unique_ptr<TextHelper> helper;
   const std::vector<Prompt> prompts = readPrompts(*session, {data, arguments.all("prompt"), arguments.has("chat"), arguments.get("system")}, helper);
   helper = helperFor(*session, options, std::move(helper));
+  session->load();
+  reportUntrained(sessionOptions);
+  const Inference inference(*session, arguments.has("unmerged"));
   Continuation continuation(inference.executor(), session->bundle, inference.programOf(""), {session->options.seed, 0, 0}, !arguments.has("no-cache") && !session->reference);
   const bool streams = prompts.size() == 1 && data.empty() && out.empty() && !arguments.has("json") && helper;
   Stream stream(options.stops);

@@ -64,7 +64,7 @@ int importAdapter(Bundle bundle, const Arguments &arguments, const Surroundings 
   const json labels = labelsOf(arguments);
   checkLabels(labels, bundle.manifest);
   const auto tensors = readPeftFolder(folder, bundle.manifest, shapesOf(bundle));
-  const auto session = openSession(std::move(bundle), sessionOptionsOf(arguments, surroundings));
+  const auto session = openLoadedSession(std::move(bundle), sessionOptionsOf(arguments, surroundings));
   session->labels = Labels::fromJson(labels);
   RandomState random;
   const std::map<std::string, at::Tensor> parameters = parametersOf(session->executor->run("import", Batch{}, tensors, random), folder);

@@ -20,6 +20,7 @@ int inspect(Bundle bundle, const Arguments &arguments, const Surroundings &surro
   refuseInputAsOutput(out, data, options, session->modelPath);
   const Dataset dataset = session->read(data);
   reportTruncation(dataset, session->options.maxLength);
+  session->load();
   std::vector<int64_t> rows(static_cast<size_t>(dataset.size()));
   std::iota(rows.begin(), rows.end(), int64_t{0});
   const Batch batch = dataset.pack(rows);

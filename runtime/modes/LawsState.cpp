@@ -32,7 +32,7 @@ std::unique_ptr<Session> reopen(const Subject &subject) {
   SessionOptions options = subject.options;
   options.adapter = writeAdapter(subject);
   options.overrides["seed"] = std::to_string(subject.seed + 1);
-  return openSession(subject.bundle, options);
+  return openLoadedSession(subject.bundle, options);
 }
 
 /// `train` speaks to a person; while a law runs it, its words go nowhere.

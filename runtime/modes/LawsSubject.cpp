@@ -197,7 +197,7 @@ Subject makeSubject(Bundle bundle, const SessionOptions &options, const Surround
   subject.options.overrides["max_length"] = std::to_string(*std::max_element(kLengths.begin(), kLengths.end()));
   subject.options.overrides["seed"] = std::to_string(seed);
   subject.random.seed = seed;
-  subject.session = openSession(subject.bundle, subject.options);
+  subject.session = openLoadedSession(subject.bundle, subject.options);
   for (const json &parameter : subject.session->manifest().at("parameters"))
     subject.initial[parameter.at("name")] = subject.session->parameters.get(parameter.at("name")).clone();
   randomise(subject);

@@ -135,7 +135,7 @@ int merge(Bundle bundle, const Arguments &arguments, const Surroundings &surroun
     throw RuntimeError("R0202", why, "predict and eval run it unmerged");
   SessionOptions options = trainedSessionOptions(arguments, surroundings);
   options.readsOnce = true;
-  const auto session = openSession(std::move(bundle), options);
+  const auto session = openLoadedSession(std::move(bundle), options);
   reportUntrained(options);
   makeWholeFolder(out, [&](const std::string &folder) {
     MergedCheckpoint(*session).write(folder + "/model.safetensors");

@@ -54,6 +54,7 @@ int predict(Bundle bundle, const Arguments &arguments, const Surroundings &surro
     refuseInputAsOutput(out, data, options, session->modelPath);
   const Dataset dataset = session->read(data, /*targets=*/false);
   reportTruncation(dataset, session->options.maxLength);
+  session->load();
   reportUntrained(options);
   const Inference inference(*session, arguments.has("unmerged"));
   const std::string program = inference.programOf("predict");

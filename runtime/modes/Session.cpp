@@ -27,9 +27,8 @@ bool isSaved(const json &parameter) {
 std::vector<int64_t> shapeOf(const json &parameter) { return parameter.at("shape").get<std::vector<int64_t>>(); }
 
 /// Views of the flat buffer for trainables, the mapped checkpoint for the rest of the base.
-void placeBase(Session &session, bool readsOnce) {
+void placeBase(Session &session) {
   session.parameters.flat = session.device().empty({session.manifest().at("trainable_size").get<int64_t>()}, at::kFloat).zero_();
-  session.model->checkBase(session.manifest().at("parameters"));
   for (const json &parameter : session.manifest().at("parameters")) {
     const std::string name = parameter.at("name");
     const bool isBase = parameter.at("role") == "base";
@@ -42,9 +41,9 @@ void placeBase(Session &session, bool readsOnce) {
       if (isBase)
         view.copy_(session.model->loadBase(parameter));
       session.parameters.set(name, view);
-    } else if (isBase && (readsOnce || parameter.value("half", false))) {
+    } else if (isBase && (session.readsOnce || parameter.value("half", false))) {
       session.parameters.setLoader(name, [&model = *session.model, &parameter] { return model.loadBase(parameter); });
-      if (!readsOnce)
+      if (!session.readsOnce)
         session.parameters.setHalf(name, session.device().here(session.model->loadBase(parameter, at::kBFloat16)));
     } else if (isBase) {
       session.parameters.set(name, session.device().here(session.model->loadBase(parameter)));
@@ -269,7 +268,8 @@ std::unique_ptr<Session> openSession(Bundle bundle, const SessionOptions &option
   if (!options.run.empty())
     applyRun(*session, options, manifest, overrides);
   session->options = runOptionsOf(manifest, overrides);
-  std::optional<SafetensorsFile> adapter;
+  session->readsOnce = options.readsOnce;
+  std::optional<SafetensorsFile> &adapter = session->adapter;
   if (!options.adapter.empty()) {
     requireAdapter(options);
     adapter.emplace(options.adapter);
@@ -280,12 +280,23 @@ std::unique_ptr<Session> openSession(Bundle bundle, const SessionOptions &option
   session->weights = hex(session->model->weightsFingerprint());
   if (adapter)
     checkWeights(*session, *adapter, options.sameWeights);
-  placeBase(*session, options.readsOnce);
-  session->executor = session->makeExecutor(session->parameters);
+  session->model->checkBase(manifest.at("parameters"));
   session->initSeed = seedOf(adapter, session->options.seed);
-  initialise(*session, session->initSeed);
+  return session;
+}
+
+void Session::load() {
+  placeBase(*this);
+  executor = makeExecutor(parameters);
+  initialise(*this, initSeed);
   if (adapter)
-    session->restore(loadAdapter(*adapter, manifest), options.adapter);
+    restore(loadAdapter(*adapter, manifest()), adapter->path());
+  adapter.reset();
+}
+
+std::unique_ptr<Session> openLoadedSession(Bundle bundle, const SessionOptions &options) {
+  auto session = openSession(std::move(bundle), options);
+  session->load();
   return session;
 }
 

@@ -1,6 +1,7 @@
 // Session: an opened trainer: bundle, model weights, trainables in one flat buffer, executor.
 //
-// Every mode starts by opening one. Trainable parameters are views into `parameters.flat`.
+// Every mode starts by opening one, which reads headers; then come rows, if the mode has any, and only then weights: a mistake in rows is said before gigabytes are
+// read. Trainable parameters are views into `parameters.flat`.
 #pragma once
 #include "runtime/bundle/Format.h"
 #include "runtime/checkpoint/ModelFolder.h"
@@ -48,6 +49,8 @@ struct Session {
   PlanOptions plan;
   std::string weights;   ///< fingerprint of the checkpoint's tensors
   uint64_t initSeed = 0; ///< from which `init` made the parameters; frozen ones can be made again only from it
+  std::optional<SafetensorsFile> adapter; ///< what `load` reads over the initial parameters
+  bool readsOnce = false;                 ///< of SessionOptions
 
   Device &device() const { return *plan.device; }
   const nlohmann::json &manifest() const { return bundle.manifest; }
@@ -58,6 +61,8 @@ struct Session {
   int64_t vocabulary() const;
   int64_t positions() const;
   Dataset read(const std::string &path, bool targets = true);
+  /// The checkpoint's weights, an executor, what `init` makes, the adapter.
+  void load();
   /// What an adapter file holds: every parameter that is neither the checkpoint's nor re-made from the seed.
   std::map<std::string, at::Tensor> saved() const;
   std::map<std::string, std::string> adapterMetadata() const;
@@ -68,7 +73,10 @@ struct Session {
   std::unique_ptr<Executor> makeExecutor(const ParameterStore &store) const;
 };
 
+/// All but weights: options, labels, and whether the checkpoint and the adapter are what the bundle and each other want, as far as headers say.
 std::unique_ptr<Session> openSession(Bundle bundle, const SessionOptions &options);
+/// For modes without rows.
+std::unique_ptr<Session> openLoadedSession(Bundle bundle, const SessionOptions &options);
 
 /// --model, --init, --reference, --threads: what the modes share.
 std::vector<OptionSpec> sessionOptions();

@@ -377,7 +377,9 @@ int train(Bundle bundle, const Arguments &arguments, const Surroundings &surroun
     checkSameExecutor(run, *session);
     checkSameData(run, "train", &data);
     checkSameData(run, "valid", valid ? &*valid : nullptr);
-  } else {
+  }
+  session->load();
+  if (!request.resume) {
     folder.lock();
     refuseExisting(request, folder); // another process may have been quicker
     json record = session->runRecord();
