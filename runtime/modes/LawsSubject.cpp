@@ -34,8 +34,9 @@ json idsOf(const Subject &subject, uint32_t stream, uint64_t place, int64_t leas
   return ids;
 }
 
-/// One row of data as `train` would read it, of at least so many tokens.
+/// One row of data as `train` would read it, of at least so many tokens, and as many as the network needs.
 json rowOf(const Subject &subject, int64_t row, int64_t least = 1) {
+  least = std::max(least, leastLengthOf(subject.bundle));
   json line = json::object();
   uint32_t column = 0;
   for (const RowField &field : rowFieldsOf(subject.session->manifest())) {
@@ -194,7 +195,7 @@ Results Subject::run(Executor &executor, const std::string &program, const std::
 
 Subject makeSubject(Bundle bundle, const SessionOptions &options, const Surroundings &surroundings, uint64_t seed, const std::string &scratch) {
   Subject subject{std::move(bundle), options, surroundings, seed, scratch, nullptr, {}, {}, {}};
-  subject.options.overrides["max_length"] = std::to_string(*std::max_element(kLengths.begin(), kLengths.end()));
+  subject.options.overrides["max_length"] = std::to_string(std::max(leastLengthOf(subject.bundle), *std::max_element(kLengths.begin(), kLengths.end())));
   subject.options.overrides["seed"] = std::to_string(seed);
   subject.random.seed = seed;
   subject.session = openLoadedSession(subject.bundle, subject.options);

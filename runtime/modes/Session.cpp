@@ -182,8 +182,8 @@ static int64_t lengthIn(const json &model, const char *name) {
 int64_t Session::vocabulary() const { return lengthIn(manifest().at("model"), "vocab"); }
 int64_t Session::positions() const { return lengthIn(manifest().at("model"), "max_positions"); }
 
-/// The fewest tokens that a text may have: what joins or cuts at a fixed place needs that many.
-static int64_t leastLength(const JsonSection &section) {
+int64_t leastLengthOf(const Bundle &bundle) {
+  const JsonSection &section = bundle.programs;
   int64_t least = 0;
   if (section.text().find("\"c\":-") == std::string::npos) // no length is less than a text's; reading all of them takes longer
     return least;
@@ -211,7 +211,7 @@ Dataset Session::read(const std::string &path, bool targets) {
   read.modelPath = modelPath;
   read.helper = helper;
   Dataset dataset = readDataset(path, rowFieldsOf(manifest()), read, labels);
-  requireLengths(dataset, leastLength(bundle.programs));
+  requireLengths(dataset, leastLengthOf(bundle));
   return dataset;
 }
 

@@ -88,6 +88,8 @@ void reportUntrained(const SessionOptions &options);
 /// For modes that read what was trained: RUN's adapter, or --init FILE, or the initial parameters; with --set.
 SessionOptions trainedSessionOptions(const Arguments &arguments, const Surroundings &surroundings);
 
+/// The fewest tokens that a text may have: what joins or cuts at a fixed place needs that many.
+int64_t leastLengthOf(const Bundle &bundle);
 /// Of everything that decides what an adapter's numbers mean: parameters, attaches, rows.
 std::string contractFingerprint(const nlohmann::json &manifest);
 /// Of everything that decides the numbers of a run.

@@ -36,7 +36,7 @@ CONSTRUCTS = {
     "lst": ("lst(reduction = 16)", "a network beside the network"),
     "adamix": ("adamix(copies = 2, reduction = 16)", "two passes"),
     "lora_fa": ("lora_fa(r = 2)", "gradients that are replaced"),
-    "infix": ("infix(n = 2)", "a text that is cut"),
+    "infix": ("infix(n = 2, after = 3)", "a text that is cut"),
     "pasta": ("pasta", "which tokens are the text's own"),
     "prompt_ensemble": ("prompt_ensemble(k = 2, n = 2)", "passes that take the network's place"),
     "ptp_adversarial": ("ptp_adversarial(n = 2)", "a gradient of the pass itself"),

@@ -162,6 +162,9 @@ class BadFiles(compiled.TrainerTest):
                 save_file(changed, self.path("init.safetensors"))
                 for words in (self.eval(), ["train", "--data", self.train_rows, "--out", self.path("never")], ["merge", "--out", self.path("never")]):
                     self.refused("R0116", text, *words, "--init", self.path("init.safetensors"))
+        # Rows come before weights, which may take minutes to read.
+        for words in (["eval"], ["predict"], ["train", "--out", self.path("never")]):
+            self.refused("R0110", "nowhere.jsonl", *words, "--data", self.path("nowhere.jsonl"), "--init", self.path("init.safetensors"))
         save_file({**tensors, name: tensors[name].int()}, self.path("init.safetensors"))
         self.refused("R0115", "dtype I32", *self.eval("--init", self.path("init.safetensors")))
         save_file({**tensors, name: tensors[name] * float("nan")}, self.path("init.safetensors"))
