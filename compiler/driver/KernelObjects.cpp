@@ -5,10 +5,8 @@
 #include "compiler/driver/Pieces.h"
 #include "compiler/target/Cpu.h"
 #include "dialects/nn/Nn.h"
-#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/IR/Diagnostics.h"
 #include "llvm/ADT/MapVector.h"
-#include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringSet.h"
 #include "llvm/Support/Error.h"
 

@@ -14,7 +14,7 @@ namespace {
 
 constexpr size_t kChunks = 4; ///< a thread, of kernels that are lowered together: fewer leave threads idle at the end, more gather the passes' patterns more often
 
-size_t sizeOf(const Piece *piece) { return const_cast<Piece *>(piece)->kernel.getBody().front().getOperations().size(); }
+size_t sizeOf(Piece *piece) { return piece->kernel.getBody().front().getOperations().size(); }
 
 /// A copy that stands alone under another name.
 OwningOpRef<plan::KernelOp> renamed(plan::KernelOp kernel, StringRef name) {
