@@ -99,7 +99,7 @@ private:
     Shared made{&target, {}, "", "", ""};
     std::string all;
     bool differs = !before;
-    const Backend &backend = backends.emplace_back(backendOf(target));
+    const Backend &backend = pieces.add(backendOf(target));
     for (auto [index, entry] : llvm::enumerate(kernels.named)) {
       auto [symbol, kernel] = entry;
       const bool isAsBefore = before && !hasBf16(kernel);
@@ -139,7 +139,6 @@ private:
   ModuleOp at;
   Pieces &pieces;
   std::string folder;
-  std::list<Backend> backends;
   std::vector<Shared> shared;
 };
 
@@ -148,7 +147,7 @@ class GpuKernels {
 public:
   GpuKernels(const Kernels &kernels, Pieces &pieces, const target::GpuTarget &target) : target(target), pieces(pieces) {
     const auto emit = [&target](plan::KernelOp kernel, OpBuilder &builder) { conversion::emitGpuFunctions(kernel, builder, target.lanes); };
-    backend = {target.name.str(), ".ptx", kPtx, emit, [&target](ModuleOp module) { return target::ptxOf(module, target); }};
+    const Backend &backend = pieces.add({target.name.str(), ".ptx", kPtx, emit, [&target](ModuleOp module) { return target::ptxOf(module, target); }});
     for (auto [index, entry] : llvm::enumerate(kernels.named))
       wanted.push_back({entry.first.str(), pieces.of(entry.second, kernels.texts[index], backend)});
   }
@@ -184,7 +183,6 @@ private:
 
   const target::GpuTarget &target;
   Pieces &pieces;
-  Backend backend;
   std::vector<std::pair<std::string, Piece *>> wanted;
 };
 

@@ -99,6 +99,7 @@ void Pieces::make(ArrayRef<Piece *> wanted) {
     chunks.emplace_back(context);
   for (auto [index, piece] : llvm::enumerate(order))
     chunks[index % chunks.size()].add(piece);
+  trimCache(order.front()->entry);
   parallelForEach(context, chunks, [](Chunk &chunk) { chunk.compile(); });
 }
 

@@ -34,7 +34,8 @@ class Pieces {
 public:
   Pieces(mlir::MLIRContext *context, std::string cacheFolder) : context(context), folder(std::move(cacheFolder)) {}
 
-  /// One for kernels that do the same. `text`: textOf the kernel. `backend` outlives this.
+  const Backend &add(Backend backend) { return backends.emplace_back(std::move(backend)); }
+  /// One for kernels that do the same. `text`: textOf the kernel. `backend`: added here.
   Piece *of(mlir::plan::KernelOp kernel, const std::string &text, const Backend &backend);
   /// Those of these that are neither made nor kept, by all threads. Errs through the context's diagnostics.
   void make(llvm::ArrayRef<Piece *> wanted);
@@ -42,6 +43,7 @@ public:
 private:
   mlir::MLIRContext *context;
   std::string folder;
+  std::list<Backend> backends;
   std::list<Piece> pieces;
   llvm::StringMap<Piece *> known; ///< by machine and name
 };

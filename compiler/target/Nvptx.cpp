@@ -79,10 +79,6 @@ FailureOr<std::string> peftc::target::ptxOf(ModuleOp module, const GpuTarget &ta
   return text.str().str();
 }
 
-FailureOr<std::string> peftc::target::compilePtx(ModuleOp module, const GpuTarget &target) {
-  return failed(lowerToLlvm(module)) ? FailureOr<std::string>(failure()) : ptxOf(module, target);
-}
-
 llvm::Expected<std::string> peftc::target::assemblePtx(llvm::StringRef text, const GpuTarget &target, const std::string &assembler) {
   llvm::SmallString<64> paths[3]; // the text, the cubin, what is said
   const char *suffixes[] = {"ptx", "cubin", "txt"};

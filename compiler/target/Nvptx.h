@@ -26,7 +26,5 @@ const GpuTarget *gpuTargetNamed(llvm::StringRef name);
 llvm::Expected<std::string> assemblePtx(llvm::StringRef text, const GpuTarget &target, const std::string &assembler);
 /// Of a module that is in the LLVM dialect. Any number of threads.
 mlir::FailureOr<std::string> ptxOf(mlir::ModuleOp module, const GpuTarget &target);
-/// Lowers the module and consumes it.
-mlir::FailureOr<std::string> compilePtx(mlir::ModuleOp module, const GpuTarget &target);
 
 } // namespace peftc::target

@@ -7,16 +7,8 @@ import sys
 import adapters
 import torch
 from safetensors.torch import save_file
+from subject import labels_of, padded
 from transformers import BertForSequenceClassification
-
-
-def batch_of(rows):
-    length = max(len(row["input_ids"]) for row in rows)
-    ids, mask = torch.zeros(len(rows), length, dtype=torch.long), torch.zeros(len(rows), length, dtype=torch.long)
-    for index, row in enumerate(rows):
-        ids[index, :len(row["input_ids"])] = torch.tensor(row["input_ids"])
-        mask[index, :len(row["input_ids"])] = 1
-    return {"input_ids": ids, "attention_mask": mask, "labels": torch.tensor([row["label"] for row in rows])}
 
 
 def main(path):
@@ -33,7 +25,7 @@ def main(path):
     with torch.no_grad():
         for parameter in trained.values():
             parameter.add_(torch.randn(parameter.shape) * 0.2)
-    made = model(**batch_of(job["rows"]))
+    made = model(**padded(job["rows"]), labels=labels_of(job["rows"]))
     made.loss.backward()
     tensors = {"logits": made.logits, "loss": made.loss.reshape(1)}
     for name, parameter in trained.items():

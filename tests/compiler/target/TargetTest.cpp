@@ -139,7 +139,9 @@ mlir::FailureOr<std::string> compiledFor(mlir::ModuleOp module, const CpuTarget 
   std::string unwritten;
   return compileShared(module, target, unwritten);
 }
-mlir::FailureOr<std::string> compiledFor(mlir::ModuleOp module, const GpuTarget &target) { return compilePtx(module, target); }
+mlir::FailureOr<std::string> compiledFor(mlir::ModuleOp module, const GpuTarget &target) {
+  return failed(lowerToLlvm(module)) ? mlir::FailureOr<std::string>(mlir::failure()) : ptxOf(module, target);
+}
 
 /// Empty where it fails; `said` collects the diagnostics.
 template <typename Target> std::string compiled(const std::string &text, const Target &target, std::string *said = nullptr) {
