@@ -2,7 +2,7 @@
 #pragma once
 #include "compiler/conversion/Random.h"
 #include "compiler/conversion/RowCode.h"
-#include "compiler/passes/plan/Space.h"
+#include "compiler/passes/plan/KernelSpace.h"
 #include "dialects/plan/Plan.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 
@@ -18,13 +18,20 @@ struct Kernel {
   mlir::ValueRange yielded() const { return body().getTerminator()->getOperands(); }
   /// The pointer of the argument or yielded value.
   mlir::Value argumentPointer(unsigned index) const { return code.dataPointer(call, index); }
+  /// How far apart the rows of the argument or yielded value lie in memory, in elements; 0: one behind the other.
+  int64_t argumentPitch(unsigned index) const { return pitchOf(const_cast<mlir::plan::KernelOp &>(op).getInputs()[index]); }
+  int64_t resultPitch(unsigned index) const { return pitchOf(const_cast<mlir::plan::KernelOp &>(op).getResults()[index]); }
   mlir::Value resultPointer(unsigned index) const { return code.dataPointer(call, body().getNumArguments() + index); }
+
+private:
+  static int64_t pitchOf(mlir::Value placed) {
+    auto packed = mlir::dyn_cast<mlir::plan::PackedType>(placed.getType());
+    return packed ? packed.getPitch() : 0;
+  }
 };
 
 /// `void name(call, begin, end)` without a body: what Kernels.h says of a kernel's functions.
 mlir::LLVM::LLVMFuncOp declareFunction(mlir::OpBuilder &builder, mlir::Location loc, const std::string &name);
-/// The space that holds all ops of the kernel.
-mlir::plan::Space spaceOf(mlir::plan::KernelOp op);
 /// Bytes of scratch that a thread needs with a longest sequence of `seq` tokens: c + k·seq.
 struct ScratchSize {
   int64_t c = 0, k = 0;

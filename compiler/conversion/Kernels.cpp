@@ -3,6 +3,7 @@
 #include "compiler/conversion/Entry.h"
 #include "compiler/conversion/Kernel.h"
 #include "compiler/conversion/RowSums.h"
+#include "compiler/passes/plan/KernelSpace.h"
 #include "runtime/bundle/Format.h"
 #include "llvm/ADT/StringSet.h"
 
@@ -34,7 +35,7 @@ LLVM::LLVMFuncOp emitKernel(plan::KernelOp op, OpBuilder &builder, Machine machi
   Code code(inside, op.getLoc(), machine);
   if (machine.team > 1)
     code.member(); // before all loops
-  Kernel kernel{op, code, entry->getArgument(0), entry->getArgument(1), entry->getArgument(2), spaceOf(op)};
+  Kernel kernel{op, code, entry->getArgument(0), entry->getArgument(1), entry->getArgument(2), plan::spaceOf(op)};
   switch (kernel.space.kind) {
   case plan::Space::rows:
     emitRows(kernel);
@@ -53,7 +54,7 @@ LLVM::LLVMFuncOp emitKernel(plan::KernelOp op, OpBuilder &builder, Machine machi
 /// Rows of whole vectors are read a vector at a time where the operands' places allow it, which shows when the kernel starts: a parameter may lie anywhere.
 Bodies bodiesOf(plan::KernelOp op, OpBuilder &builder, Machine machine) {
   Bodies bodies{emitKernel(op, builder, machine)};
-  const plan::Space space = spaceOf(op);
+  const plan::Space space = plan::spaceOf(op);
   if (space.kind != plan::Space::rows || machine.team == 1 || space.columns % machine.lanes != 0)
     return bodies;
   machine.whole = true;
@@ -73,7 +74,7 @@ LLVM::LLVMFuncOp declareFunction(OpBuilder &builder, Location loc, const std::st
 
 /// A power of two: neighbouring threads read neighbouring numbers, and none is without work in a row. A head of attention is a whole warp's.
 static int64_t teamOf(plan::KernelOp op) {
-  const plan::Space space = spaceOf(op);
+  const plan::Space space = plan::spaceOf(op);
   if (space.kind == plan::Space::tiles)
     return kMostTeam;
   return space.kind == plan::Space::rows ? std::min<int64_t>(kMostTeam, llvm::PowerOf2Ceil((space.columns + kOfMember - 1) / kOfMember)) : 1;
@@ -88,27 +89,8 @@ LLVM::LLVMFuncOp emitFunction(plan::KernelOp op, StringRef which, OpBuilder &bui
   return which.empty() ? emitKernel(op, builder, machine) : emitRowSums(op, builder, machine);
 }
 
-plan::Space spaceOf(plan::KernelOp op) {
-  SmallVector<plan::Space> spaces;
-  for (Operation &made : op.getBody().front()) {
-    if (isa<plan::YieldOp, nn::ConstantOp>(made) || plan::isView(&made) || plan::isStorageCast(&made))
-      continue;
-    if (isa<nn::RandomOp>(made) || plan::isMadeWhereRead(&made)) // its shape is its users'
-      continue;
-    auto own = plan::fusableIn(&made, op.getSpace() == "flat").space;
-    assert(own && "an op that no kernel can hold");
-    spaces.push_back(*own);
-  }
-  llvm::stable_sort(spaces, [](const plan::Space &a, const plan::Space &b) { return a.parts > b.parts; }); // whole rows and numbers of parts meet only where there are parts
-  std::optional<plan::Space> space;
-  for (const plan::Space &own : spaces)
-    space = space ? plan::unite(*space, own) : own;
-  assert(space && "a kernel without ops");
-  return *space;
-}
-
 nlohmann::json callOf(plan::KernelOp op) {
-  plan::Space space = spaceOf(op);
+  plan::Space space = plan::spaceOf(op);
   ScratchSize scratch = scratchOf(op, kWidestLanes);
   nn::Dim rows = space.kind == plan::Space::tiles ? nn::Dim{space.heads / headsPerTask(op), 0} : space.rowCount; // tasks of an example, or of the run
   nlohmann::json call = {{"symbol", op.getSymbol()->str()},

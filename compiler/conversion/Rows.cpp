@@ -22,23 +22,6 @@ int64_t bufferFloats(int64_t columns) { return (columns + 127) / 128 * 128 + 256
 int64_t turned(plan::KernelOp op) { return llvm::count_if(op.getBody().front(), [](Operation &made) { return isa<nn::RollOp>(made); }); }
 int64_t rowBufferFloats(plan::KernelOp op) { return bufferFloats(spaceOf(op).columns * (turned(op) ? 2 : 1)); }
 
-/// What all parts of a row share, or rows where they are the run's.
-bool isShared(const Space &space, nn::NNType type) {
-  if (space.parts == 1)
-    return false;
-  if (type.getExample() == space.example)
-    return plan::isSharedByParts(type) && type.getDims().back().is(space.columns);
-  auto shape = plan::rowShapeOf(type);
-  return shape->rowCount.constant * shape->columns == space.columns && !type.getDims().back().is(1);
-}
-
-/// A number of each part: of the row's, or of any row's where it is the run's.
-bool isOfPart(const Space &space, nn::NNType type) {
-  auto shape = plan::rowShapeOf(type);
-  const int64_t numbers = type.getExample() == space.example ? shape->columns : shape->rowCount.constant * shape->columns;
-  return space.example && space.parts > 1 && space.columns > 1 && numbers == space.parts && !isShared(space, type);
-}
-
 RowCode::Form formOf(const Space &space, Value value) {
   using Form = RowCode::Form;
   auto type = cast<nn::NNType>(value.getType());
@@ -109,7 +92,7 @@ private:
     RowCode rowCode(code, range, [this](Value value) { return formOf(kernel.space, value); });
     Value start = code.mul(part.place, columns);
     for (auto [index, argument] : llvm::enumerate(kernel.body().getArguments()))
-      bind(rowCode, argument, pointers[index], part);
+      bind(rowCode, argument, pointers[index], part, kernel.argumentPitch(index));
     int64_t used = 0;
     for (Operation &op : kernel.body()) {
       if (auto random = dyn_cast<nn::RandomOp>(op))
@@ -124,12 +107,13 @@ private:
         continue;
       }
       bool full = formOf(kernel.space, value) == RowCode::Form::full;
-      rowCode.put(value, code.at(results[index], memoryType(code, value), full ? startOf(value, part) : numberAt(value, part)), false);
+      rowCode.put(value, code.at(results[index], memoryType(code, value), full ? startOf(value, part, kernel.resultPitch(index)) : numberAt(value, part)), false);
     }
     rowCode.emit([&](int64_t index) { return buffer(used + index); });
   }
 
-  void bind(RowCode &rowCode, Value argument, Value pointer, const Part &part) {
+  /// `pitch`: of whole rows.
+  void bind(RowCode &rowCode, Value argument, Value pointer, const Part &part, int64_t pitch) {
     auto type = cast<nn::NNType>(argument.getType());
     if (type.isInteger()) { // a row's whole number; of a lookup's indices nothing is computed
       if (formOf(kernel.space, argument) == RowCode::Form::row)
@@ -139,7 +123,7 @@ private:
     Type element = memoryType(code, argument);
     switch (formOf(kernel.space, argument)) {
     case RowCode::Form::full:
-      return rowCode.bind(argument, code.at(pointer, element, startOf(argument, part)), false, code.whole);
+      return rowCode.bind(argument, code.at(pointer, element, startOf(argument, part, pitch)), false, code.whole);
     case RowCode::Form::column:
       return rowCode.bind(argument, parts == 1 || isShared(kernel.space, type) ? pointer : code.at(pointer, element, part.firstColumn), false, code.whole);
     case RowCode::Form::row:
@@ -149,8 +133,12 @@ private:
     }
   }
 
-  /// Which element of a value's a part's vector begins at, and which one its number is.
-  Value startOf(Value value, const Part &part) { return code.mul(isShared(kernel.space, cast<nn::NNType>(value.getType())) ? part.row : part.place, columns); }
+  /// Which element of a value's a part's vector begins at, and which one its number is. Whole rows lie `pitch` elements apart, or (0) one behind the other.
+  Value startOf(Value value, const Part &part, int64_t pitch) {
+    if (isShared(kernel.space, cast<nn::NNType>(value.getType())))
+      return code.mul(part.row, columns);
+    return pitch == 0 ? code.mul(part.place, columns) : code.add(code.mul(part.row, pitch), part.firstColumn);
+  }
   Value numberAt(Value value, const Part &part) {
     auto type = cast<nn::NNType>(value.getType());
     return !isOfPart(kernel.space, type) ? part.row : type.getExample() == kernel.space.example ? part.place : part.index;

@@ -127,10 +127,14 @@ public:
   explicit Tiles(Kernel &kernel) : kernel(kernel), code(kernel.code), heads(kernel.space.heads), tiles(tilesOf(kernel.op)), range(kernel.op, kernel.space.rowCount, kernel.space.keyCount), sequences(kernel.code, kernel.call) {}
 
   void emit() {
-    for (BlockArgument argument : kernel.body().getArguments())
+    for (BlockArgument argument : kernel.body().getArguments()) {
       pointers[argument] = kernel.argumentPointer(argument.getArgNumber());
-    for (unsigned index = 0; index < kernel.yielded().size(); ++index)
+      pitches[argument] = kernel.argumentPitch(argument.getArgNumber());
+    }
+    for (auto [index, value] : llvm::enumerate(kernel.yielded())) {
       resultPointers.push_back(kernel.resultPointer(index));
+      pitches[value] = kernel.resultPitch(index);
+    }
     for (Operation &op : kernel.body())
       if (auto random = dyn_cast<nn::RandomOp>(op))
         randomKeys[random.getResult()] = randomKeyOf(code, kernel.call, random);
@@ -393,8 +397,8 @@ private:
   Value lengthOf(nn::Dim dim) { return sequences.lengthOf(dim); }
   /// This example's and head's part of a value [rows, heads, size] at `pointer`, from a row on.
   Matrix headOf(Value value, Value pointer, Value firstRow) {
-    const int64_t own = headsOf(value), sharing = heads / own;
-    Value stride = code.integer(own * sizeOf(value)), row = code.add(sequences.firstRowOf(typeOf(value).getDims()[0]), firstRow);
+    const int64_t own = headsOf(value), sharing = heads / own, pitch = pitches.lookup(value);
+    Value stride = code.integer(pitch ? pitch : own * sizeOf(value)), row = code.add(sequences.firstRowOf(typeOf(value).getDims()[0]), firstRow);
     Value part = sharing == 1 ? head : Value(arith::DivUIOp::create(code.b, code.loc, head, code.integer(sharing)));
     return {code.at(pointer, memoryType(code, value), code.add(code.mul(row, stride), code.mul(part, sizeOf(value)))), stride, {}, isHalf(value)};
   }
@@ -433,6 +437,7 @@ private:
   Sequences sequences;
   llvm::MapVector<Value, Value> pointers;
   SmallVector<Value> resultPointers;
+  llvm::DenseMap<Value, int64_t> pitches; ///< of arguments and results whose rows lie in a table
   llvm::MapVector<Value, RandomKey> randomKeys;
   llvm::DenseMap<Value, Value> places;
   llvm::DenseMap<Operation *, Value> transposed;

@@ -6,6 +6,7 @@
 #include "compiler/driver/Compile.h"
 #include "compiler/conversion/Kernels.h"
 #include "compiler/driver/Cache.h"
+#include "compiler/driver/DevicePlan.h"
 #include "compiler/driver/FitMemory.h"
 #include "compiler/driver/KernelObjects.h"
 #include "compiler/driver/Lengths.h"
@@ -83,7 +84,10 @@ void printKernels(mlir::ModuleOp module, const Request &request, Outcome &outcom
 }
 
 /// Where the whole bundle is kept for the next compile: by everything that is read for it.
+/// Nowhere where tables for people are asked for, which come of the module.
 std::string bundleEntry(const Request &request, const SourceMap &sources, const model::Checkpoint &checkpoint) {
+  if (request.stopAfter != Stop::Bundle || request.explain)
+    return "";
   std::vector<std::string> parts = {request.exact ? "exact" : "", request.here ? "here" : "", request.budgets ? "budgets" : "", request.appended, checkpoint.directory, checkpoint.config.dump()};
   for (const target::GpuTarget *gpu : request.gpus)
     parts.insert(parts.end(), {gpu->name.str(), request.assembler});
@@ -123,27 +127,40 @@ std::string runPhase(const Phase &phase, mlir::ModuleOp module, MemoryChoice &me
   return runPhase(phase, module, options);
 }
 
-/// The last phases: kernels and bundle.
-void finish(mlir::ModuleOp module, const EmitInfo &info, const Request &request, Watch &watch, Outcome &outcome) {
-  if (request.explain) {
-    const NominalBatch batch = nominalBatchOf(info);
-    outcome.memory = mlir::plan::memoryReport(module, batch.examples, batch.length, nominalThreads());
-    outcome.kernels = mlir::plan::kernelReport(module, batch.examples, batch.length);
-  }
+/// Null where none are asked for.
+mlir::OwningOpRef<mlir::ModuleOp> gpuProgramsOf(mlir::ModuleOp module, const EmitInfo &info, const Request &request, const diag::Engine &diags, Outcome &outcome) {
+  if (request.gpus.empty() || diags.hasErrors())
+    return {};
+  return devicePlan(module, info, *request.gpus[0], {request.reproducerFolder, &outcome.timing}, outcome.internalError);
+}
+
+/// `gpu`: null where none is asked for.
+void explain(mlir::ModuleOp module, mlir::ModuleOp gpu, const EmitInfo &info, Outcome &outcome) {
+  const NominalBatch batch = nominalBatchOf(info);
+  outcome.memory = mlir::plan::memoryReport(module, batch.examples, batch.length, nominalThreads());
+  outcome.kernels = mlir::plan::kernelReport(module, batch.examples, batch.length);
+  if (gpu)
+    outcome.layout = mlir::plan::layoutReport(gpu);
+}
+
+/// The last phases: kernels and bundle. `gpu`: null where none is asked for.
+void finish(mlir::ModuleOp module, mlir::ModuleOp gpu, const EmitInfo &info, const Request &request, Watch &watch, Outcome &outcome) {
+  if (request.explain)
+    explain(module, gpu, info, outcome);
   watch.start();
   if (request.stopAfter != Stop::Bundle) {
-    printKernels(module, request, outcome); // compiler/conversion, compiler/target
+    printKernels(gpu ? gpu : module, request, outcome); // compiler/conversion, compiler/target
     watch.lap("kernels");
     return;
   }
-  KernelObjects kernels = compileKernels(module, {request.here, request.gpus, request.assembler}, request.cacheFolder); // compiler/conversion, compiler/target
+  KernelObjects kernels = compileKernels(module, gpu, {request.here, request.gpus, request.assembler}, request.cacheFolder); // compiler/conversion, compiler/target
   watch.lap("kernels");
   outcome.internalError = kernels.internalError;
   outcome.unwritten = kernels.unwritten;
   outcome.notAssembled = kernels.notAssembled;
   if (!kernels.internalError.empty() || !kernels.unwritten.empty() || !kernels.notAssembled.empty())
     return;
-  outcome.bundle = emit::emit(module, info); // compiler/emit
+  outcome.bundle = emit::emit(module, gpu, info); // compiler/emit
   watch.lap("bundle");
   if (outcome.bundle)
     outcome.bundle->kernels = std::move(kernels.objects), outcome.bundle->gpuKernels = std::move(kernels.gpu);
@@ -193,9 +210,7 @@ Outcome compile(const Request &request, SourceMap &sources, diag::Engine &diags)
   auto checkpoint = model::readCheckpoint(request.modelPath, diags); // compiler/model
   if (!checkpoint)
     return outcome;
-  // Tables for people come of the module, and what was said while compiling is not kept.
-  const bool mayBeKept = request.stopAfter == Stop::Bundle && !request.explain && diags.all().empty();
-  const std::string entry = mayBeKept ? bundleEntry(request, sources, *checkpoint) : "";
+  const std::string entry = diags.all().empty() ? bundleEntry(request, sources, *checkpoint) : ""; // what was said is not kept
   outcome.bundle = keptBundle(entry);
   watch.lap("cache");
   if (outcome.bundle)
@@ -222,10 +237,13 @@ Outcome compile(const Request &request, SourceMap &sources, diag::Engine &diags)
   memory.markLayers(*module);
   for (const Phase &phase : phases()) { // nn, plan
     outcome.internalError = runPhase(phase, *module, memory, {request.reproducerFolder, &outcome.timing});
-    if (!outcome.internalError.empty() || stopAt(phase.stop, printed))
+    if (!outcome.internalError.empty() || (phase.stop != Stop::Plan && stopAt(phase.stop, printed)))
       return outcome;
   }
-  finish(*module, info, request, watch, outcome);
+  mlir::OwningOpRef<mlir::ModuleOp> gpu = gpuProgramsOf(*module, info, request, diags, outcome);
+  if (!outcome.internalError.empty() || stopAt(Stop::Plan, [&] { return print(gpu ? *gpu : *module); }))
+    return outcome;
+  finish(*module, gpu ? *gpu : mlir::ModuleOp(), info, request, watch, outcome);
   if (outcome.bundle && diags.all().empty() && !info.readsRuns)
     keepBundle(*outcome.bundle, entry);
   return outcome;

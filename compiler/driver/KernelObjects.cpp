@@ -19,6 +19,7 @@ constexpr llvm::StringRef kElf = "\x7f" "ELF", kPtx = "//"; ///< how entries of 
 
 /// A program's kernels: each name once.
 struct Kernels {
+  Kernels() = default;
   explicit Kernels(ModuleOp plan) {
     plan.walk([&](plan::KernelOp op) { named.insert({*op.getSymbol(), op}); });
     for (auto &[symbol, kernel] : named)
@@ -210,16 +211,16 @@ void compileFor(ModuleOp module, const Kernels &kernels, Pieces &pieces, const t
 
 } // namespace
 
-KernelObjects compileKernels(ModuleOp module, const KernelTargets &targets, const std::string &cacheFolder) {
+KernelObjects compileKernels(ModuleOp module, ModuleOp gpuModule, const KernelTargets &targets, const std::string &cacheFolder) {
   KernelObjects result;
-  const Kernels kernels(module);
+  const Kernels kernels(module), gpuKernels = gpuModule ? Kernels(gpuModule) : Kernels();
   Pieces pieces(module.getContext(), cacheFolder);
   CpuKernels cpu(module, kernels, pieces, targets.here, cacheFolder);
   cpu.make(result);
   for (const target::GpuTarget *gpu : targets.gpus) {
     if (!result.internalError.empty())
       break;
-    compileFor(module, kernels, pieces, *gpu, result);
+    compileFor(module, gpuKernels, pieces, *gpu, result);
     const auto made = result.gpu.find(gpu->name.str());
     if (made != result.gpu.end() && !targets.assembler.empty())
       made->second.cubin = assembled(made->second.ptx, *gpu, targets.assembler, cacheFolder, result.notAssembled);

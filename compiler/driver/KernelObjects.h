@@ -22,8 +22,8 @@ struct KernelTargets {
   llvm::ArrayRef<const target::GpuTarget *> gpus;
   std::string assembler; ///< empty: none
 };
-/// `cacheFolder`: empty for no cache; it need not exist, and what cannot be kept is not.
-KernelObjects compileKernels(mlir::ModuleOp module, const KernelTargets &targets, const std::string &cacheFolder);
+/// `gpuModule`: the programs for GPUs, or null where there are none. `cacheFolder`: empty for no cache; it need not exist, and what cannot be kept is not.
+KernelObjects compileKernels(mlir::ModuleOp module, mlir::ModuleOp gpuModule, const KernelTargets &targets, const std::string &cacheFolder);
 /// The text for one GPU alone.
 KernelObjects compileGpuKernels(mlir::ModuleOp module, const target::GpuTarget &target, const std::string &cacheFolder);
 

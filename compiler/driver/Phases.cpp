@@ -163,6 +163,19 @@ llvm::ArrayRef<Phase> phases() {
   return table;
 }
 
+const Phase &devicePhase() {
+  static const Phase phase = {"device", Stop::Plan,
+                              "programs of steps for a GPU",
+                              {
+                                  {"plan-drop-bands", "threads of a GPU take rows through one step", plan::dropBands},
+                                  {"plan-choose-layout", "products with a branch as one product, where that is quicker", plan::chooseLayout},
+                                  {"plan-name-kernels", "kernels that do the same share one function", plan::nameKernels},
+                                  {"plan-assign-buffers", "where each step's result lies", plan::assignBuffers},
+                              },
+                              verifyPlan};
+  return phase;
+}
+
 std::string runPhase(const Phase &phase, ModuleOp module, const PhaseOptions &options) {
   OwningOpRef<ModuleOp> before(module.clone());
   return runPasses(phase, module, options) ? "" : blame(phase, *before, options);

@@ -24,6 +24,8 @@ struct Phase {
 };
 /// In order: nn, plan.
 llvm::ArrayRef<Phase> phases();
+/// What makes a GPU's programs of a copy of the CPUs'.
+const Phase &devicePhase();
 
 struct PhaseOptions {
   std::string reproducerFolder = "."; ///< where a failing pass leaves the module that it failed on

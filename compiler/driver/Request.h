@@ -34,7 +34,7 @@ struct Request {
 struct Outcome {
   std::optional<peftrt::Bundle> bundle; ///< with stopAfter == Bundle and no error
   std::string text;                     ///< what the last phase made, as text (not for Bundle)
-  std::string memory, kernels;          ///< --explain memory, --explain kernels
+  std::string memory, kernels, layout;  ///< --explain memory, --explain kernels, --explain layout
   std::string timing;                   ///< a line a phase and pass
   std::string unwritten;                ///< a temporary file for which there was no room
   std::string notAssembled;             ///< what the assembler says that does not take a GPU's kernels

@@ -11,8 +11,8 @@
 
 namespace peftc::emit {
 
-/// Absent after an error.
-std::optional<peftrt::Bundle> emit(mlir::ModuleOp module, const EmitInfo &info);
+/// Absent after an error. `gpu`: the programs as a GPU runs them, or null.
+std::optional<peftrt::Bundle> emit(mlir::ModuleOp module, mlir::ModuleOp gpu, const EmitInfo &info);
 
 /// Parts of it (Manifest.cpp, Programs.cpp, Plan.cpp), the long ones as text. Null and absent after an error.
 nlohmann::json manifestOf(mlir::ModuleOp module, const EmitInfo &info);

@@ -79,7 +79,22 @@ private:
   bool writeStep(Operation &op) {
     if (auto alias = dyn_cast<plan::AliasOp>(op)) { // a step too, so that every value is made by one; whoever runs it has nothing to do
       step("aten", alias.getOp(), op, [] {});
-      aliases[alias.getResult()] = alias.getSource();
+      return true;
+    }
+    if (isa<plan::BesideOp, plan::WindowOp>(op)) {
+      step("aten", op.getName().stripDialect(), op, [] {});
+      return true;
+    }
+    if (auto border = dyn_cast<plan::BorderOp>(op)) {
+      auto weight = border.getWeight().getDefiningOp<plan::StepOp>();
+      step("aten", "border", op, [&] {
+        out.attribute("weight", cast<StringAttr>(weight.getHow().get("name")).getValue());
+        for (auto [name, list] : {std::pair("places", SmallVector<int64_t>(border.getPlaces())), {"turned", SmallVector<int64_t>(border.getTurned())}}) {
+          out.attributeBegin(name);
+          spellNumbers(out, list);
+          out.attributeEnd();
+        }
+      });
       return true;
     }
     if (auto kernel = dyn_cast<plan::KernelOp>(op)) {
@@ -97,7 +112,7 @@ private:
     bool spelled = true;
     step(plain.getKind(), plain.getOp(), op, [&] { spelled = spellMembers(out, plain.getHow()); });
     if (plain.getKind() == "update")
-      aliases[plain.getResult()] = plain.getInputs()[0];
+      updated[plain.getResult()] = plain.getInputs()[0];
     if (!spelled)
       plain.emitOpError("has an attribute that a bundle cannot say");
     return spelled;
@@ -107,15 +122,19 @@ private:
       out.object([&] {
         spellTypeMembers(out, value.getType());
         out.attribute("slot", plan::slotOf(value).value_or(-1));
-        if (auto alias = aliases.find(value); alias != aliases.end())
-          out.attribute("alias", numbers.of(alias->second));
+        if (auto packed = dyn_cast<plan::PackedType>(value.getType()); packed && packed.getPitch() != 0) {
+          out.attribute("pitch", packed.getPitch());
+          out.attribute("column", packed.getColumn());
+        }
+        if (Value source = plan::sourceOf(value) ? plan::sourceOf(value) : updated.lookup(value))
+          out.attribute("alias", numbers.of(source));
       });
   }
 
   plan::ProgramOp program;
   Json &out;
   ValueNumbers numbers;
-  llvm::DenseMap<Value, Value> aliases; ///< what lies where another value does
+  llvm::DenseMap<Value, Value> updated; ///< what an update makes, and the input in whose place it lies
 };
 
 } // namespace

@@ -50,7 +50,7 @@ llvm::StringRef undefinedIn(const llvm::Module &module) {
 ArrayRef<GpuTarget> peftc::target::gpuTargets() {
   static constexpr GpuTarget kTargets[] = {
 #define PEFT_CPU_TARGET(...)
-#define PEFT_GPU_TARGET(NAME, FEATURES, LANES) {NAME, FEATURES, LANES},
+#define PEFT_GPU_TARGET(NAME, ...) {NAME, __VA_ARGS__},
 #include "compiler/target/Targets.def"
   };
   return kTargets;

@@ -15,6 +15,7 @@ namespace peftc::target {
 struct GpuTarget {
   llvm::StringRef name, features;
   unsigned lanes; ///< f32 elements that a thread takes at a time
+  int64_t halfRate, rate, bandwidth; ///< GFLOP/s of bf16 and f32, GB/s
 };
 
 /// Older before newer.

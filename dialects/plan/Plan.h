@@ -47,7 +47,9 @@ bool isKind(StringRef word);
 bool isOp(StringRef word);
 /// Whether each element of the result depends on the elements at its place only.
 bool isElementwise(StringRef op);
-/// The value whose bytes `value` is a view of: itself, or what the chain of aliases starts from.
+/// What `value` is another name for, in part or with what lies beside it; null for a value of its own.
+Value sourceOf(Value value);
+/// The value whose bytes `value` is a view of: itself, or what the chain of such names starts from.
 Value rootOf(Value value);
 /// Where the step or kernel that makes `value` puts it; nothing for what lies elsewhere (a parameter, an input) or has no place yet.
 std::optional<int64_t> slotOf(Value value);

@@ -19,8 +19,25 @@ def Plan_Dialect : Dialect {
 def Plan_Packed : TypeDef<Plan_Dialect, "Packed"> {
   let mnemonic = "packed";
   let summary = "one array of the run, or the concatenation over the batch's examples of their row-major blocks (`example`)";
-  let parameters = (ins "bool":$example, ArrayRefParameter<"::mlir::plan::Dim">:$dims, "::mlir::Type":$element);
+  let description = [{
+    A row is what lies under one index of the first axis. Rows lie one behind the other, or `pitch` elements apart, each from `column` on: then other values may lie beside
+    them in the same slot (`plan.beside`). `<example, [seq, 16], bf16, pitch = 400, column = 384>`.
+  }];
+  let parameters = (ins "bool":$example, ArrayRefParameter<"::mlir::plan::Dim">:$dims, "::mlir::Type":$element, DefaultValuedParameter<"int64_t", "0">:$pitch,
+                        DefaultValuedParameter<"int64_t", "0">:$column);
   let hasCustomAssemblyFormat = 1;
+  let extraClassDeclaration = [{
+    static PackedType get(::mlir::MLIRContext *context, bool example, ::llvm::ArrayRef<Dim> dims, ::mlir::Type element) { return get(context, example, dims, element, 0, 0); }
+    /// The same rows in a table of `pitch` columns, from `column` on.
+    PackedType inTable(int64_t pitch, int64_t column) const { return get(getContext(), getExample(), getDims(), getElement(), pitch, column); }
+    /// Elements of a row.
+    int64_t columns() const {
+      int64_t product = 1;
+      for (Dim dim : getDims().drop_front())
+        product *= dim.constant;
+      return product;
+    }
+  }];
 }
 
 def Plan_DimAttr : AttrDef<Plan_Dialect, "Dim"> {

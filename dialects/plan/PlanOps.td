@@ -17,7 +17,7 @@ def Plan_ProgramOp : Plan_Op<"program", [SingleBlock, IsolatedFromAbove]> {
     - program_c1: one name an argument
     - program_c2: one name a result
     - program_c3: with `slots`, a step has a slot unless it reads a parameter or updates an input; the slot exists and holds the step's result
-    - program_c4: with `slots`, no value is read after another one was written to its slot; a streamed program's results are read where they are made
+    - program_c4: with `slots`, no value is read after another one was written to its slot, but for those that lie beside it in one table; a streamed program's results are read where they are made
     - program_c5: a step writes the slot of its own operand only if their types are equal and it is elementwise, or a gemm that adds to it
     - program_c6: within a band (`plan.band`) values that share a slot have one type, since its steps do different rows at the same time
     - program_c7: a slot of threads (`p`) is nothing else, and has a thread's rows of values [rows, …] that only the steps of one band make and read
@@ -80,11 +80,44 @@ def Plan_YieldOp : Plan_Op<"yield", [Terminator, ReturnLike, HasParent<"KernelOp
 def Plan_AliasOp : Plan_Op<"alias"> {
   let summary = "the same bytes in another shape";
   let description = [{
-    - alias_c1: both have the same element type, level and number of elements
+    - alias_c1: both have the same element type, level and number of elements, and in a table the same rows in the same columns
   }];
   let arguments = (ins StrAttr:$op, Plan_Packed:$source);
   let results = (outs Plan_Packed:$result);
   let assemblyFormat = "$op $source attr-dict `:` functional-type($source, $result)";
+  let hasVerifier = 1;
+}
+def Plan_BesideOp : Plan_Op<"beside"> {
+  let summary = "values that lie in one table, as one";
+  let description = [{
+    Nothing is done: the rows of `host`, and beside them those of the guests, have been written where they are. `[x | h]` of a product with a bordered weight.
+    - beside_c1: all have the host's element type, level, rows and pitch; each begins where the one before ends, the host at column 0; the result has all columns
+  }];
+  let arguments = (ins Plan_Packed:$host, Variadic<Plan_Packed>:$guests);
+  let results = (outs Plan_Packed:$result);
+  let assemblyFormat = "$host `,` $guests attr-dict `:` functional-type(operands, $result)";
+  let hasVerifier = 1;
+}
+def Plan_BorderOp : Plan_Op<"border"> {
+  let summary = "a frozen matrix with others at its right and below it, kept from run to run";
+  let description = [{
+    `[[W, right], [below, 0]]`. W is a parameter, copied once; what stands in its border is written anew in each run. `places` has a row and a column for each part.
+    Values of the run. `turned`: which parts are written transposed.
+    - border_c1: W is a frozen parameter; every part lies in the border; all are matrices of the run
+  }];
+  let arguments = (ins Plan_Packed:$weight, Variadic<Plan_Packed>:$parts, DenseI64ArrayAttr:$places, DenseBoolArrayAttr:$turned);
+  let results = (outs Plan_Packed:$result);
+  let assemblyFormat = "$weight (`with` $parts^)? `at` $places `turned` $turned attr-dict `:` functional-type(operands, $result)";
+  let hasVerifier = 1;
+}
+def Plan_WindowOp : Plan_Op<"window"> {
+  let summary = "the first rows and columns of a matrix";
+  let description = [{
+    - window_c1: of a matrix of the run without a pitch of its own; the result's pitch is the source's columns
+  }];
+  let arguments = (ins Plan_Packed:$source);
+  let results = (outs Plan_Packed:$result);
+  let assemblyFormat = "$source attr-dict `:` functional-type($source, $result)";
   let hasVerifier = 1;
 }
 def Plan_ReturnOp : Plan_Op<"return", [Terminator, ReturnLike, HasParent<"ProgramOp">]> {

@@ -53,9 +53,19 @@ bool mlir::plan::isElementwise(StringRef op) {
   return false;
 }
 
+Value mlir::plan::sourceOf(Value value) {
+  Operation *op = value.getDefiningOp();
+  if (auto alias = dyn_cast_or_null<AliasOp>(op))
+    return alias.getSource();
+  if (auto beside = dyn_cast_or_null<BesideOp>(op))
+    return beside.getHost();
+  auto window = dyn_cast_or_null<WindowOp>(op);
+  return window ? window.getSource() : Value();
+}
+
 Value mlir::plan::rootOf(Value value) {
-  while (auto alias = value.getDefiningOp<AliasOp>())
-    value = alias.getSource();
+  while (Value source = sourceOf(value))
+    value = source;
   return value;
 }
 
@@ -140,8 +150,11 @@ ArrayRef<int64_t> restOf(ArrayRef<int64_t> list) { return list.drop_front(list.e
 
 FailureOr<SizeAttr> mlir::plan::sizeOf(PackedType type) {
   Growth bytes{widthOf(type), {}, {}};
-  for (Dim dim : type.getDims())
-    bytes = bytes.times(dim);
+  if (type.getPitch() != 0)
+    bytes = bytes.times(type.getDims()[0]).times({type.getPitch(), 0});
+  else
+    for (Dim dim : type.getDims())
+      bytes = bytes.times(dim);
   const bool grows = !bytes.linear.empty() || !bytes.quadratic.empty();
   if (bytes.tooFast || (!type.getExample() && grows))
     return failure();
@@ -188,9 +201,15 @@ Type PackedType::parse(AsmParser &parser) {
     return {};
   auto parseOne = [&]() -> ParseResult { return parseDim(parser, dims.emplace_back()); };
   if (parser.parseCommaSeparatedList(AsmParser::Delimiter::Square, parseOne) || parser.parseComma() ||
-      parser.parseType(element) || parser.parseGreater())
+      parser.parseType(element))
     return {};
-  return get(parser.getContext(), example, dims, element);
+  int64_t pitch = 0, column = 0;
+  if (succeeded(parser.parseOptionalComma()) && (parser.parseKeyword("pitch") || parser.parseEqual() || parser.parseInteger(pitch) || parser.parseComma() ||
+                                                 parser.parseKeyword("column") || parser.parseEqual() || parser.parseInteger(column)))
+    return {};
+  if (parser.parseGreater())
+    return {};
+  return get(parser.getContext(), example, dims, element, pitch, column);
 }
 
 void PackedType::print(AsmPrinter &printer) const {
@@ -210,7 +229,10 @@ void PackedType::print(AsmPrinter &printer) const {
     if (dim.constant != 0)
       printer << dim.constant;
   });
-  printer << "], " << getElement() << ">";
+  printer << "], " << getElement();
+  if (getPitch() != 0)
+    printer << ", pitch = " << getPitch() << ", column = " << getColumn();
+  printer << ">";
 }
 
 Attribute SizeAttr::parse(AsmParser &parser, Type) {

@@ -36,9 +36,60 @@ LogicalResult AliasOp::verify() {
   // alias_c1
   PackedType from = getSource().getType(), to = getResult().getType();
   auto before = sizeOf(from), after = sizeOf(to);
-  if (from.getElement() != to.getElement() || from.getExample() != to.getExample() || failed(before) || failed(after) ||
+  const bool isOneTable = from.getPitch() == to.getPitch() && from.getColumn() == to.getColumn() && (from.getPitch() == 0 || (from.getDims()[0] == to.getDims()[0] && from.columns() == to.columns()));
+  if (!isOneTable || from.getElement() != to.getElement() || from.getExample() != to.getExample() || failed(before) || failed(after) ||
       *before != *after)
     return emitOpError("cannot see ") << from << " as " << to;
+  return success();
+}
+
+LogicalResult BesideOp::verify() {
+  // beside_c1
+  auto host = cast<PackedType>(getHost().getType()), all = cast<PackedType>(getResult().getType());
+  int64_t next = 0;
+  for (Value value : getOperands()) {
+    auto type = cast<PackedType>(value.getType());
+    if (type.getElement() != host.getElement() || type.getExample() != host.getExample() || type.getDims().size() != 2 || type.getDims()[0] != host.getDims()[0] ||
+        type.getPitch() != host.getPitch() || type.getColumn() < next)
+      return emitOpError("cannot see ") << type << " in the table of " << host;
+    next = type.getColumn() + type.columns();
+  }
+  if (host.getColumn() != 0 || host.getPitch() < next || all != PackedType::get(getContext(), host.getExample(), {host.getDims()[0], {next, 0}}, host.getElement(), host.getPitch(), 0))
+    return emitOpError("is not ") << all;
+  return success();
+}
+
+LogicalResult BorderOp::verify() {
+  // border_c1
+  const auto isMatrix = [](Value value) {
+    auto type = cast<PackedType>(value.getType());
+    return !type.getExample() && type.getDims().size() == 2 && type.getPitch() == 0;
+  };
+  auto weight = getWeight().getDefiningOp<StepOp>();
+  if (!weight || weight.getOp() != "param" || !weight.getHow().get("frozen") || !isMatrix(getWeight()) || !isMatrix(getResult()) || !llvm::all_of(getParts(), isMatrix))
+    return emitOpError("is not of a frozen matrix and matrices of the run");
+  if (getPlaces().size() != 2 * getParts().size() || getTurned().size() != getParts().size())
+    return emitOpError("does not say where each part lies");
+  auto sizes = [](Value value) { return std::pair(cast<PackedType>(value.getType()).getDims()[0].constant, cast<PackedType>(value.getType()).getDims()[1].constant); };
+  auto [rows, columns] = sizes(getWeight());
+  auto [allRows, allColumns] = sizes(getResult());
+  for (auto [index, part] : llvm::enumerate(getParts())) {
+    auto [height, width] = sizes(part);
+    if (getTurned()[index])
+      std::swap(height, width);
+    const int64_t row = getPlaces()[2 * index], column = getPlaces()[2 * index + 1];
+    if (row < 0 || column < 0 || (row < rows && column < columns) || row + height > allRows || column + width > allColumns)
+      return emitOpError("part ") << index << " is not in the border";
+  }
+  return success();
+}
+
+LogicalResult WindowOp::verify() {
+  // window_c1
+  auto source = cast<PackedType>(getSource().getType()), part = cast<PackedType>(getResult().getType());
+  if (source.getExample() || source.getPitch() != 0 || source.getDims().size() != 2 || part.getDims().size() != 2 || part.getExample() || part.getElement() != source.getElement() ||
+      part.getDims()[0].constant > source.getDims()[0].constant || part.getDims()[1].constant > source.getDims()[1].constant || part.getPitch() != source.getDims()[1].constant || part.getColumn() != 0)
+    return emitOpError("cannot see ") << source << " as " << part;
   return success();
 }
 
@@ -115,13 +166,20 @@ static LogicalResult verifySlot(Operation &op, Value result, ArrayAttr slots) {
   return success();
 }
 
+/// Whether both lie in columns of one table that the other does not have.
+static bool areBeside(Value one, Value other) {
+  auto a = cast<PackedType>(one.getType()), b = cast<PackedType>(other.getType());
+  const bool isOneTable = a.getPitch() != 0 && a.getPitch() == b.getPitch() && a.getElement() == b.getElement() && a.getDims()[0] == b.getDims()[0];
+  return isOneTable && (a.getColumn() + a.columns() <= b.getColumn() || b.getColumn() + b.columns() <= a.getColumn());
+}
+
 // program_c5
 static LogicalResult verifyOverwriting(Operation &op) {
   for (Value result : op.getResults())
     for (auto [index, operand] : llvm::enumerate(op.getOperands())) {
       auto made = slotOf(rootOf(operand));
       auto step = dyn_cast<StepOp>(op);
-      if (made && made == slotOf(result) && !(step && mayOverwrite(step, index)))
+      if (made && made == slotOf(result) && !areBeside(rootOf(operand), result) && !(step && mayOverwrite(step, index)))
         return op.emitOpError("writes over its operand in slot ") << *made;
     }
   return success();
@@ -159,13 +217,13 @@ LogicalResult ProgramOp::verifyRegions() {
     return success();
   if (failed(verifyBands(getBody().front(), *getSlots())))
     return failure();
-  llvm::DenseMap<int64_t, Value> owner; // what lies in a slot now
+  llvm::DenseMap<int64_t, SmallVector<Value>> owners; // what lies in a slot now: more than one where they lie beside each other
   for (Operation &op : getBody().front()) {
     if (getStreamed() && isa<ReturnOp>(op))
       break;
     for (Value operand : op.getOperands()) { // program_c4
       Value root = rootOf(operand);
-      if (auto slot = slotOf(root); slot && owner.lookup(*slot) != root)
+      if (auto slot = slotOf(root); slot && !llvm::is_contained(owners.lookup(*slot), root))
         return op.emitOpError("reads a value whose slot was written since");
     }
     if (!isa<StepOp, KernelOp>(op))
@@ -177,9 +235,12 @@ LogicalResult ProgramOp::verifyRegions() {
       return failure();
     for (Value result : op.getResults())
       if (auto slot = slotOf(result)) {
-        if (Value other = owner.lookup(*slot); other && other.getDefiningOp() == &op)
+        SmallVector<Value> &owner = owners[*slot];
+        if (llvm::any_of(owner, [&](Value other) { return other.getDefiningOp() == &op; }))
           return op.emitOpError("has two results in slot ") << *slot;
-        owner[*slot] = result;
+        if (!llvm::all_of(owner, [&](Value other) { return areBeside(other, result); }))
+          owner.clear();
+        owner.push_back(result);
       }
   }
   return success();

@@ -139,7 +139,7 @@ PlanProgram planProgramOf(const json &text) {
   plan.bands = text.value("bands", std::vector<int64_t>{});
   const int64_t slots = plan.slots.size(), values = plan.body.values.size();
   for (const json &value : text.at("values")) {
-    plan.places.push_back({value.value("slot", int64_t{-1}), value.value("alias", int64_t{-1})});
+    plan.places.push_back({value.value("slot", int64_t{-1}), value.value("alias", int64_t{-1}), value.value("pitch", int64_t{0}), value.value("column", int64_t{0})});
     if (plan.places.back().slot >= slots || plan.places.back().alias >= values)
       failBundle("`" + plan.body.name + "`: a value lies in a slot or value that there is not");
   }
@@ -223,6 +223,8 @@ json toJson(const std::vector<PlanProgram> &programs) {
       text["values"][index]["slot"] = plan.places[index].slot;
       if (plan.places[index].alias >= 0)
         text["values"][index]["alias"] = plan.places[index].alias;
+      if (plan.places[index].pitch != 0)
+        text["values"][index]["pitch"] = plan.places[index].pitch, text["values"][index]["column"] = plan.places[index].column;
     }
     for (size_t index = 0; index < plan.kinds.size(); ++index)
       text["steps"][index]["kind"] = plan.kinds[index];

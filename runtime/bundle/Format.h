@@ -16,6 +16,7 @@ constexpr uint32_t kFormatVersion = 1;
 constexpr char kTrailerMagic[] = "PEFTBNDL";
 constexpr uint64_t kTrailerSize = 32;
 /// Kernels of the CPU c are the section kernels/c.so; those of the GPU g kernels/g.ptx, and what belongs to them.
+constexpr char kGpuPlan[] = "plan.gpu.json";
 constexpr char kKernelFolder[] = "kernels", kKernelSuffix[] = ".so", kPtxSuffix[] = ".ptx", kCubinSuffix[] = ".cubin", kGpuFactsSuffix[] = ".json";
 
 /// Kernels for one generation of GPUs. Each has an entry (compiler/conversion/Kernels.h).
@@ -31,6 +32,7 @@ struct Bundle {
   JsonSection programs, plan;
   std::string spec;
   std::map<std::string, std::string> kernels{}; ///< name of a CPU (compiler/target/Targets.def) → bytes of a shared object; empty where no step is generated code
+  JsonSection gpuPlan{};                        ///< the programs as steps for a GPU; there where such kernels are
   std::map<std::string, GpuCode> gpuKernels{};  ///< name of a GPU (the same file) → its kernels; those that `--target` named
 };
 
@@ -88,10 +90,11 @@ struct SlotSize {
   std::vector<int64_t> ts{}, qs{};
 };
 
-/// Where a value of a plan lies: in a slot, in another value's bytes (same elements in the same order), or, with both -1,
-/// where a parameter or an input already is.
+/// Where a value of a plan lies: in a slot, in another value's bytes (same elements in the same order, or, with a pitch, its rows), or, with both -1,
+/// where a parameter or an input already is, or a border that is kept.
 struct Place {
   int64_t slot = -1, alias = -1;
+  int64_t pitch = 0, column = 0; ///< elements: from a row to the next, and before the first; a pitch of 0: rows lie one behind the other
 };
 
 /// A program's steps on planned buffers. `body.ops` are the steps; `kinds` says how each is run.

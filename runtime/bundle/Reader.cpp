@@ -148,6 +148,8 @@ Bundle assemble(const std::string &path, const std::vector<std::string> &names, 
     if (const std::string target = targetIn(name, kKernelSuffix); !target.empty())
       bundle.kernels[target] = section(name);
   bundle.gpuKernels = gpuKernelsOf(path, names, section);
+  if (!bundle.gpuKernels.empty())
+    bundle.gpuPlan = json(kGpuPlan);
   const int64_t version = bundle.manifest.value("format", int64_t{0});
   if (version > kFormatVersion)
     throw RuntimeError("R0101", "`" + path + "` is of bundle format " + std::to_string(version) + ", this runtime reads up to " + std::to_string(kFormatVersion),

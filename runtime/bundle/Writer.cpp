@@ -22,6 +22,8 @@ Sections sectionsOf(const Bundle &bundle, int indent) {
       {"manifest.json", bundle.manifest.dump(indent)}, {"programs.json", bundle.programs.text()}, {"plan.json", bundle.plan.text()}, {"spec.peft", bundle.spec}};
   for (const auto &[target, bytes] : bundle.kernels)
     sections.emplace_back(std::string(kKernelFolder) + "/" + target + kKernelSuffix, bytes);
+  if (!bundle.gpuKernels.empty())
+    sections.emplace_back(kGpuPlan, bundle.gpuPlan.text());
   for (const auto &[target, code] : bundle.gpuKernels) {
     const std::string begin = std::string(kKernelFolder) + "/" + target;
     sections.emplace_back(begin + kPtxSuffix, code.ptx);

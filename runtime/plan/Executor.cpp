@@ -41,6 +41,12 @@ at::Tensor ParameterStore::get(const std::string &name) const {
   return loader == loaders_.end() ? half(name).to(at::kFloat) : loader->second();
 }
 
+void ParameterStore::moveTo(const std::string &name, at::Tensor view) const {
+  for (std::map<std::string, at::Tensor> *map : {&values_, &halves_})
+    if (const auto found = map->find(name); found != map->end() && found->second.scalar_type() == view.scalar_type())
+      found->second = view;
+}
+
 at::Tensor ParameterStore::half(const std::string &name) const {
   const auto found = halves_.find(name);
   if (found == halves_.end())

@@ -52,10 +52,12 @@ public:
   /// As bf16: the same memory each time.
   at::Tensor half(const std::string &name) const;
   bool has(const std::string &name) const { return values_.count(name) != 0 || loaders_.count(name) != 0 || halves_.count(name) != 0; }
+  /// The same numbers lie in `view` from now on, whose rows may be far apart; their own memory goes. Where they lie is no part of what they are.
+  void moveTo(const std::string &name, at::Tensor view) const;
   at::Tensor flat; ///< [trainable_size] fp32
 
 private:
-  std::map<std::string, at::Tensor> values_, halves_;
+  mutable std::map<std::string, at::Tensor> values_, halves_;
   std::map<std::string, std::function<at::Tensor()>> loaders_;
 };
 
@@ -68,7 +70,7 @@ using Taker = std::function<void(const std::string &name, const at::Tensor &valu
 struct MemoryUse {
   int64_t arena = 0;   ///< planned results
   int64_t scratch = 0; ///< of kernels, and of products' panels that are made each time
-  int64_t panels = 0;  ///< of frozen weights
+  int64_t panels = 0;  ///< of frozen weights: panels of them, or borders around them
 };
 
 class Executor {

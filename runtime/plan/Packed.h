@@ -1,6 +1,6 @@
 // Packed: a value of a whole batch in one tensor, and a step that makes one out of others.
 //
-// Invariant  every tensor is contiguous and lies in the arena, in a parameter or in an input; a handler writes `out` in place.
+// Invariant  every tensor lies in the arena, in a parameter or in an input, and is contiguous, or a matrix whose rows lie in a table; a handler writes `out` in place.
 #pragma once
 #include "runtime/bundle/Format.h"
 #include "runtime/products/Products.h"
@@ -71,7 +71,7 @@ Handlers sourceSteps();      ///< SourceSteps.cpp: param constant literal iota d
 Handlers elementwiseSteps(); ///< ElementwiseSteps.cpp
 Handlers reductionSteps();   ///< ReductionSteps.cpp: reduce argmax ranks order
 Handlers contractSteps();    ///< ContractSteps.cpp
-Handlers matrixSteps();      ///< MatrixSteps.cpp: inverse
+Handlers matrixSteps();      ///< MatrixSteps.cpp: inverse border
 Handlers layoutSteps();      ///< LayoutSteps.cpp: transpose … concat, siblings, sum_siblings, stop_grad
 Handlers indexingSteps();    ///< IndexingSteps.cpp: gather scatter_add
 

@@ -43,6 +43,7 @@ struct Prepared {
   PlanProgram plan;
   std::vector<Work> works;      ///< one per step
   std::vector<size_t> bandEnds; ///< one per step: behind the band that begins with it, or the step itself
+  std::vector<Reading> readings; ///< one per step
   std::vector<std::vector<int64_t>> unread; ///< of a streamed program, one per step: values that no later one reads
 };
 
@@ -60,7 +61,7 @@ Work workOf(const PlanProgram &plan, size_t index, Kernels &kernels) {
   const auto found = allHandlers().find(op.op);
   if (found == allHandlers().end())
     failBundle("there is no op `" + op.op + "` (" + op.loc + ")");
-  if (place.slot < 0 && !updates)
+  if (place.slot < 0 && !updates && op.op != "border")
     failBundle("`" + plan.body.name + "`: the result of " + op.op + " at " + op.loc + " has no slot");
   work.handler = found->second;
   work.product = productStepOf(op, plan.body);
@@ -110,7 +111,8 @@ std::vector<std::vector<int64_t>> unreadAfter(const PlanProgram &plan) {
 }
 
 Prepared prepare(PlanProgram plan, Kernels &kernels) {
-  Prepared prepared{std::move(plan), {}, {}, {}};
+  Prepared prepared{std::move(plan), {}, {}, {}, {}};
+  prepared.readings = readingsOf(prepared.plan);
   if (prepared.plan.streamed)
     prepared.unread = unreadAfter(prepared.plan);
   const std::vector<Op> &ops = prepared.plan.body.ops;
@@ -139,13 +141,15 @@ public:
   PlanExecutor(const Bundle &bundle, const ParameterStore &parameters, const PlanOptions &options)
       : parameters_(parameters), options_(options), device_(*options.device), products_(options.cpuTarget, device_.isThreads() ? productChoiceOf(options.products) : ProductChoice::libraryAlone),
         kernels_(device_.kernels(bundle, options, products_.pairFunctions())), memory_(device_, parameters) {
-    for (PlanProgram &program : planOf(bundle.plan.value())) {
+    for (PlanProgram &program : planOf((device_.isThreads() ? bundle.plan : bundle.gpuPlan).value())) {
       const std::string name = program.body.name;
-      programs_.emplace(name, peftrt::prepare(device_.isThreads() ? std::move(program) : withoutBands(std::move(program)), *kernels_));
+      if (!program.streamed)
+        memory_.prepare(program);
+      programs_.emplace(name, peftrt::prepare(std::move(program), *kernels_));
     }
   }
 
-  MemoryUse memory() const override { return {memory_.bytes(), kernels_->scratchBytes() + products_.scratchBytes(), products_.constantBytes()}; }
+  MemoryUse memory() const override { return {memory_.bytes(), kernels_->scratchBytes() + products_.scratchBytes(), products_.constantBytes() + memory_.borderBytes()}; }
 
   std::string profile() const override { return profile_.table(); }
 
@@ -190,7 +194,7 @@ private:
   void runSteps(const Prepared &prepared, size_t begin, size_t end, std::vector<Packed> &values, RunContext &context) {
     const std::vector<Op> &ops = prepared.plan.body.ops;
     for (size_t index = begin; index < end; ++index)
-      memory_.place(prepared.plan, ops[index], values, context.size);
+      memory_.place(prepared.plan, ops[index], values, context.size, prepared.readings[index]);
     const std::vector<KernelUse> uses = usesOf(prepared, begin, end, values);
     auto use = uses.begin();
     kernels_->begin(context.size, context.random, uses);

@@ -34,32 +34,33 @@ std::vector<int64_t> packedShape(const Value &value, Layout layout, const BatchS
   return shape;
 }
 
+/// Bytes that a value takes where it lies: with what may lie beside it.
+int64_t bytesOf(const Value &value, const Place &place, const BatchSize &size) {
+  if (place.pitch == 0)
+    return bytesOf(value, size);
+  const std::vector<int64_t> shape = packedShape(value, layoutOf(value), size);
+  return shape[0] * place.pitch * widthOf(value.type);
+}
+
+/// Its rows in a table that begins at `begin`, in elements of the storage.
+Packed packInTable(const Value &value, const Place &place, const at::Storage &storage, int64_t begin, const at::Tensor &like, const BatchSize &size) {
+  const Layout layout = layoutOf(value);
+  const std::vector<int64_t> shape = packedShape(value, layout, size);
+  std::vector<int64_t> strides(shape.size(), 1);
+  for (size_t axis = shape.size() - 1; axis > 1; --axis)
+    strides[axis - 1] = strides[axis] * shape[axis];
+  if (shape.size() < 2 || place.column + strides[1] * shape[1] > place.pitch)
+    failBundle("a table has values that do not fit its rows");
+  strides[0] = place.pitch;
+  at::Tensor tensor = at::empty({0}, like.options().dtype(dtypeOf(value.type)));
+  tensor.set_(storage, begin + place.column, shape, strides);
+  return {&value, layout, tensor, false};
+}
+
 /// The tensor's elements under the shape of the value's layout.
 Packed pack(const Value &value, const at::Tensor &tensor, const BatchSize &size) {
   const Layout layout = layoutOf(value);
   return {&value, layout, tensor.view(packedShape(value, layout, size)), false};
-}
-
-/// Bytes of all rows of a value [rows, …], as a slot says them.
-SlotSize slotOfAllRows(const Value &value) {
-  const Dim &rows = value.dims.at(0);
-  const int64_t row = rowBytesOf(value);
-  SlotSize slot;
-  (value.perExample ? slot.e : slot.c) = rows.c * row;
-  if (rows.sequence == 0) {
-    slot.t = rows.k * row;
-  } else {
-    slot.ts.resize(static_cast<size_t>(rows.sequence));
-    slot.ts.back() = rows.k * row;
-  }
-  return slot;
-}
-
-void growTo(SlotSize &slot, const SlotSize &other) {
-  slot.c = std::max(slot.c, other.c), slot.e = std::max(slot.e, other.e), slot.t = std::max(slot.t, other.t);
-  slot.ts.resize(std::max(slot.ts.size(), other.ts.size()));
-  for (size_t index = 0; index < other.ts.size(); ++index)
-    slot.ts[index] = std::max(slot.ts[index], other.ts[index]);
 }
 
 } // namespace
@@ -92,19 +93,6 @@ int64_t threadBytesOf(const PlanProgram &plan, int64_t value) {
 
 int64_t bandOf(const Op &op) { return op.attrs.value("band", int64_t{-1}); }
 
-PlanProgram withoutBands(PlanProgram plan) {
-  std::vector<SlotSize> slots = plan.slots;
-  for (size_t value = 0; value < plan.places.size(); ++value)
-    if (const int64_t slot = plan.places[value].slot; slot >= 0 && plan.slots[slot].p)
-      growTo(slots[slot], slotOfAllRows(plan.body.values[value]));
-  for (SlotSize &slot : slots)
-    slot.p = 0;
-  plan.slots = std::move(slots);
-  for (Op &op : plan.body.ops)
-    op.attrs.erase("band");
-  return plan;
-}
-
 std::vector<Packed> PlannedMemory::begin(const PlanProgram &plan, const Batch &batch, const std::map<std::string, at::Tensor> &tensors, const BatchSize &size) {
   offsets_ = placeSlots(plan, size);
   std::vector<Packed> values(plan.body.values.size());
@@ -113,9 +101,9 @@ std::vector<Packed> PlannedMemory::begin(const PlanProgram &plan, const Batch &b
   return values;
 }
 
-void PlannedMemory::place(const PlanProgram &plan, const Op &op, std::vector<Packed> &values, const BatchSize &size) const {
+void PlannedMemory::place(const PlanProgram &plan, const Op &op, std::vector<Packed> &values, const BatchSize &size, Reading reading) {
   for (const int64_t result : op.out)
-    values[result] = placeResult(plan, op, result, values, size);
+    values[result] = placeResult(plan, op, result, values, size, reading);
 }
 
 void PlannedMemory::returnUpdated(const PlanProgram &plan, const Batch &batch, const std::map<std::string, at::Tensor> &tensors, const std::vector<Packed> &values) {
@@ -179,29 +167,38 @@ void PlannedMemory::grow(const PlanProgram &plan, const BatchSize &size, int64_t
   }
 }
 
-Packed PlannedMemory::placeParameter(const PlanProgram &plan, const Op &op, const Value &value, const BatchSize &size) const {
+Packed PlannedMemory::placeParameter(const PlanProgram &plan, const Op &op, const Value &value, const BatchSize &size, Reading reading) const {
   const std::string name = op.attrs.at("name");
   const at::Tensor parameter = value.type == ValueType::bf16 ? parameters_.half(name) : parameters_.get(name);
   if (parameter.scalar_type() != dtypeOf(value.type) || parameter.numel() != elementsOf(value, size))
     failBundle("the parameter `" + name + "` has another dtype or size than the program `" + plan.body.name + "` says");
-  Packed packed = pack(value, device_.here(parameter.contiguous()), size);
+  const bool isMatrix = parameter.dim() == 2 && parameter.stride(1) == 1;
+  const at::Tensor here = device_.here(reading == Reading::rows && isMatrix ? parameter : parameter.contiguous());
+  Packed packed = here.is_contiguous() ? pack(value, here, size) : Packed{&value, layoutOf(value), here, false};
   packed.isConstant = op.attrs.value("frozen", false) && !plan.streamed; // which reads it once: nothing is made of it to be kept
   return packed;
 }
 
-Packed PlannedMemory::placeResult(const PlanProgram &plan, const Op &op, int64_t index, const std::vector<Packed> &values, const BatchSize &size) const {
+Packed PlannedMemory::placeResult(const PlanProgram &plan, const Op &op, int64_t index, const std::vector<Packed> &values, const BatchSize &size, Reading reading) {
   const Value &value = plan.body.values[index];
   const Place &place = plan.places[index];
   if (op.op == "param")
-    return placeParameter(plan, op, value, size);
+    return reading == Reading::borders ? Packed{&value, Layout::run, {}, true} : placeParameter(plan, op, value, size, reading);
   if (place.alias >= 0) {
     const at::Tensor &source = values[place.alias].tensor;
     if (threadBytesOf(plan, index)) // what all threads have is in one tensor of elements
       return {&value, layoutOf(value), source, false};
+    if (place.pitch != 0) {
+      if (!source.defined() || source.scalar_type() != dtypeOf(value.type) || source.dim() < 2 || source.stride(0) != place.pitch)
+        failBundle("`" + plan.body.name + "`: " + op.op + " at " + op.loc + " sees another table than there is");
+      return packInTable(value, place, source.storage(), source.storage_offset(), source, size);
+    }
     if (!source.defined() || source.numel() != elementsOf(value, size) || source.scalar_type() != dtypeOf(value.type))
       failBundle("`" + plan.body.name + "`: " + op.op + " at " + op.loc + " is another name for a value of another size");
     return pack(value, source, size);
   }
+  if (op.op == "border")
+    return {&value, Layout::run, borders_.of(op.attrs.at("weight"), packedShape(value, Layout::run, size), value.type, plan.body.values[op.in.at(0)].type), false};
   const int64_t begin = offsets_[place.slot];
   at::Tensor tensor = at::empty({0}, arena_.options().dtype(dtypeOf(value.type)));
   if (const int64_t thread = plan.slots[place.slot].p) {
@@ -209,8 +206,10 @@ Packed PlannedMemory::placeResult(const PlanProgram &plan, const Op &op, int64_t
     tensor.set_(arena_.storage(), begin / width, elements, next);
     return {&value, layoutOf(value), tensor, false};
   }
-  if (begin + bytesOf(value, size) > offsets_[place.slot + 1])
+  if (begin + bytesOf(value, place, size) > offsets_[place.slot + 1])
     failBundle("`" + plan.body.name + "`: the result of " + op.op + " at " + op.loc + " does not fit its slot");
+  if (place.pitch != 0)
+    return packInTable(value, place, arena_.storage(), begin / widthOf(value.type), arena_, size);
   const Layout layout = layoutOf(value);
   const std::vector<int64_t> shape = packedShape(value, layout, size);
   std::vector<int64_t> strides(shape.size(), 1);

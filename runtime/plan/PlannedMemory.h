@@ -3,6 +3,7 @@
 // Errs  R0102 a value that does not fit its slot, an input or parameter of another size or type; R0205 no memory for the arena
 // Why an arena  nothing is allocated for a planned value; it grows only when a batch is larger than all before
 #pragma once
+#include "runtime/plan/Borders.h"
 #include "runtime/plan/Device.h"
 #include "runtime/plan/Packed.h"
 
@@ -15,31 +16,33 @@ int64_t rowBytesOf(const Value &value);
 int64_t threadBytesOf(const PlanProgram &plan, int64_t value);
 /// The band that a step is of, or -1.
 int64_t bandOf(const Op &op);
-/// The same program for a device whose threads do not take rows through several steps: no bands, and every value lies somewhere for all rows.
-PlanProgram withoutBands(PlanProgram plan);
 
 class PlannedMemory {
 public:
-  PlannedMemory(Device &device, const ParameterStore &parameters) : device_(device), parameters_(parameters) {}
+  PlannedMemory(Device &device, const ParameterStore &parameters) : device_(device), parameters_(parameters), borders_(device, parameters) {}
+  /// What programs that run often read: before the first of them runs.
+  void prepare(const PlanProgram &plan) { borders_.keepDense(plan); }
   /// For one batch: values by their number, the inputs placed.
   std::vector<Packed> begin(const PlanProgram &plan, const Batch &batch, const std::map<std::string, at::Tensor> &tensors, const BatchSize &size);
-  /// The results of a step, after those that they lie in.
-  void place(const PlanProgram &plan, const Op &op, std::vector<Packed> &values, const BatchSize &size) const;
+  /// The results of a step, after those that they lie in. `reading`: of a parameter.
+  void place(const PlanProgram &plan, const Op &op, std::vector<Packed> &values, const BatchSize &size, Reading reading);
   /// Inputs that the program's steps change in place, and that had to be copied to the device: as they are now, in the tensors that were given.
   void returnUpdated(const PlanProgram &plan, const Batch &batch, const std::map<std::string, at::Tensor> &tensors, const std::vector<Packed> &values);
+  int64_t borderBytes() const { return borders_.bytes(); }
   int64_t bytes() const { return arena_.defined() ? arena_.numel() : 0; }
 
 private:
   std::vector<int64_t> placeSlots(const PlanProgram &plan, const BatchSize &size);
   std::string fittingHelp(int64_t tokens, int64_t bytes) const;
   void grow(const PlanProgram &plan, const BatchSize &size, int64_t bytes);
-  Packed placeResult(const PlanProgram &plan, const Op &op, int64_t index, const std::vector<Packed> &values, const BatchSize &size) const;
-  Packed placeParameter(const PlanProgram &plan, const Op &op, const Value &value, const BatchSize &size) const;
+  Packed placeResult(const PlanProgram &plan, const Op &op, int64_t index, const std::vector<Packed> &values, const BatchSize &size, Reading reading);
+  Packed placeParameter(const PlanProgram &plan, const Op &op, const Value &value, const BatchSize &size, Reading reading) const;
 
   Device &device_;
   const ParameterStore &parameters_;
   at::Tensor arena_; ///< bytes
   std::vector<int64_t> offsets_; ///< of the slots, and the end
+  Borders borders_;
 };
 
 } // namespace peftrt::plan

@@ -110,9 +110,10 @@ products::Call callOf(const ProductStep &step, const Op &op, const std::vector<P
   const auto isBf16 = [](const at::Tensor &tensor) { return tensor.scalar_type() == at::kBFloat16; };
   products::Call call{};
   call.a = a.data_ptr(), call.b = b.data_ptr(), call.c = c.data_ptr();
-  call.aRow = step.aTurned ? 1 : depth, call.aDepth = step.aTurned ? rows : 1;
-  call.bDepth = step.bTurned ? 1 : columns, call.bColumn = step.bTurned ? depth : 1;
-  call.cRow = columns, call.cColumn = 1;
+  const auto next = [](const at::Tensor &tensor, int64_t dense) { return tensor.dim() == 2 ? tensor.stride(0) : dense; }; // rows of a matrix may lie in a table
+  call.aRow = step.aTurned ? 1 : next(a, depth), call.aDepth = step.aTurned ? next(a, rows) : 1;
+  call.bDepth = step.bTurned ? 1 : next(b, columns), call.bColumn = step.bTurned ? next(b, depth) : 1;
+  call.cRow = next(c, columns), call.cColumn = 1;
   call.rows = rows, call.depth = depth, call.columns = columns;
   call.aIsBf16 = isBf16(a), call.bIsBf16 = isBf16(b), call.cIsBf16 = isBf16(c);
   return call;

@@ -59,7 +59,7 @@ class Readmes(unittest.TestCase):
         for page in pages():
             text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.M | re.S)
             for name in FILE.findall(text):
-                made = name in ("config.json", "tokenizer.json", "run.json", "manifest.json", "programs.json", "plan.json", "metrics.jsonl", "spec.peft", "README.md", "RATIONALE.md")
+                made = name in ("config.json", "tokenizer.json", "run.json", "manifest.json", "programs.json", "plan.json", "plan.gpu.json", "metrics.jsonl", "spec.peft", "README.md", "RATIONALE.md")
                 if made or EXAMPLES.search(name):
                     continue
                 if not any(path.exists() for path in (page.parent / name, ROOT / name)) and not any(page.parent.rglob(name)):

@@ -22,9 +22,15 @@ using emulator::Fault;
 using peftrt::KernelCall;
 using peftrt::Value;
 
+/// A value, and how far apart its rows lie; 0: one behind the other.
+struct Operand {
+  Value value;
+  int64_t pitch = 0;
+};
+
 /// What the plan says of a kernel.
 struct Called {
-  std::vector<Value> in, out;
+  std::vector<Operand> in, out;
   peftrt::Dim scratch;
   size_t sites = 0;
   bool flat = false;
@@ -51,8 +57,10 @@ std::string contents(const std::string &path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-bool isSame(const std::vector<Value> &left, const std::vector<Value> &right) {
-  return std::equal(left.begin(), left.end(), right.begin(), right.end(), [](const Value &a, const Value &b) { return a.type == b.type && a.perExample == b.perExample && a.dims == b.dims; });
+bool isSame(const std::vector<Operand> &left, const std::vector<Operand> &right) {
+  return std::equal(left.begin(), left.end(), right.begin(), right.end(), [](const Operand &a, const Operand &b) {
+    return a.value.type == b.value.type && a.value.perExample == b.value.perExample && a.value.dims == b.value.dims && a.pitch == b.pitch;
+  });
 }
 
 /// Takes the sums of `op` from what its kernel writes. Returns how the entry is called that makes them.
@@ -67,6 +75,8 @@ Called takeSums(const peftrt::Op &op, Called &called) {
   return addsUp;
 }
 
+Operand operandOf(const peftrt::PlanProgram &program, int64_t value) { return {program.body.values[static_cast<size_t>(value)], program.places[static_cast<size_t>(value)].pitch}; }
+
 void readPlan(Subject &subject) {
   for (const peftrt::PlanProgram &program : peftrt::planOf(nlohmann::json::parse(contents(subject.folder + "/plan.json")))) {
     for (const Value &value : program.body.values)
@@ -78,9 +88,9 @@ void readPlan(Subject &subject) {
         continue;
       Called called;
       for (const int64_t value : op.in)
-        called.in.push_back(program.body.values[static_cast<size_t>(value)]);
+        called.in.push_back(operandOf(program, value));
       for (const int64_t value : op.out)
-        called.out.push_back(program.body.values[static_cast<size_t>(value)]);
+        called.out.push_back(operandOf(program, value));
       called.team = op.attrs.at("team");
       called.scratch = peftrt::dimOf(op.attrs.at("scratch")), called.sites = op.attrs.at("sites").size(), called.flat = program.body.flat;
       const std::string symbol = op.attrs.at("symbol");
@@ -113,14 +123,14 @@ public:
   Operands(Subject &subject, const Called &called, const KernelCall &call, int64_t tasks) : subject_(subject), called_(called), call_(call) {
     const int64_t stretches = called.addsUp ? call.elements : (tasks + called.stretch - 1) / called.stretch;
     for (size_t index = 0; index < called.in.size(); ++index)
-      place("operand " + std::to_string(index), bytesOf(called.in[index]), false);
+      place("operand " + std::to_string(index), called.in[index], false);
     if (called.addsUp)
       placeTables(stretches, false);
     for (size_t index = 0; index < called.out.size(); ++index)
       if (called.sums.count(index))
         places_.push_back(nullptr);
       else
-        place("result " + std::to_string(index), bytesOf(called.out[index]), true);
+        place("result " + std::to_string(index), called.out[index], true);
     if (!called.addsUp)
       placeTables(stretches, true);
     for (const auto &[pointer, row] : rows_) {
@@ -128,6 +138,8 @@ public:
       buffer->shift = reinterpret_cast<uintptr_t>(pointer) % 16; // as it would be misaligned where it lies
       if (!row.isRead)
         results_.push_back(buffer.get());
+      for (uint64_t behind = row.width; row.pitch && behind < row.size; behind += row.pitch) // another value's, or nobody's
+        buffer->markWritten(behind + buffer->shift, std::min(row.pitch - row.width, row.size - behind));
       addresses_[pointer] = own(std::move(buffer));
     }
   }
@@ -170,17 +182,33 @@ private:
   struct Row {
     std::string name;
     uint64_t size = 0;
+    uint64_t width = 0, pitch = 0; ///< bytes of a row in a table, and from one to the next
     bool isRead = false, isWritten = false;
   };
 
+  void place(const std::string &name, const Operand &operand, bool isResult) {
+    const uint64_t bytes = bytesOf(operand.value);
+    uint64_t width = static_cast<uint64_t>(peftrt::widthOf(operand.value.type));
+    for (size_t axis = 1; axis < operand.value.dims.size(); ++axis)
+      width *= static_cast<uint64_t>(operand.value.dims[axis].c);
+    if (operand.pitch == 0 || bytes == 0) {
+      place(name, bytes, isResult);
+      return;
+    }
+    const uint64_t pitch = static_cast<uint64_t>(operand.pitch * peftrt::widthOf(operand.value.type));
+    Row &row = place(name, (bytes / width - 1) * pitch + width, isResult);
+    row.width = width, row.pitch = pitch;
+  }
+
   /// The next of the call's data. Operands and results at one place are one buffer.
-  void place(const std::string &name, uint64_t bytes, bool isResult) {
+  Row &place(const std::string &name, uint64_t bytes, bool isResult) {
     void *const data = call_.data[places_.size()];
     places_.push_back(data);
     Row &row = rows_[data];
     row.name += (row.name.empty() ? "" : " and ") + name;
     row.size = std::max(row.size, bytes);
     (isResult ? row.isWritten : row.isRead) = true;
+    return row;
   }
 
   void placeTables(int64_t stretches, bool isResult) {

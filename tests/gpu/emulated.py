@@ -22,7 +22,7 @@ class Emulated:
         self.bundle, spec = self.folder / "bundle", self.folder / "spec.peft"
         self.folder.mkdir(parents=True, exist_ok=True)
         spec.write_text(text)
-        plan = gpu_bundle(spec, model, self.bundle)
+        plan = gpu_bundle(spec, model, self.bundle, target)
         self.symbols = functions_of(plan)
         self.ptx = run(BIN / "peftc", spec, "--model", model, "--emit=ptx", "--target", target)
         assert f".target {target}" in self.ptx

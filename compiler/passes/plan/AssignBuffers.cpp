@@ -32,6 +32,7 @@ public:
     for (auto [at, op] : llvm::enumerate(ops))
       for (Value operand : op.getOperands())
         lastUse[rootOf(operand)] = at;
+    findTables();
     for (auto [at, op] : llvm::enumerate(ops)) {
       if (bandOf(&op) != band || band < 0) {
         band = bandOf(&op);
@@ -44,7 +45,7 @@ public:
         return failure();
       release(op, at);
       for (Value result : op.getResults())
-        if (auto slot = slotOf(result); slot && !lastUse.count(result))
+        if (auto slot = slotOf(result); slot && !lastUse.count(result) && !hostOf.count(result))
           giveBack(*slot); // nobody reads it
     }
     if (!rows.ofBands().empty())
@@ -54,8 +55,25 @@ public:
   }
 
 private:
-  /// A slot that is free or new.
+  /// What lies beside another value has its slot, which both keep for as long as either is read.
+  void findTables() {
+    for (auto beside : program.getBody().front().getOps<BesideOp>())
+      for (Value guest : beside.getGuests()) {
+        Value host = rootOf(beside.getHost());
+        hostOf[guest] = host;
+        lastUse[host] = std::max(lastUse[host], lastUse[guest]);
+      }
+  }
+  /// Who keeps the slot that the value lies in.
+  Value keeperOf(Value value) const {
+    Value root = rootOf(value), host = hostOf.lookup(root);
+    return host ? host : root;
+  }
+
+  /// A slot that is free or new, or the one of the value beside which it lies.
   FailureOr<int64_t> slotFor(Value result) {
+    if (Value host = hostOf.lookup(result))
+      return *slotOf(host);
     auto size = rows.isThreads(result) ? rows.sizeOf(result) : sizeOf(cast<PackedType>(result.getType()));
     if (failed(size))
       return result.getDefiningOp()->emitError("a value of type ") << result.getType() << " has no size that a plan can say", failure();
@@ -68,7 +86,7 @@ private:
   }
 
   LogicalResult place(StepOp step, size_t at) {
-    FailureOr<int64_t> slot = overwritten(step, at);
+    FailureOr<int64_t> slot = hostOf.count(step.getResult()) ? -1 : overwritten(step, at);
     if (*slot < 0)
       slot = slotFor(step.getResult());
     if (failed(slot))
@@ -94,7 +112,7 @@ private:
     for (auto [index, operand] : llvm::enumerate(step.getInputs())) {
       Value root = rootOf(operand);
       auto slot = slotOf(root);
-      if (!slot || lastUse.at(root) != at || !mayOverwrite(step, index) || rows.isThreads(root) != rows.isThreads(step.getResult()))
+      if (!slot || hostOf.count(root) || lastUse.at(root) != at || !mayOverwrite(step, index) || rows.isThreads(root) != rows.isThreads(step.getResult()))
         continue;
       taken.insert(root.getAsOpaquePointer());
       return *slot;
@@ -127,7 +145,7 @@ private:
   void release(Operation &op, size_t at) {
     llvm::SmallPtrSet<void *, 4> seen;
     for (Value operand : op.getOperands()) {
-      Value root = rootOf(operand);
+      Value root = keeperOf(operand);
       auto slot = slotOf(root);
       if (!slot || lastUse.at(root) != at || !seen.insert(root.getAsOpaquePointer()).second)
         continue;
@@ -142,6 +160,7 @@ private:
   ProgramOp program;
   BandRows rows;
   llvm::DenseMap<Value, size_t> lastUse; ///< of a root, through all its aliases
+  llvm::DenseMap<Value, Value> hostOf;   ///< of what lies beside another value
   SmallVector<SizeAttr> slots;
   SmallVector<int64_t> free, afterBand;
   int64_t band = -1; ///< of the op that is placed

@@ -67,9 +67,21 @@ static void orderSites(KernelOp op) {
   op.setSites(llvm::map_to_vector(order, [&](int64_t index) { return op.getSites()[index]; }));
 }
 
+/// How far apart the rows of what it reads and writes lie.
+static SmallVector<int64_t> pitchesOf(KernelOp op) {
+  SmallVector<int64_t> pitches;
+  for (ValueRange values : {ValueRange(op.getInputs()), ValueRange(op.getResults())})
+    for (Value value : values) {
+      auto packed = dyn_cast<PackedType>(value.getType());
+      pitches.push_back(packed ? packed.getPitch() : 0);
+    }
+  return pitches;
+}
+
 /// Equal for kernels that do the same; nearly always another one for others.
 static llvm::hash_code hashOf(KernelOp op) {
-  llvm::hash_code hash = llvm::hash_value(op.getSpace());
+  const SmallVector<int64_t> pitches = pitchesOf(op);
+  llvm::hash_code hash = llvm::hash_combine(op.getSpace(), llvm::hash_combine_range(pitches.begin(), pitches.end()));
   for (BlockArgument argument : op.getBody().getArguments())
     hash = llvm::hash_combine(hash, argument.getType());
   for (Operation &made : op.getBody().front())
@@ -79,7 +91,7 @@ static llvm::hash_code hashOf(KernelOp op) {
 
 /// Whether they do the same, wherever it was written.
 static bool doTheSame(KernelOp one, KernelOp other) {
-  return one.getSpace() == other.getSpace() && OperationEquivalence::isRegionEquivalentTo(&one.getBody(), &other.getBody(), OperationEquivalence::IgnoreLocations);
+  return one.getSpace() == other.getSpace() && pitchesOf(one) == pitchesOf(other) && OperationEquivalence::isRegionEquivalentTo(&one.getBody(), &other.getBody(), OperationEquivalence::IgnoreLocations);
 }
 
 LogicalResult mlir::plan::nameKernels(ModuleOp module) {

@@ -1,4 +1,4 @@
-// Passes of the plan phase, in the order in which compiler/driver/Phases.cpp runs them. Each file opens with its contract.
+// Passes of the plan phase, in the order in which compiler/driver/Phases.cpp runs them, and those that make a device's programs of a CPU's. Each file opens with its contract.
 #pragma once
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/Support/LogicalResult.h"
@@ -12,6 +12,13 @@ inline constexpr StringLiteral kRecompute = "plan.recompute";
 /// On an op of a program with kernels that none of them holds: the reason.
 inline constexpr StringLiteral kWhyAlone = "plan.why_alone";
 
+/// On the module of a device's programs: what is known of it (GFLOP/s `bf16` and `f32`, GB/s `bandwidth`) and how many `tokens` a batch is thought to have.
+inline constexpr StringLiteral kDevice = "plan.device";
+/// The layout that the program asks for: `bordered`, `added`; else the quicker one.
+inline constexpr StringLiteral kLayout = "plan.layout";
+/// On a product that had a branch: how it is done, and why.
+inline constexpr StringLiteral kLayoutNote = "plan.layout_note";
+
 LogicalResult openPrograms(ModuleOp module);  ///< OpenPrograms.cpp
 LogicalResult recomputeLayers(ModuleOp module); ///< RecomputeLayers.cpp
 LogicalResult formProducts(ModuleOp module);  ///< FormProducts.cpp
@@ -24,9 +31,13 @@ LogicalResult nameKernels(ModuleOp module);   ///< NameKernels.cpp
 LogicalResult lowerPrograms(ModuleOp module); ///< LowerPrograms.cpp
 LogicalResult formBands(ModuleOp module);     ///< FormBands.cpp
 LogicalResult assignBuffers(ModuleOp module); ///< AssignBuffers.cpp
+LogicalResult dropBands(ModuleOp module);     ///< DropBands.cpp
+LogicalResult chooseLayout(ModuleOp module);  ///< ChooseLayout.cpp
 
 /// A table of what each program's arena takes, for `examples` texts of `length` tokens by so many threads.
 std::string memoryReport(ModuleOp module, int64_t examples, int64_t length, int64_t threads);
 /// Each kernel with its ops and traffic, and what stands alone.
 std::string kernelReport(ModuleOp module, int64_t examples, int64_t length);
+/// Of a device's programs: how each product with a branch is done, and why.
+std::string layoutReport(ModuleOp module);
 } // namespace mlir::plan

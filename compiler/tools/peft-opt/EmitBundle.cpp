@@ -54,7 +54,7 @@ struct EmitBundle : PassWrapper<EmitBundle, OperationPass<ModuleOp>> {
         return signalPassFailure();
       }
     }
-    auto bundle = peftc::emit::emit(getOperation(), infoFrom(facts));
+    auto bundle = peftc::emit::emit(getOperation(), {}, infoFrom(facts));
     if (!bundle)
       return signalPassFailure();
     try {

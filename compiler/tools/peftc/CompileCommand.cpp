@@ -22,7 +22,7 @@ const std::map<std::string, Stop> kStops = {{"ast", Stop::Parse}, {"space", Stop
 
 std::vector<OptionSpec> options() {
   return {{"--model", "-m"}, {"--output", "-o"}, {"--set", ""}, {"--choose", ""}, {"--emit", "", true, {"ast", "space", "chosen", "spec", "peft", "sites", "nn", "plan", "kernels", "ptx"}},
-          {"--target", ""}, {"--bundle", ""}, diagFormatOption(), {"--explain", "", true, {"kernels", "merge", "memory", "params"}}, {"--timing", "", false},
+          {"--target", ""}, {"--bundle", ""}, diagFormatOption(), {"--explain", "", true, {"kernels", "layout", "merge", "memory", "params"}}, {"--timing", "", false},
           {"--stdlib", ""}, {"--runner", ""}};
 }
 
@@ -44,10 +44,12 @@ std::optional<UsageError> complain(const CommandLine &line) {
     return UsageError{"for which checkpoint? `--model DIR` is missing", "DIR holds config.json and model.safetensors"};
   if (!emits && !line.has("--output") && !line.has("--bundle") && !line.has("--explain"))
     return UsageError{"where should the trainer go? `-o FILE` is missing", "or `--bundle DIR` for a folder to read, `--emit=nn` for a text"};
-  if (line.has("--target") && emits && stop < Stop::Kernels)
-    return UsageError{"`--target` says nothing about `--emit=" + line.get("--emit") + "`", "it goes with a trainer, `--emit=kernels` and `--emit=ptx`"};
+  if (line.has("--target") && emits && stop < Stop::Plan)
+    return UsageError{"`--target` says nothing about `--emit=" + line.get("--emit") + "`", "it goes with a trainer, `--emit=plan`, `--emit=kernels` and `--emit=ptx`"};
   if (emits && line.get("--target").find(',') != std::string::npos)
     return UsageError{"`--emit=" + line.get("--emit") + "` prints the code for one target", "several go into a trainer: -o FILE"};
+  if (const std::vector<std::string> explained = line.all("--explain"); !line.has("--target") && std::find(explained.begin(), explained.end(), "layout") != explained.end())
+    return UsageError{"layouts of which GPU? `--target` is missing", "it is one of " + gpuNames()};
   if (stop == Stop::Ptx && !line.has("--target"))
     return UsageError{"for which GPU? `--target` is missing", "it is one of " + gpuNames()};
   return std::nullopt;
@@ -112,7 +114,7 @@ void explain(const Outcome &outcome, const CommandLine &line) {
     else if (what == "params")
       explainParams(outcome.bundle->manifest);
     else
-      std::fputs((what == "kernels" ? outcome.kernels : outcome.memory).c_str(), stdout);
+      std::fputs((what == "kernels" ? outcome.kernels : what == "layout" ? outcome.layout : outcome.memory).c_str(), stdout);
   }
 }
 

@@ -12,7 +12,7 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 sys.path[:0] = [str(pathlib.Path(__file__).parents[1] / "conversion"), str(pathlib.Path(__file__).parents[2] / "gpu")]
 from compiles import GOOD, ROOT, CompilerTest  # noqa: E402
-from bundle import functions_of  # noqa: E402
+from bundle import functions_of, gpu_plan  # noqa: E402
 from test_kernels import METHODS, USES  # noqa: E402
 
 TARGETS = re.findall(r'^PEFT_GPU_TARGET\("(\w+)"', (ROOT / "compiler/target/Targets.def").read_text(), re.M)
@@ -39,8 +39,8 @@ class Ptx(CompilerTest):
         return done.returncode, done.stdout + done.stderr
 
     def check(self, spec, target):
-        self.peftc(spec, "-m", self.model, "--bundle", "checked")
-        symbols = functions_of(json.loads((self.here / "checked/plan.json").read_text()))
+        self.peftc(spec, "-m", self.model, "--bundle", "checked", "--target", target, env={**os.environ, "PEFT_PTXAS": "none"})
+        symbols = functions_of(gpu_plan(self.here / "checked"))
         self.assertGreater(len(symbols), 10)
         code, said = self.assemble(self.ptx(spec, target), target)
         self.assertEqual(code, 0, said)

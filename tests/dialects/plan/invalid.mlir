@@ -316,3 +316,55 @@ plan.program @f inputs ["x"] results ["y"] slots [#plan.size<c = 0, e = 0, t = 0
   %0 = plan.step "aten" "tanh"(%x) slot 0 with {} : (!plan.packed<example, [seq1, seq], f32>) -> !plan.packed<example, [seq1, seq], f32>
   plan.return %0 : !plan.packed<example, [seq1, seq], f32>
 }
+
+// -----
+// beside_c1
+plan.program @f inputs ["x"] results ["y"] {
+^bb0(%x: !plan.packed<example, [seq, 4], f32>):
+  %0 = plan.step "aten" "tanh"(%x) with {} : (!plan.packed<example, [seq, 4], f32>) -> !plan.packed<example, [seq, 4], f32, pitch = 16, column = 0>
+  %1 = plan.step "aten" "exp"(%x) with {} : (!plan.packed<example, [seq, 4], f32>) -> !plan.packed<example, [seq, 4], f32, pitch = 16, column = 2>
+  // expected-error-re@+1 {{cannot see {{.*}} in the table of}}
+  %2 = plan.beside %0, %1 : (!plan.packed<example, [seq, 4], f32, pitch = 16, column = 0>, !plan.packed<example, [seq, 4], f32, pitch = 16, column = 2>) -> !plan.packed<example, [seq, 6], f32, pitch = 16, column = 0>
+  plan.return %x : !plan.packed<example, [seq, 4], f32>
+}
+
+// -----
+// border_c1
+plan.program @f inputs ["b"] results ["y"] {
+^bb0(%b: !plan.packed<[4, 2], f32>):
+  %w = plan.step "aten" "param"() with {frozen = true, name = "W"} : () -> !plan.packed<[4, 4], f32>
+  // expected-error@+1 {{part 0 is not in the border}}
+  %0 = plan.border %w with %b at [0, 3] turned [false] : (!plan.packed<[4, 4], f32>, !plan.packed<[4, 2], f32>) -> !plan.packed<[4, 8], f32>
+  plan.return %b : !plan.packed<[4, 2], f32>
+}
+
+// -----
+// border_c1
+plan.program @f inputs ["b"] results ["y"] {
+^bb0(%b: !plan.packed<[4, 2], f32>):
+  %w = plan.step "aten" "param"() with {name = "W"} : () -> !plan.packed<[4, 4], f32>
+  // expected-error@+1 {{is not of a frozen matrix}}
+  %0 = plan.border %w with %b at [0, 4] turned [false] : (!plan.packed<[4, 4], f32>, !plan.packed<[4, 2], f32>) -> !plan.packed<[4, 8], f32>
+  plan.return %b : !plan.packed<[4, 2], f32>
+}
+
+// -----
+// window_c1
+plan.program @f inputs ["b"] results ["y"] {
+^bb0(%b: !plan.packed<[4, 8], f32>):
+  // expected-error-re@+1 {{cannot see {{.*}} as}}
+  %0 = plan.window %b : (!plan.packed<[4, 8], f32>) -> !plan.packed<[4, 6], f32>
+  plan.return %b : !plan.packed<[4, 8], f32>
+}
+
+// -----
+// program_c4: what lies beside a value does not end it, what lies in its columns does.
+plan.program @f inputs ["x"] results ["y"] slots [#plan.size<c = 0, e = 0, t = 64, q = 0>] {
+^bb0(%x: !plan.packed<example, [seq, 4], f32>):
+  %0 = plan.step "aten" "tanh"(%x) slot 0 with {} : (!plan.packed<example, [seq, 4], f32>) -> !plan.packed<example, [seq, 4], f32, pitch = 16, column = 0>
+  %1 = plan.step "aten" "exp"(%x) slot 0 with {} : (!plan.packed<example, [seq, 4], f32>) -> !plan.packed<example, [seq, 4], f32, pitch = 16, column = 4>
+  %2 = plan.beside %0, %1 : (!plan.packed<example, [seq, 4], f32, pitch = 16, column = 0>, !plan.packed<example, [seq, 4], f32, pitch = 16, column = 4>) -> !plan.packed<example, [seq, 8], f32, pitch = 16, column = 0>
+  %3 = plan.step "aten" "neg"(%x) slot 0 with {} : (!plan.packed<example, [seq, 4], f32>) -> !plan.packed<example, [seq, 4], f32, pitch = 16, column = 6>
+  // expected-error@+1 {{reads a value whose slot was written since}}
+  plan.return %2 : !plan.packed<example, [seq, 8], f32, pitch = 16, column = 0>
+}

@@ -1,0 +1,27 @@
+// DevicePlan: see the header.
+#include "compiler/driver/DevicePlan.h"
+#include "compiler/driver/FitMemory.h"
+#include "compiler/passes/plan/Passes.h"
+#include "dialects/plan/Plan.h"
+
+using namespace mlir;
+
+namespace peftc {
+
+OwningOpRef<ModuleOp> devicePlan(ModuleOp module, const EmitInfo &info, const target::GpuTarget &gpu, const PhaseOptions &options, std::string &error) {
+  OwningOpRef<ModuleOp> made(ModuleOp::create(module.getLoc()));
+  OpBuilder builder = OpBuilder::atBlockEnd(made->getBody());
+  for (auto program : module.getOps<plan::ProgramOp>())
+    builder.clone(*program);
+  const NominalBatch batch = nominalBatchOf(info);
+  NamedAttrList facts;
+  for (auto [name, number] : {std::pair("bf16", gpu.halfRate), {"f32", gpu.rate}, {"bandwidth", gpu.bandwidth}, {"tokens", batch.examples * batch.length}})
+    facts.set(name, builder.getI64IntegerAttr(number));
+  (*made)->setAttr(plan::kDevice, facts.getDictionary(module.getContext()));
+  if (const auto layout = info.run.find("layout"); layout != info.run.end() && layout->is_string())
+    (*made)->setAttr(plan::kLayout, builder.getStringAttr(layout->get<std::string>()));
+  error = runPhase(devicePhase(), *made, options);
+  return made;
+}
+
+} // namespace peftc

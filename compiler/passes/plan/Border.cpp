@@ -1,0 +1,222 @@
+// Border: see the header.
+#include "compiler/passes/plan/Border.h"
+#include "compiler/passes/plan/KernelSpace.h"
+
+using namespace mlir;
+using namespace mlir::plan;
+
+namespace {
+constexpr int64_t kLine = 128, kAccess = 16; ///< bytes: where a table's rows begin, and where a value in it may
+
+PackedType typeOf(Value value) { return cast<PackedType>(value.getType()); }
+int64_t widthOf(Value value) { return std::max<int64_t>(1, typeOf(value).getElement().getIntOrFloatBitWidth() / 8); }
+int64_t roundedUp(int64_t number, int64_t multiple) { return (number + multiple - 1) / multiple * multiple; }
+
+/// `ab,cb->ac` and the like: a table of rows times a matrix of the run.
+struct Form {
+  Value table, matrix;
+  bool tableIsFirst, overColumns; ///< the letter that is summed is the matrix's second
+};
+
+std::optional<Form> formOf(StringRef equation, Value x, Value y) {
+  auto [inputs, out] = equation.split("->");
+  auto [a, b] = inputs.split(',');
+  const bool tableIsFirst = typeOf(x).getExample();
+  if (!tableIsFirst) {
+    std::swap(a, b);
+    std::swap(x, y);
+  }
+  if (!typeOf(x).getExample() || typeOf(y).getExample() || a.size() != 2 || b.size() != 2 || out.size() != 2 || out[0] != a[0])
+    return std::nullopt;
+  if (b[1] == a[1] && b[0] == out[1])
+    return Form{x, y, tableIsFirst, true};
+  return b[0] == a[1] && b[1] == out[1] ? std::optional(Form{x, y, tableIsFirst, false}) : std::nullopt;
+}
+
+/// Whether a kernel has the operand or result as rows that it finds at any pitch: as whole rows, or as what attention's products read and make.
+bool hasRows(KernelOp kernel, Value inside) {
+  auto type = cast<nn::NNType>(inside.getType());
+  if (kernel.getSpace() == "tiles")
+    return type.rank() == 3 && !type.getDims()[0].isStatic();
+  return kernel.getSpace() == "rows" && isWholeRow(spaceOf(kernel), type);
+}
+
+/// "" if whoever reads the value finds its rows at any pitch: products, of which it is a factor, and kernels; else why not.
+std::string whyDense(Value value) {
+  for (OpOperand &use : value.getUses()) {
+    Operation *reader = use.getOwner();
+    if (isa<ReturnOp>(reader))
+      return "its input is a result";
+    if (auto alias = dyn_cast<AliasOp>(reader)) {
+      if (rowsOf(typeOf(alias.getResult())) != rowsOf(typeOf(value)))
+        return "its input is seen as other rows";
+      if (std::string why = whyDense(alias.getResult()); !why.empty())
+        return why;
+      continue;
+    }
+    auto kernel = dyn_cast<KernelOp>(reader);
+    auto step = dyn_cast<StepOp>(reader);
+    const bool isFactor = step && step.getKind() == "gemm" && typeOf(value).getDims().size() == 2 && static_cast<int>(use.getOperandNumber()) != addendOf(step);
+    if (!isFactor && !(kernel && hasRows(kernel, kernel.getBody().getArgument(use.getOperandNumber()))))
+      return "its input is read where rows must be dense";
+  }
+  return "";
+}
+
+/// Why the value cannot lie in a table with others; "" where it can.
+std::string whyNoTable(Value value) {
+  Operation *made = value.getDefiningOp();
+  auto kernel = dyn_cast_or_null<KernelOp>(made);
+  auto step = dyn_cast_or_null<StepOp>(made);
+  if (!rowsOf(typeOf(value)))
+    return "its input is no table of rows";
+  if (kernel && !hasRows(kernel, kernel.getBody().front().getTerminator()->getOperand(cast<OpResult>(value).getResultNumber())))
+    return "a kernel makes its input in another order";
+  if (!kernel && !(step && step.getKind() == "gemm"))
+    return "its input is made by neither a kernel nor a product";
+  return whyDense(value);
+}
+
+/// The value and everything that sees it in another shape.
+void putInTable(Value value, int64_t pitch, int64_t column) {
+  value.setType(typeOf(value).inTable(pitch, column));
+  for (Operation *reader : value.getUsers())
+    if (auto alias = dyn_cast<AliasOp>(reader))
+      putInTable(alias.getResult(), pitch, column);
+}
+
+StringRef nameOfWeight(Value weight) { return cast<StringAttr>(weight.getDefiningOp<StepOp>().getHow().get("name")).getValue(); }
+
+/// What holds still while a program runs, and is there at its begin.
+bool isGiven(Value value) {
+  auto step = value.getDefiningOp<StepOp>();
+  return isa<BlockArgument>(value) || (step && step.getOp() == "param");
+}
+} // namespace
+
+std::optional<BranchedProduct> mlir::plan::branchedProductOf(StepOp step, std::string &why) {
+  auto text = [&](StringRef name) { return cast<StringAttr>(step.getHow().get(name)).getValue(); };
+  auto in = step.getInputs();
+  auto main = formOf(text("equation"), in[0], in[1]), branch = formOf(text("branch"), in[2], in[3]);
+  if (!main || !branch)
+    return why = "it is a product of another form", std::nullopt;
+  auto weight = main->matrix.getDefiningOp<StepOp>();
+  if (!weight || weight.getOp() != "param" || !weight.getHow().get("frozen"))
+    return why = "its weight is not a frozen one", std::nullopt;
+  if (!isGiven(branch->matrix))
+    return why = "the branch's weight is made in the program", std::nullopt;
+  BranchedProduct product{step, main->table, main->matrix, branch->table, branch->matrix};
+  product.xIsFirst = main->tableIsFirst, product.overColumns = main->overColumns, product.factorTurned = branch->overColumns != main->overColumns;
+  product.depth = typeOf(product.x).columns(), product.columns = typeOf(step.getResult()).columns(), product.rank = typeOf(product.h).columns();
+  return product;
+}
+
+std::optional<Borders::Place> Borders::placeFor(const BranchedProduct &product, std::string &why) const {
+  const int64_t aligned = kAccess / widthOf(product.x);
+  auto refuse = [&](std::string reason) { return why = std::move(reason), std::nullopt; };
+  if (typeOf(product.x).getElement() != typeOf(product.h).getElement())
+    return refuse("its branch is of another type");
+  if (product.depth % aligned != 0 || product.rank % aligned != 0)
+    return refuse("its widths are no multiples of 16 bytes");
+  const Value host = rootOf(product.x);
+  for (Value value : {host, product.h})
+    if (std::string reason = whyNoTable(value); !reason.empty())
+      return refuse(value == product.h ? "of its branch, " + reason : reason);
+  if (typeOf(product.x).getDims()[0] != typeOf(product.h).getDims()[0] || typeOf(host).getDims()[0] != typeOf(product.h).getDims()[0] || !host.getDefiningOp()->isBeforeInBlock(product.h.getDefiningOp()) || hostOf.contains(host) ||
+      tables.count(product.h))
+    return refuse("its branch cannot lie beside its input");
+  if (Value other = hostOf.lookup(product.h); other && other != host)
+    return refuse("its branch lies beside another input");
+  int64_t column = product.depth;
+  if (auto table = tables.find(host); table != tables.end())
+    for (const Guest &guest : table->second) {
+      if (guest.value == product.h) {
+        column = guest.column;
+        break;
+      }
+      column = guest.column + guest.rank;
+    }
+  if (const auto shape = shapes.find(nameOfWeight(product.weight)); shape != shapes.end()) {
+    const std::optional<BorderShape::Part> &part = product.overColumns ? shape->second.right : shape->second.below;
+    if (part && *part != BorderShape::Part{column, product.rank, product.factorTurned})
+      return refuse("the branch of another product with this weight stands elsewhere");
+  }
+  if (const auto matrix = matrices.find(product.weight); matrix != matrices.end())
+    if (Value factor = product.overColumns ? matrix->second.right : matrix->second.below; factor && factor != product.factor)
+      return refuse("another product with this weight has another branch");
+  return Place{column, column + product.rank};
+}
+
+void Borders::accept(const BranchedProduct &product, const Place &place) {
+  const Value host = rootOf(product.x);
+  SmallVector<Guest> &guests = tables[host];
+  if (!hostOf.count(product.h))
+    guests.push_back({product.h, place.column, product.rank});
+  hostOf[product.h] = host;
+  auto weight = typeOf(product.weight);
+  BorderShape &shape = shapes[nameOfWeight(product.weight)];
+  (product.overColumns ? shape.right : shape.below) = BorderShape::Part{place.column, product.rank, product.factorTurned};
+  shape.rows = std::max({shape.rows, weight.getDims()[0].constant, product.overColumns ? 0 : place.depth});
+  const int64_t columns = std::max(weight.getDims()[1].constant, product.overColumns ? place.depth : 0);
+  shape.columns = std::max(shape.columns, roundedUp(columns, kLine / widthOf(product.x)));
+  Matrix &matrix = matrices[product.weight];
+  (product.overColumns ? matrix.right : matrix.below) = product.factor;
+  accepted.push_back({product, place});
+}
+
+Value Borders::tableOf(Accepted &one, OpBuilder &builder) {
+  SmallVector<Value> guests;
+  for (const Guest &guest : tables[rootOf(one.product.x)])
+    if (guest.column < one.place.depth)
+      guests.push_back(guest.value);
+  auto host = typeOf(one.product.x);
+  const plan::Dim columns{one.place.depth, 0};
+  return BesideOp::create(builder, one.product.step.getLoc(), PackedType::get(builder.getContext(), true, {host.getDims()[0], columns}, host.getElement(), host.getPitch(), 0), one.product.x, guests);
+}
+
+Value Borders::windowOf(Accepted &one, OpBuilder &builder) {
+  Matrix &matrix = matrices[one.product.weight];
+  const BorderShape &shape = shapes[nameOfWeight(one.product.weight)];
+  Type element = typeOf(one.product.x).getElement();
+  if (!matrix.made) {
+    SmallVector<Value> parts;
+    SmallVector<int64_t> places;
+    SmallVector<bool> turned;
+    for (auto [factor, isRight] : {std::pair(matrix.right, true), {matrix.below, false}})
+      if (factor) {
+        const BorderShape::Part &part = isRight ? *shape.right : *shape.below;
+        parts.push_back(factor);
+        places.append({isRight ? 0 : part.column, isRight ? part.column : 0});
+        turned.push_back(part.turned);
+        if (Operation *parameter = factor.getDefiningOp(); parameter && !parameter->isBeforeInBlock(one.product.step))
+          parameter->moveBefore(one.product.step); // it reads nothing
+      }
+    auto type = PackedType::get(builder.getContext(), false, {plan::Dim{shape.rows, 0}, {shape.columns, 0}}, element);
+    matrix.made = BorderOp::create(builder, one.product.step.getLoc(), type, one.product.weight, parts, places, turned);
+  }
+  auto weight = typeOf(one.product.weight);
+  const plan::Dim rows{one.product.overColumns ? weight.getDims()[0].constant : one.place.depth, 0}, columns{one.product.overColumns ? one.place.depth : weight.getDims()[1].constant, 0};
+  return WindowOp::create(builder, one.product.step.getLoc(), PackedType::get(builder.getContext(), false, {rows, columns}, element, shape.columns, 0), matrix.made.getResult());
+}
+
+void Borders::rewrite() {
+  for (auto &[host, guests] : tables) {
+    const int64_t pitch = roundedUp(guests.back().column + guests.back().rank, kLine / widthOf(host));
+    putInTable(host, pitch, 0);
+    for (const Guest &guest : guests)
+      putInTable(guest.value, pitch, guest.column);
+  }
+  for (Accepted &one : accepted) {
+    StepOp step = one.product.step;
+    OpBuilder builder(step);
+    SmallVector<Value> inputs = {tableOf(one, builder), windowOf(one, builder)};
+    if (!one.product.xIsFirst)
+      std::swap(inputs[0], inputs[1]);
+    if (const int sum = addendOf(step); sum >= 0)
+      inputs.push_back(step.getInputs()[sum]);
+    NamedAttrList how(step.getHow());
+    how.erase("branch");
+    step.getInputsMutable().assign(inputs);
+    step.setHowAttr(how.getDictionary(builder.getContext()));
+  }
+}

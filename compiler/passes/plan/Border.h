@@ -1,0 +1,74 @@
+// Border: products with a branch, and what stands in the way of making each one product with a bordered weight.
+#pragma once
+#include "dialects/plan/Plan.h"
+#include "llvm/ADT/DenseMap.h"
+#include "llvm/ADT/MapVector.h"
+#include "llvm/ADT/StringMap.h"
+#include <optional>
+#include <string>
+
+namespace mlir::plan {
+
+/// `x W + h U`, by which `[x | h] [W; U]` would be one product: x and h lie in one table, W and U in one matrix.
+struct BranchedProduct {
+  StepOp step;
+  Value x, weight, h, factor;
+  bool xIsFirst = true;       ///< of the equation's operands
+  bool overColumns = false;   ///< the sum is over W's columns: then U stands at its right, else below it
+  bool factorTurned = false;  ///< U lies the other way about
+  int64_t depth = 0, columns = 0, rank = 0;
+};
+/// Nothing, and why, where the step has a branch of another form.
+std::optional<BranchedProduct> branchedProductOf(StepOp step, std::string &why);
+
+/// How large a weight is with its border, and where in it what stands: in every program alike, so that a weight is there once.
+struct BorderShape {
+  struct Part {
+    int64_t column = 0, rank = 0; ///< at the right; below: the row
+    bool turned = false;
+    bool operator==(const Part &) const = default;
+  };
+  std::optional<Part> right, below;
+  int64_t rows = 0, columns = 0;
+};
+using BorderShapes = llvm::StringMap<BorderShape>; ///< by the weight's name
+
+/// The tables and matrices of one program, as its products ask for them in their order.
+class Borders {
+public:
+  explicit Borders(BorderShapes &shapes) : shapes(shapes) {}
+  /// Where a product's branch is to lie: behind so many columns of its table, which is so deep behind it.
+  struct Place {
+    int64_t column, depth;
+  };
+  /// Nothing, and why, where it cannot be.
+  std::optional<Place> placeFor(const BranchedProduct &product, std::string &why) const;
+  void accept(const BranchedProduct &product, const Place &place);
+  /// When all programs have chosen: gives tables their pitch, and products their tables and matrices.
+  void rewrite();
+
+private:
+  struct Guest {
+    Value value;
+    int64_t column, rank;
+  };
+  struct Accepted {
+    BranchedProduct product;
+    Place place;
+  };
+  /// In one direction all products with a weight have the same branch's factor.
+  struct Matrix {
+    Value right, below;
+    BorderOp made;
+  };
+  Value tableOf(Accepted &accepted, OpBuilder &builder);
+  Value windowOf(Accepted &accepted, OpBuilder &builder);
+
+  llvm::MapVector<Value, SmallVector<Guest>> tables; ///< by host
+  llvm::DenseMap<Value, Value> hostOf;               ///< of guests
+  llvm::MapVector<Value, Matrix> matrices;           ///< by weight
+  SmallVector<Accepted> accepted;
+  BorderShapes &shapes;
+};
+
+} // namespace mlir::plan

@@ -1,0 +1,63 @@
+// Borders: see the header.
+#include "runtime/plan/Borders.h"
+#include "runtime/bundle/Errors.h"
+#include "runtime/plan/PlannedMemory.h"
+#include <ATen/ATen.h>
+
+namespace peftrt::plan {
+
+std::vector<Reading> readingsOf(const PlanProgram &plan) {
+  const std::vector<Op> &ops = plan.body.ops;
+  std::vector<Reading> readings(ops.size(), Reading::borders);
+  std::map<int64_t, size_t> parameters; // value → step
+  const auto read = [&](int64_t value, Reading how) {
+    if (const auto found = parameters.find(value); found != parameters.end())
+      readings[found->second] = std::max(readings[found->second], how);
+  };
+  for (size_t index = 0; index < ops.size(); ++index) {
+    const Op &op = ops[index];
+    if (op.op == "param")
+      parameters[op.out[0]] = index;
+    for (size_t operand = 0; operand < op.in.size(); ++operand)
+      if (op.op != "border" || operand > 0) // whose parts are copied as they lie
+        read(op.in[operand], op.op == "border" ? Reading::rows : plan.kinds[index] == "gemm" ? Reading::rows : Reading::dense);
+  }
+  for (const NamedValue &result : plan.body.results)
+    read(result.value, Reading::dense);
+  return readings;
+}
+
+void Borders::keepDense(const PlanProgram &plan) {
+  const std::vector<Reading> readings = readingsOf(plan);
+  for (size_t index = 0; index < readings.size(); ++index)
+    if (plan.body.ops[index].op == "param" && readings[index] == Reading::dense)
+      dense_.insert(plan.body.ops[index].attrs.at("name"));
+}
+
+at::Tensor Borders::of(const std::string &name, const std::vector<int64_t> &shape, ValueType type, ValueType stored) {
+  if (shape.size() != 2)
+    failBundle("the border of `" + name + "` is no matrix");
+  at::Tensor &border = made_[{name, shape[0], shape[1], type}];
+  if (border.defined())
+    return border;
+  const at::Tensor weight = stored == ValueType::bf16 ? parameters_.half(name) : parameters_.get(name);
+  if (weight.dim() != 2 || weight.size(0) > shape[0] || weight.size(1) > shape[1])
+    failBundle("the border of `" + name + "` has no room for it");
+  const at::Tensor whole = device_.empty(shape, dtypeOf(type));
+  const at::Tensor inside = whole.narrow(0, 0, weight.size(0)).narrow(1, 0, weight.size(1));
+  device_.beginLibraryStep();
+  whole.zero_();
+  inside.copy_(weight);
+  if (type == stored && !dense_.count(name))
+    parameters_.moveTo(name, inside);
+  return border = whole;
+}
+
+int64_t Borders::bytes() const {
+  int64_t bytes = 0;
+  for (const auto &[key, border] : made_)
+    bytes += static_cast<int64_t>(border.nbytes());
+  return bytes;
+}
+
+} // namespace peftrt::plan

@@ -1,0 +1,62 @@
+// RUN: peft-opt --plan-open-programs --plan-form-products --plan-form-kernels --plan-lower-programs --plan-form-bands --plan-assign-buffers --plan-drop-bands --plan-choose-layout --plan-name-kernels --plan-assign-buffers %s | FileCheck %s
+// A product with a branch is one with a bordered weight: what is multiplied lies in one table, and so does what was the branch of another product of the same input.
+module attributes {plan.layout = "bordered", plan.device = {bf16 = 989000 : i64, f32 = 67000 : i64, bandwidth = 3350 : i64, tokens = 4096 : i64}} {
+  nn.parameter @Wq "base" trainable false : !nn.tensor<[32, 16], f32>
+  nn.parameter @Wk "base" trainable false : !nn.tensor<[16, 32], f32>
+  nn.parameter @Aq "method" trainable true : !nn.tensor<[4, 16], f32>
+  nn.parameter @Ak "method" trainable true : !nn.tensor<[4, 16], f32>
+  nn.parameter @Bq "method" trainable true : !nn.tensor<[32, 4], f32>
+  nn.parameter @Bk "method" trainable true : !nn.tensor<[32, 4], f32>
+
+  // CHECK-LABEL: plan.program @train_step
+  // CHECK-NOT: plan.band
+  // CHECK: %[[X:.*]] = plan.kernel "rows" "rows_0"({{.*}}) sites [] slots {{\[}}[[SLOT:[0-9]+]]] {
+  // CHECK: } : {{.*}} -> !plan.packed<example, [seq, 16], f32, pitch = 32, column = 0>
+  // CHECK: %[[HQ:.*]] = plan.step "gemm" "contract"(%[[X]], {{.*}}) slot [[SLOT]] with {{.*}} -> !plan.packed<example, [seq, 4], f32, pitch = 32, column = 16>
+  // At the right of the weight for what is summed over its columns.
+  // CHECK: %[[TQ:.*]] = plan.beside %[[X]], %[[HQ]] : {{.*}} -> !plan.packed<example, [seq, 20], f32, pitch = 32, column = 0>
+  // CHECK: %[[MQ:.*]] = plan.border %{{.*}} with %{{.*}} at [0, 16] turned [false] : {{.*}} -> !plan.packed<[32, 32], f32>
+  // CHECK: %[[VQ:.*]] = plan.window %[[MQ]] : {{.*}} -> !plan.packed<[32, 20], f32, pitch = 32, column = 0>
+  // CHECK: plan.step "gemm" "contract"(%[[TQ]], %[[VQ]]) slot {{.*}} with {equation = "ay,zy->az", over_examples = false} {plan.layout_note = "bordered: {{.*}}, as `layout` says"}
+  // CHECK: %[[HK:.*]] = plan.step "gemm" "contract"(%[[X]], {{.*}}) slot [[SLOT]] with {{.*}} -> !plan.packed<example, [seq, 4], f32, pitch = 32, column = 20>
+  // Below it, where the sum is over its rows; the other product's branch lies between, and nothing is below the weight there.
+  // CHECK: plan.beside %[[X]], %[[HQ]], %[[HK]] : {{.*}} -> !plan.packed<example, [seq, 24], f32, pitch = 32, column = 0>
+  // CHECK: plan.border %{{.*}} with %{{.*}} at [20, 0] turned [true] : {{.*}} -> !plan.packed<[24, 32], f32>
+  // CHECK: plan.window {{.*}} -> !plan.packed<[24, 32], f32, pitch = 32, column = 0>
+  // What reads the table's parts by themselves finds them.
+  // CHECK: "contract"({{.*}}, %[[HQ]]) slot {{.*}} with {{.*}}over_examples = true
+  func.func @train_step(%in: !nn.tensor<example, [seq, 16], f32> {nn.name = "in"}) -> (!nn.tensor<example, [seq, 32], f32> {nn.name = "y"}, !nn.tensor<[32, 4], f32> {nn.name = "grad"}) {
+    %x = nn.exp %in : (!nn.tensor<example, [seq, 16], f32>) -> !nn.tensor<example, [seq, 16], f32>
+    %wq = nn.param "Wq" : !nn.tensor<[32, 16], f32>
+    %aq = nn.param "Aq" : !nn.tensor<[4, 16], f32>
+    %bq = nn.param "Bq" : !nn.tensor<[32, 4], f32>
+    %hq = nn.contract "ay,ry->ar" %x, %aq over_examples false : (!nn.tensor<example, [seq, 16], f32>, !nn.tensor<[4, 16], f32>) -> !nn.tensor<example, [seq, 4], f32>
+    %q0 = nn.contract "ay,zy->az" %x, %wq over_examples false : (!nn.tensor<example, [seq, 16], f32>, !nn.tensor<[32, 16], f32>) -> !nn.tensor<example, [seq, 32], f32>
+    %q1 = nn.contract "ar,zr->az" %hq, %bq over_examples false : (!nn.tensor<example, [seq, 4], f32>, !nn.tensor<[32, 4], f32>) -> !nn.tensor<example, [seq, 32], f32>
+    %q = nn.add %q0, %q1 : (!nn.tensor<example, [seq, 32], f32>, !nn.tensor<example, [seq, 32], f32>) -> !nn.tensor<example, [seq, 32], f32>
+    %wk = nn.param "Wk" : !nn.tensor<[16, 32], f32>
+    %ak = nn.param "Ak" : !nn.tensor<[4, 16], f32>
+    %bk = nn.param "Bk" : !nn.tensor<[32, 4], f32>
+    %hk = nn.contract "ay,ry->ar" %x, %ak over_examples false : (!nn.tensor<example, [seq, 16], f32>, !nn.tensor<[4, 16], f32>) -> !nn.tensor<example, [seq, 4], f32>
+    %k0 = nn.contract "ay,yz->az" %x, %wk over_examples false : (!nn.tensor<example, [seq, 16], f32>, !nn.tensor<[16, 32], f32>) -> !nn.tensor<example, [seq, 32], f32>
+    %k1 = nn.contract "ar,zr->az" %hk, %bk over_examples false : (!nn.tensor<example, [seq, 4], f32>, !nn.tensor<[32, 4], f32>) -> !nn.tensor<example, [seq, 32], f32>
+    %k = nn.add %k0, %k1 : (!nn.tensor<example, [seq, 32], f32>, !nn.tensor<example, [seq, 32], f32>) -> !nn.tensor<example, [seq, 32], f32>
+    %y = nn.mul %q, %k : (!nn.tensor<example, [seq, 32], f32>, !nn.tensor<example, [seq, 32], f32>) -> !nn.tensor<example, [seq, 32], f32>
+    %grad = nn.contract "az,ar->zr" %y, %hq over_examples true : (!nn.tensor<example, [seq, 32], f32>, !nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<[32, 4], f32>
+    return %y, %grad : !nn.tensor<example, [seq, 32], f32>, !nn.tensor<[32, 4], f32>
+  }
+
+  // What a person gave lies where it was given.
+  // CHECK-LABEL: plan.program @eval
+  // CHECK: "contract"({{.*}}) slot {{.*}} with {branch = {{.*}}} {plan.layout_note = "added: its input is made by neither a kernel nor a product"}
+  func.func @eval(%x: !nn.tensor<example, [seq, 16], f32> {nn.name = "in"}) -> (!nn.tensor<example, [seq, 32], f32> {nn.name = "y"}) {
+    %wq = nn.param "Wq" : !nn.tensor<[32, 16], f32>
+    %aq = nn.param "Aq" : !nn.tensor<[4, 16], f32>
+    %bq = nn.param "Bq" : !nn.tensor<[32, 4], f32>
+    %hq = nn.contract "ay,ry->ar" %x, %aq over_examples false : (!nn.tensor<example, [seq, 16], f32>, !nn.tensor<[4, 16], f32>) -> !nn.tensor<example, [seq, 4], f32>
+    %q0 = nn.contract "ay,zy->az" %x, %wq over_examples false : (!nn.tensor<example, [seq, 16], f32>, !nn.tensor<[32, 16], f32>) -> !nn.tensor<example, [seq, 32], f32>
+    %q1 = nn.contract "ar,zr->az" %hq, %bq over_examples false : (!nn.tensor<example, [seq, 4], f32>, !nn.tensor<[32, 4], f32>) -> !nn.tensor<example, [seq, 32], f32>
+    %q = nn.add %q0, %q1 : (!nn.tensor<example, [seq, 32], f32>, !nn.tensor<example, [seq, 32], f32>) -> !nn.tensor<example, [seq, 32], f32>
+    return %q : !nn.tensor<example, [seq, 32], f32>
+  }
+}

@@ -1,0 +1,102 @@
+"""Products with bordered weights (plan-choose-layout): whole steps whose kernels are the shipped PTX, run by the emulator, against the reference interpreter; trainers under
+the driver for tests, against the CPU; what `--explain layout` says. Tables have gaps: whoever takes their rows as dense is seen."""
+import pathlib
+import re
+import sys
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "tests/compiler/conversion"), str(ROOT / "tests/oracle")]
+import decoders  # noqa: E402
+import test_training  # noqa: E402
+import transformers  # noqa: E402
+from bundle import gpu_plan  # noqa: E402
+from emulated import Emulated  # noqa: E402
+from machine import TARGET, Gpu, Trainer  # noqa: E402
+from subject import BIN, compare, run  # noqa: E402
+from test_kernels import LABELS, USES  # noqa: E402
+
+EVERYWHERE = "attach lora(r = 8, alpha = 2{}) to layers[*].** where kind == linear"
+CASES = [  # the attach, and how many products are ones with a border
+    ("straight", EVERYWHERE.format(""), 20), ("dropout", EVERYWHERE.format(", dropout = 0.2"), 12),
+    ("twice", EVERYWHERE.format("") + "\n" + EVERYWHERE.replace("alpha = 2", "alpha = 1").format(""), 14), ("queries", "attach lora(r = 8) to layers[*].attention.{q, v}", 6)]
+LENGTHS = [33, 7, 17]
+
+
+def steps(plan, op, program="train_step"):
+    return [step for step in next(one for one in plan["programs"] if one["name"] == program)["steps"] if step["op"] == op]
+
+
+class Borders(test_training.Training):
+    test_methods = test_mistakes_are_seen = None  # those of other programs
+
+    def program(self, attach, layout="bordered", precision="fp32"):
+        return f"{USES}model base = bert\ntask classify(labels = {LABELS})\n{attach}\ntrain head\noptimize adamw(lr = 1e-3)\nrun {{ base_dropout = 0.1, precision = {precision}, layout = {layout} }}\n"
+
+    def test_steps(self):
+        for name, attach, products in CASES:
+            with self.subTest(name):
+                subject = Emulated(self.folder / name, self.folder / "even", self.program(attach), TARGET)
+                plan = gpu_plan(subject.bundle)
+                self.assertEqual(len(steps(plan, "window")), products)
+                weights = [step["attrs"]["weight"] for step in steps(plan, "border")]
+                self.assertEqual(len(weights), len(set(weights)), "a weight is there once")
+                print(f"{name}: {self.worst(subject, self.started(subject), LENGTHS):.1e}", flush=True)
+
+    def test_bf16(self):
+        """What is rounded where differs between the layouts, and how far gradients are off by it does not."""
+        worst = {}
+        for layout in ("bordered", "added"):
+            subject = Emulated(self.folder / layout, self.folder / "even", self.program(EVERYWHERE.format(""), layout, "bf16"), TARGET)
+            self.assertEqual(len(steps(gpu_plan(subject.bundle), "window")), 20 if layout == "bordered" else 0)
+            rows, init = self.rows(LENGTHS), self.started(subject)
+            worst[layout] = compare(subject.inspect(rows, init), subject.inspect(rows, init, emulated=False), 1)
+        print(f"bf16: {worst['bordered']:.1e} bordered, {worst['added']:.1e} added", flush=True)
+        self.assertLess(worst["bordered"], 2 * worst["added"])
+
+    def test_programs_share_weights(self):
+        """What one program puts into a border another one must not find where it has nothing."""
+        subject = Emulated(self.folder / "shared", self.folder / "even", self.program(EVERYWHERE.format("")), TARGET)
+        plan = gpu_plan(subject.bundle)
+        shapes = {}
+        for program in plan["programs"]:
+            for step in steps(plan, "border", program["name"]):
+                value = program["values"][step["out"][0]]
+                shapes.setdefault(step["attrs"]["weight"], set()).add((tuple(value["dims"]), value["dtype"]))
+        self.assertGreater(len(shapes), 10)
+        self.assertEqual({len(one) for one in shapes.values()}, {1})
+        self.assertTrue(steps(plan, "border", "eval"))
+
+    def test_a_trainer(self):
+        """A language model whose heads share keys: training, evaluation, and writing, with weights that are there once."""
+        LlamaConfig = transformers.LlamaConfig
+        folder = self.folder / "language"
+        decoders.random_checkpoint(folder / "llama", LlamaConfig(vocab_size=101, hidden_size=24, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, intermediate_size=36, max_position_embeddings=64))
+        text = decoders.spec("attach lora(r = 4) to layers[*].** where kind == linear", "lora") + "\nrun { layout = bordered }\n"
+        trainer, gpu, losses, written = Trainer(folder / "writer", folder / "llama", text), Gpu(folder / "gpu"), [], []
+        self.assertTrue(steps(gpu_plan(trainer.bundle), "border"))
+        rows = trainer.rows("train.jsonl", [{"input_ids": row["input_ids"]} for row in decoders.rows_of([5, 40, 33, 2])])
+        for device in ("cuda", "cpu"):
+            out, on = folder / device, {"gpu": gpu} if device == "cuda" else {}
+            trainer.run("train", "--data", rows, "--valid", rows, "--out", out, "--device", device, **on)
+            losses.append([line[what] for line in trainer.metrics(out) for what in ("loss", "grad_norm") if what in line] + [line["eval"]["loss"] for line in trainer.metrics(out) if "eval" in line])
+            written.append(trainer.run("generate", folder / "cpu" if (folder / "cpu").exists() else out, "--data", rows, "--max-new", 3, "--unmerged", "--device", device, **on).stdout)
+        self.assertGreater(len(losses[1]), 2)
+        for ours, theirs in zip(*losses):
+            self.assertLess(abs(ours - theirs), 1e-4 * max(1, abs(theirs)))
+        self.assertEqual(len(losses[0]), len(losses[1]))
+
+    def explained(self, layout):
+        spec = self.folder / f"{layout}.peft"
+        spec.write_text(self.program(EVERYWHERE.format(""), layout))
+        return run(BIN / "peftc", spec, "--model", self.folder / "even", "--target", "sm_90a", "--explain", "layout")
+
+    def test_explained(self):
+        chosen, added = self.explained("auto"), self.explained("added")
+        self.assertRegex(chosen, r"(?m)^train_step:\n(  to \d+ columns +×\d+ +bordered: \+[\d.]+ us bordered, \+[\d.]+ us added\n)+")
+        self.assertRegex(added, r"added: \+[\d.]+ us bordered, \+[\d.]+ us added, as `layout` says")
+        self.assertFalse(re.search(r"× ?\d+ +bordered", added))
+
+
+if __name__ == "__main__":
+    unittest.main()
