@@ -87,11 +87,13 @@ void putInTable(Value value, int64_t pitch, int64_t column) {
 
 StringRef nameOfWeight(Value weight) { return cast<StringAttr>(weight.getDefiningOp<StepOp>().getHow().get("name")).getValue(); }
 
-/// What holds still while a program runs, and is there at its begin.
-bool isGiven(Value value) {
-  auto step = value.getDefiningOp<StepOp>();
-  return isa<BlockArgument>(value) || (step && step.getOp() == "param");
+bool isParameter(Operation *op) {
+  auto step = dyn_cast_or_null<StepOp>(op);
+  return step && step.getOp() == "param";
 }
+
+/// What holds still while a program runs, and is there at its begin.
+bool isGiven(Value value) { return isa<BlockArgument>(value) || isParameter(value.getDefiningOp()); }
 } // namespace
 
 std::optional<BranchedProduct> mlir::plan::branchedProductOf(StepOp step, std::string &why) {
@@ -188,11 +190,15 @@ Value Borders::windowOf(Accepted &one, OpBuilder &builder) {
         parts.push_back(factor);
         places.append({isRight ? 0 : part.column, isRight ? part.column : 0});
         turned.push_back(part.turned);
-        if (Operation *parameter = factor.getDefiningOp(); parameter && !parameter->isBeforeInBlock(one.product.step))
-          parameter->moveBefore(one.product.step); // it reads nothing
       }
+    // Before everything else, so that nothing interrupts what a device does as one.
+    Operation *first = &*llvm::find_if(*one.product.step->getBlock(), [](Operation &op) { return !isParameter(&op); });
+    for (Value given : llvm::concat<Value>(ArrayRef(one.product.weight), parts))
+      if (Operation *parameter = given.getDefiningOp(); parameter && !parameter->isBeforeInBlock(first))
+        parameter->moveBefore(first); // it reads nothing
+    OpBuilder atBegin(first);
     auto type = PackedType::get(builder.getContext(), false, {plan::Dim{shape.rows, 0}, {shape.columns, 0}}, element);
-    matrix.made = BorderOp::create(builder, one.product.step.getLoc(), type, one.product.weight, parts, places, turned);
+    matrix.made = BorderOp::create(atBegin, one.product.step.getLoc(), type, one.product.weight, parts, places, turned);
   }
   auto weight = typeOf(one.product.weight);
   const plan::Dim rows{one.product.overColumns ? weight.getDims()[0].constant : one.place.depth, 0}, columns{one.product.overColumns ? one.place.depth : weight.getDims()[1].constant, 0};

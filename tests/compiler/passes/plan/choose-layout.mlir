@@ -10,19 +10,19 @@ module attributes {plan.layout = "bordered", plan.device = {bf16 = 989000 : i64,
 
   // CHECK-LABEL: plan.program @train_step
   // CHECK-NOT: plan.band
+  // Borders come first: at the right of the weight for what is summed over its columns, below it for what is summed over its rows.
+  // CHECK: %[[MQ:.*]] = plan.border %{{.*}} with %{{.*}} at [0, 16] turned [false] : {{.*}} -> !plan.packed<[32, 32], f32>
+  // CHECK: %[[MK:.*]] = plan.border %{{.*}} with %{{.*}} at [20, 0] turned [true] : {{.*}} -> !plan.packed<[24, 32], f32>
   // CHECK: %[[X:.*]] = plan.kernel "rows" "rows_0"({{.*}}) sites [] slots {{\[}}[[SLOT:[0-9]+]]] {
   // CHECK: } : {{.*}} -> !plan.packed<example, [seq, 16], f32, pitch = 32, column = 0>
   // CHECK: %[[HQ:.*]] = plan.step "gemm" "contract"(%[[X]], {{.*}}) slot [[SLOT]] with {{.*}} -> !plan.packed<example, [seq, 4], f32, pitch = 32, column = 16>
-  // At the right of the weight for what is summed over its columns.
   // CHECK: %[[TQ:.*]] = plan.beside %[[X]], %[[HQ]] : {{.*}} -> !plan.packed<example, [seq, 20], f32, pitch = 32, column = 0>
-  // CHECK: %[[MQ:.*]] = plan.border %{{.*}} with %{{.*}} at [0, 16] turned [false] : {{.*}} -> !plan.packed<[32, 32], f32>
   // CHECK: %[[VQ:.*]] = plan.window %[[MQ]] : {{.*}} -> !plan.packed<[32, 20], f32, pitch = 32, column = 0>
   // CHECK: plan.step "gemm" "contract"(%[[TQ]], %[[VQ]]) slot {{.*}} with {equation = "ay,zy->az", over_examples = false} {plan.layout_note = "bordered: {{.*}}, as `layout` says"}
   // CHECK: %[[HK:.*]] = plan.step "gemm" "contract"(%[[X]], {{.*}}) slot [[SLOT]] with {{.*}} -> !plan.packed<example, [seq, 4], f32, pitch = 32, column = 20>
-  // Below it, where the sum is over its rows; the other product's branch lies between, and nothing is below the weight there.
+  // The other product's branch lies between, and nothing is below the weight there.
   // CHECK: plan.beside %[[X]], %[[HQ]], %[[HK]] : {{.*}} -> !plan.packed<example, [seq, 24], f32, pitch = 32, column = 0>
-  // CHECK: plan.border %{{.*}} with %{{.*}} at [20, 0] turned [true] : {{.*}} -> !plan.packed<[24, 32], f32>
-  // CHECK: plan.window {{.*}} -> !plan.packed<[24, 32], f32, pitch = 32, column = 0>
+  // CHECK: plan.window %[[MK]] : {{.*}} -> !plan.packed<[24, 32], f32, pitch = 32, column = 0>
   // What reads the table's parts by themselves finds them.
   // CHECK: "contract"({{.*}}, %[[HQ]]) slot {{.*}} with {{.*}}over_examples = true
   func.func @train_step(%in: !nn.tensor<example, [seq, 16], f32> {nn.name = "in"}) -> (!nn.tensor<example, [seq, 32], f32> {nn.name = "y"}, !nn.tensor<[32, 4], f32> {nn.name = "grad"}) {
