@@ -7,12 +7,23 @@ using namespace mlir;
 namespace peftc::conversion {
 namespace {
 
+constexpr unsigned kGlobal = 1; ///< address space
+
+/// A field of what was given. That a pointer is to global memory LLVM does not see by itself, since it was itself read from there.
+Value fieldOf(Code &code, Value given, CallField field) {
+  Type type = code.callType().getBody()[static_cast<int32_t>(field)];
+  if (!isa<LLVM::LLVMPointerType>(type))
+    return code.field(given, field);
+  Value global = code.load(code.fieldAddress(given, field), LLVM::LLVMPointerType::get(code.b.getContext(), kGlobal));
+  return LLVM::AddrSpaceCastOp::create(code.b, code.loc, type, global);
+}
+
 /// The call, with scratch of this team's own: it begins `behind` bytes behind what was given.
 Value ownCall(Code &code, Value given, Value behind) {
   Value own = LLVM::AllocaOp::create(code.b, code.loc, code.pointer(), code.callType(), code.integer(1));
   for (int32_t index = 0; index < static_cast<int32_t>(code.callType().getBody().size()); ++index) {
     auto field = static_cast<CallField>(index);
-    Value value = code.field(given, field);
+    Value value = fieldOf(code, given, field);
     if (field == CallField::scratch)
       value = code.at(value, code.b.getI8Type(), behind);
     LLVM::StoreOp::create(code.b, code.loc, value, code.fieldAddress(own, field));
@@ -40,7 +51,6 @@ void emitEntry(Bodies bodies, OpBuilder &builder, Machine machine, int64_t share
   Block *entry = function.addEntryBlock(builder);
   OpBuilder inside = OpBuilder::atBlockEnd(entry);
   Code code(inside, loc, machine);
-  function.setArgAttr(0, LLVM::LLVMDialect::getByValAttrName(), TypeAttr::get(code.callType()));
   Value given = entry->getArgument(0), tasks = entry->getArgument(1), scratchBytes = entry->getArgument(2);
 
   Value width = arith::DivUIOp::create(inside, loc, code.coordinate("ntid.x"), code.integer(machine.team));

@@ -12,6 +12,9 @@ using Context = struct CUctx_st *;
 using Stream = struct CUstream_st *;
 using ModuleHandle = struct CUmod_st *;
 using Function = struct CUfunc_st *;
+using Graph = struct CUgraph_st *;
+using GraphExec = struct CUgraphExec_st *;
+using HostFunction = void (*)(void *); // CUhostFn
 
 constexpr Status kSuccess = 0, kOutOfMemory = 2, kNoDevice = 100, kNoBinaryForGpu = 209, kUnsupportedPtx = 222;
 
@@ -48,6 +51,13 @@ enum JitOption { kJitErrorLog = 5, kJitErrorLogBytes = 6 }; // CUjit_option
   X(moduleLoad, cuModuleLoadDataEx, (ModuleHandle *, const void *, unsigned, int *, void **))                                                \
   X(moduleUnload, cuModuleUnload, (ModuleHandle))                                                                                            \
   X(moduleFunction, cuModuleGetFunction, (Function *, ModuleHandle, const char *))                                                           \
+  X(captureBegin, cuStreamBeginCapture_v2, (Stream, int))                                                                                    \
+  X(captureEnd, cuStreamEndCapture, (Stream, Graph *))                                                                                       \
+  X(graphInstantiate, cuGraphInstantiateWithFlags, (GraphExec *, Graph, unsigned long long))                                                 \
+  X(graphLaunch, cuGraphLaunch, (GraphExec, Stream))                                                                                         \
+  X(graphExecDestroy, cuGraphExecDestroy, (GraphExec))                                                                                       \
+  X(graphDestroy, cuGraphDestroy, (Graph))                                                                                                   \
+  X(launchHost, cuLaunchHostFunc, (Stream, HostFunction, void *))                                                                            \
   X(launch, cuLaunchKernel, (Function, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, Stream, void **, void **))
 
 } // namespace peftrt::cuda

@@ -13,8 +13,10 @@ constexpr int64_t kScratchAlignment = 256;
 
 int64_t parts(int64_t whole, int64_t part) { return (whole + part - 1) / part; }
 
+} // namespace
+
 /// Bytes of a table as they are put together; places are multiples of 8.
-class Table {
+class Launches::Table {
 public:
   template <typename T> size_t add(const std::vector<T> &values) {
     const size_t place = bytes_.size();
@@ -27,8 +29,6 @@ public:
 private:
   std::string bytes_;
 };
-
-} // namespace
 
 Launches::Launches(std::shared_ptr<const Gpu> gpu, std::shared_ptr<Pool> pool, std::shared_ptr<Staging> staging, const Bundle &bundle)
     : gpu_(gpu), pool_(std::move(pool)), staging_(std::move(staging)), code_(gpu, bundle) {}
@@ -63,64 +63,87 @@ Launches::Shape Launches::shapeOf(const plan::KernelStep &step) const {
   return shapeFor(tables_.tasksOf(step), share, step.team, parts(tables_.scratchOf(step), kScratchAlignment) * kScratchAlignment);
 }
 
+void Launches::list(const plan::KernelUse &use, Table &table, std::vector<Told> &told) {
+  const plan::KernelStep &step = *use.step;
+  std::vector<void *> data = use.data, added; // the tables follow a kernel's results, and come before their sums
+  const std::vector<int64_t> places = tables_.placesOfSums(step);
+  for (size_t sum = 0; sum < step.sums.size(); ++sum)
+    added.push_back(reinterpret_cast<void *>(sums_.address + static_cast<Address>(places[sum]) * sizeof(float)));
+  data.insert(data.end(), added.begin(), added.end());
+  for (const plan::RowSum &sum : step.sums)
+    added.push_back(use.data[use.data.size() - step.results + sum.result]);
+  const size_t sites = table.add(step.sites);
+  add(step.function, shapeOf(step));
+  told.push_back({table.add(data), sites, tables_.elements});
+  if (!step.sums.empty()) {
+    add(step.addUp, shapeFor(step.columnsOfSums(), code_.flatShare(), 1, 0));
+    told.push_back({table.add(added), sites, tables_.stretchesOf(step)});
+  }
+  ends_.push_back(launches_.size());
+}
+
+/// Calls come first, so that a program's are always at the same places while the table is.
 void Launches::begin(const BatchSize &size, const RandomState &random, const std::vector<plan::KernelUse> &uses) {
   tables_.fill(size);
-  random_ = random;
-  told_.clear();
-  next_ = 0;
-  Table table;
-  const size_t offsets = table.add(tables_.offsets), squares = table.add(tables_.squares), lengths = table.add(tables_.lengths);
-  int64_t scratch = 0, sums = 0;
+  launches_.clear(), ends_.clear();
+  int64_t sums = 0, scratch = 0;
   for (const plan::KernelUse &use : uses) // one use's tables at a time: on one stream the next one's may take their place
     sums = std::max(sums, tables_.placesOfSums(*use.step).back());
   growTo(sums_, static_cast<size_t>(sums) * sizeof(float));
-  for (const plan::KernelUse &use : uses) {
-    const Shape shape = shapeOf(*use.step);
-    scratch = std::max(scratch, shape.teams * shape.scratch);
-    std::vector<void *> data = use.data, added; // the tables follow a kernel's results, and come before their sums
-    const std::vector<int64_t> places = tables_.placesOfSums(*use.step);
-    for (size_t sum = 0; sum < use.step->sums.size(); ++sum)
-      added.push_back(reinterpret_cast<void *>(sums_.address + static_cast<Address>(places[sum]) * sizeof(float)));
-    data.insert(data.end(), added.begin(), added.end());
-    for (const plan::RowSum &sum : use.step->sums)
-      added.push_back(use.data[use.data.size() - use.step->results + sum.result]);
-    told_.push_back({table.add(data), table.add(use.step->sites), table.add(added)}); // from the table's begin, until it has a place
-  }
+  Table table;
+  const std::array<size_t, 3> places = {table.add(tables_.offsets), table.add(tables_.squares), table.add(tables_.lengths)};
+  std::vector<Told> told;
+  for (const plan::KernelUse &use : uses)
+    list(use, table, told);
+  for (const Launch &launch : launches_)
+    scratch = std::max(scratch, launch.shape.teams * launch.shape.scratch);
   try {
     growTo(scratch_, static_cast<size_t>(scratch));
   } catch (const RuntimeError &error) {
     throw RuntimeError(error.code, "the scratch of kernels: " + error.message, error.help);
   }
-  growTo(table_, table.bytes().size());
-  char *room = staging_->room(table.bytes().size());
-  std::memcpy(room, table.bytes().data(), table.bytes().size());
-  staging_->sendRoom(table_.address, room, table.bytes().size());
-  offsets_ = table_.address + offsets, squares_ = table_.address + squares, lengths_ = table_.address + lengths;
-  for (Told &told : told_)
-    told.data += table_.address, told.sites += table_.address, told.sums += table_.address;
+  const size_t bytes = told.size() * sizeof(KernelCall) + table.bytes().size();
+  growTo(table_, bytes);
+  char *room = staging_->room(bytes);
+  const std::string calls = callsOf(told, random, places);
+  std::memcpy(room, calls.data(), calls.size());
+  std::memcpy(room + calls.size(), table.bytes().data(), table.bytes().size());
+  staging_->sendRoom(table_.address, room, bytes);
 }
 
-void Launches::run(const plan::KernelUse &use) {
-  const Told &told = told_.at(next_++);
-  const plan::KernelStep &step = *use.step;
-  start(step.function, shapeOf(step), told, told.data, tables_.elements);
-  if (step.sums.empty())
-    return;
-  start(step.addUp, shapeFor(step.columnsOfSums(), code_.flatShare(), 1, 0), told, told.sums, tables_.stretchesOf(step));
+std::string Launches::callsOf(const std::vector<Told> &told, const RandomState &random, const std::array<size_t, 3> &places) {
+  const Address behind = table_.address + told.size() * sizeof(KernelCall);
+  const auto at = [&](size_t place) { return reinterpret_cast<void *>(behind + place); };
+  const auto wholes = [&](size_t place) { return static_cast<const int64_t *>(at(place)); };
+  std::string calls;
+  for (size_t index = 0; index < told.size(); ++index) {
+    const KernelCall call{static_cast<void *const *>(at(told[index].data)), wholes(places[0]), wholes(places[1]), static_cast<const uint32_t *>(at(told[index].sites)), reinterpret_cast<void *>(scratch_.address), tables_.examples,
+                          told[index].elements, {static_cast<uint32_t>(random.seed), static_cast<uint32_t>(random.seed >> 32)}, static_cast<uint32_t>(random.step), static_cast<uint32_t>(random.pass), wholes(places[2]), nullptr};
+    launches_[index].call = table_.address + index * sizeof(KernelCall);
+    calls.append(reinterpret_cast<const char *>(&call), sizeof call);
+  }
+  return calls;
 }
 
-void Launches::start(const void *function, const Shape &shape, const Told &told, Address data, int64_t elements) {
-  if (shape.tasks == 0)
+void Launches::tell(size_t place, plan::Given &given) const {
+  for (size_t index = place ? ends_.at(place - 1) : 0; index < ends_.at(place); ++index) {
+    const Launch &launch = launches_[index];
+    given.insert(given.end(), {static_cast<uint64_t>(plan::Asked::kernel), reinterpret_cast<uint64_t>(launch.entry->function), launch.shape.blocks, static_cast<uint64_t>(launch.shape.tasks), static_cast<uint64_t>(launch.shape.scratch), launch.call});
+  }
+}
+
+void Launches::run(const plan::KernelUse &, size_t place) {
+  for (size_t index = place ? ends_.at(place - 1) : 0; index < ends_.at(place); ++index)
+    start(launches_[index]);
+}
+
+void Launches::start(const Launch &launch) const {
+  if (launch.shape.tasks == 0)
     return;
-  const auto pointer = [](Address address) { return reinterpret_cast<void *>(address); };
-  KernelCall call{static_cast<void *const *>(pointer(data)), static_cast<const int64_t *>(pointer(offsets_)), static_cast<const int64_t *>(pointer(squares_)),
-                  static_cast<const uint32_t *>(pointer(told.sites)), pointer(scratch_.address), tables_.examples, elements,
-                  {static_cast<uint32_t>(random_.seed), static_cast<uint32_t>(random_.seed >> 32)}, static_cast<uint32_t>(random_.step), static_cast<uint32_t>(random_.pass),
-                  static_cast<const int64_t *>(pointer(lengths_)), nullptr};
-  int64_t tasks = shape.tasks, scratch = shape.scratch;
+  Address call = launch.call;
+  int64_t tasks = launch.shape.tasks, scratch = launch.shape.scratch;
   void *parameters[] = {&call, &tasks, &scratch};
-  const auto &entry = *static_cast<const Code::Entry *>(function);
-  gpu_->driver.check(gpu_->driver.launch(entry.function, shape.blocks, 1, 1, kThreads, 1, 1, 0, gpu_->stream(), parameters, nullptr), "starting the kernel `" + entry.name + "`");
+  gpu_->driver.check(gpu_->driver.launch(launch.entry->function, launch.shape.blocks, 1, 1, kThreads, 1, 1, 0, gpu_->stream(), parameters, nullptr), "starting the kernel `" + launch.entry->name + "`");
 }
 
 } // namespace peftrt::cuda

@@ -1,11 +1,13 @@
 // Launches: a plan's kernel steps on a GPU.
 //
-// What a run's kernels are told (offsets of examples, operands' addresses, sites of random numbers) is one table, sent once before the first of them.
+// What a run's kernels are told (their calls, offsets of examples, operands' addresses, sites of random numbers) is one table, sent once before the first of them.
+// A launch is given where its call is and no more than how much there is to do, so that the same launches, recorded (Graphs.h), do another run's work.
 // Errs  R0206 the GPU failed, with the kernel
 #pragma once
 #include "runtime/cuda/Code.h"
 #include "runtime/cuda/Memory.h"
 #include "runtime/plan/KernelSteps.h"
+#include <array>
 
 namespace peftrt::cuda {
 
@@ -15,7 +17,9 @@ public:
   ~Launches() override;
   const void *find(const std::string &symbol) override { return &code_.find(symbol); }
   void begin(const BatchSize &size, const RandomState &random, const std::vector<plan::KernelUse> &uses) override;
-  void run(const plan::KernelUse &use) override;
+  void run(const plan::KernelUse &use, size_t place) override;
+  /// Nothing that the table says: it is read when the kernel runs.
+  void tell(size_t place, plan::Given &given) const override;
   int64_t scratchBytes() const override { return static_cast<int64_t>(scratch_.size + table_.size); }
 
 private:
@@ -28,13 +32,26 @@ private:
     unsigned blocks;
     int64_t teams, tasks, scratch;
   };
+  /// What the driver is given: the call lies in the table.
+  struct Launch {
+    const Code::Entry *entry;
+    Shape shape;
+    Address call;
+  };
+  /// What else is in the table for a launch: where its operands' addresses and its sites are, behind the calls.
+  struct Told {
+    size_t data, sites;
+    int64_t elements;
+  };
+  class Table;
   Shape shapeOf(const plan::KernelStep &step) const;
   Shape shapeFor(int64_t tasks, int64_t share, int64_t team, int64_t scratch) const;
-  /// What is told of a use: addresses of its operands, of its sites, and of the tables of its sums over rows with their results.
-  struct Told {
-    Address data, sites, sums;
-  };
-  void start(const void *function, const Shape &shape, const Told &told, Address data, int64_t elements);
+  /// A use's launches: its kernel, and what adds up its sums over rows.
+  void list(const plan::KernelUse &use, Table &table, std::vector<Told> &told);
+  void add(const void *function, const Shape &shape) { launches_.push_back({static_cast<const Code::Entry *>(function), shape, 0}); }
+  /// As bytes; and now that the table has a place, each launch is told where its own is.
+  std::string callsOf(const std::vector<Told> &told, const RandomState &random, const std::array<size_t, 3> &places);
+  void start(const Launch &launch) const;
   void growTo(Block &block, size_t size);
 
   std::shared_ptr<const Gpu> gpu_;
@@ -42,11 +59,9 @@ private:
   std::shared_ptr<Staging> staging_;
   Code code_;
   plan::BatchTables tables_;
-  RandomState random_;
   Block table_, scratch_, sums_;
-  Address offsets_ = 0, squares_ = 0, lengths_ = 0; ///< in the table
-  std::vector<Told> told_;                          ///< by use
-  size_t next_ = 0;                                 ///< use
+  std::vector<Launch> launches_;
+  std::vector<size_t> ends_; ///< by use: behind its launches
 };
 
 } // namespace peftrt::cuda

@@ -67,6 +67,8 @@ size_t Pool::bytesLeft() {
   return left;
 }
 
+int64_t Pool::sizeFor(int64_t bytes) { return static_cast<int64_t>(rounded(static_cast<size_t>(bytes))); }
+
 void Pool::give(Address block) {
   if (const auto found = blocks_.find(block); found != blocks_.end())
     free_.emplace(found->second, block);

@@ -20,6 +20,8 @@ public:
   /// Of at least so many bytes; freed ones first, which the stream may still use.
   Address take(size_t bytes);
   void give(Address block);
+  /// As large as the block of so many bytes may be.
+  static int64_t sizeFor(int64_t bytes);
   size_t bytesLeft();
   /// Whether the address is in a block.
   bool holds(const void *address) const;

@@ -1,5 +1,6 @@
 // Open: see the header.
 #include "runtime/cuda/Open.h"
+#include "runtime/cuda/Graphs.h"
 #include "runtime/cuda/Launches.h"
 #include <ATen/ATen.h>
 #include <cstdio>
@@ -25,6 +26,19 @@ public:
     return copy;
   }
 
+  at::Tensor here(const at::Tensor &tensor, at::Tensor &room) override {
+    if (!tensor.is_cpu() || tensor.numel() == 0 || pool_->holds(tensor.data_ptr()))
+      return tensor;
+    const at::Tensor whole = tensor.contiguous();
+    const auto bytes = static_cast<int64_t>(whole.nbytes());
+    if (!room.defined() || room.numel() < bytes) {
+      room = at::Tensor(); // before, so that both are never there
+      room = empty({Pool::sizeFor(bytes)}, at::kByte);
+    }
+    staging_->send(reinterpret_cast<Address>(room.data_ptr()), whole.data_ptr(), whole.nbytes());
+    return room.narrow(0, 0, bytes).view(whole.scalar_type()).view(whole.sizes());
+  }
+
   at::Tensor onHost(const at::Tensor &tensor) override {
     gpu_->synchronize("waiting for the results");
     return tensor.cpu();
@@ -41,6 +55,8 @@ public:
   std::unique_ptr<plan::Kernels> kernels(const Bundle &bundle, const PlanOptions &, const products::PairFunctions *) override {
     return std::make_unique<Launches>(gpu_, pool_, staging_, bundle);
   }
+
+  std::unique_ptr<plan::Recorder> recorder() override { return std::make_unique<Graphs>(gpu_); }
 
 private:
   std::shared_ptr<const Gpu> gpu_;

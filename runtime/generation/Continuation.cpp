@@ -78,7 +78,8 @@ at::Tensor stagesOf(const Results &results, size_t texts) {
 
 bool isKept(const std::string &name) { return name.rfind(kCache, 0) == 0; }
 
-Continuation::Continuation(Executor &executor, const Bundle &bundle, const std::string &suffix, const RandomState &random, bool cached) : executor_(executor), random_(random), cached_(cached) {
+Continuation::Continuation(Executor &executor, Device &device, const Bundle &bundle, const std::string &suffix, const RandomState &random, bool cached)
+    : executor_(executor), device_(device), random_(random), cached_(cached) {
   const std::vector<Program> programs = programsOf(bundle.programs.value());
   const Program *decode = find(programs, "decode" + suffix);
   const bool keeps = find(programs, "prefill" + suffix);
@@ -137,8 +138,12 @@ Batch Continuation::batchOf(const std::vector<std::vector<int64_t>> &texts, cons
   return batch;
 }
 
-Results Continuation::runWhole(const std::string &program, const std::vector<std::vector<int64_t>> &texts, const std::vector<std::vector<int64_t>> &read) {
-  return executor_.run(program, batchOf(texts, read, {}), {}, random_);
+Results Continuation::run(const std::string &program, const Batch &batch) {
+  Results results = executor_.runInPlace(program, batch, {}, random_);
+  for (auto &[name, value] : results)
+    if (!isKept(name))
+      value = executor_.onHost(value);
+  return results;
 }
 
 /// [texts, vocabulary], in memory of its own.
@@ -150,7 +155,7 @@ at::Tensor Continuation::nextOf(const Results &results, const std::vector<std::v
 void Continuation::store(const Results &results) {
   for (Cache &cache : caches_) {
     const at::Tensor given = results.at(cache.name).reshape({-1, cache.width});
-    cache.values = at::zeros({roomsBefore(cache, texts_.size()), cache.width}, cache.type == ValueType::bf16 ? at::kBFloat16 : at::kFloat);
+    cache.values = device_.empty({roomsBefore(cache, texts_.size()), cache.width}, cache.type == ValueType::bf16 ? at::kBFloat16 : at::kFloat).zero_();
     int64_t from = 0, to = 0;
     for (size_t text = 0; text < texts_.size(); ++text) {
       const int64_t rows = rowsOf(cache, static_cast<int64_t>(texts_[text].size()), text);
@@ -171,7 +176,7 @@ at::Tensor Continuation::begin(std::vector<std::vector<int64_t>> texts, std::vec
 }
 
 at::Tensor Continuation::restart() {
-  const Results results = runWhole(whole_, texts_, read_);
+  const Results results = run(whole_, batchOf(texts_, read_, {}));
   if (cached_) {
     store(results);
     stages_ = stagesOf(results, texts_.size());
@@ -187,7 +192,7 @@ at::Tensor Continuation::append(const std::vector<int64_t> &tokens) {
   Batch batch = batchOf(texts_, read_, rooms_);
   for (const Cache &cache : caches_)
     batch.columns[cache.name] = cache.values;
-  const Results results = executor_.run(decode_, batch, {}, random_);
+  const Results results = run(decode_, batch);
   return at::equal(stagesOf(results, texts_.size()), stages_) ? nextOf(results, texts_) : restart();
 }
 
@@ -198,7 +203,11 @@ void Continuation::keep(const std::vector<size_t> &texts) {
     std::vector<at::Tensor> kept;
     for (const size_t text : texts)
       kept.push_back(cache.values.narrow(0, roomsBefore(cache, text), rowsOf(cache, rooms_[text], text)));
-    cache.values = at::cat(kept);
+    int64_t rows = 0;
+    for (const at::Tensor &own : kept)
+      rows += own.size(0);
+    at::Tensor values = device_.empty({rows, cache.width}, cache.values.scalar_type());
+    cache.values = at::cat_out(values, kept);
   }
   if (cached_)
     stages_ = stages_.index_select(0, at::tensor(std::vector<int64_t>(texts.begin(), texts.end()), at::kLong));
@@ -218,7 +227,7 @@ double Continuation::differenceFromWhole(const at::Tensor &logits) {
   const auto shortest = std::min_element(texts_.begin(), texts_.end(), [](const auto &a, const auto &b) { return a.size() < b.size(); });
   const auto place = shortest - texts_.begin();
   const std::vector<std::vector<int64_t>> alone = {*shortest}, read = read_.empty() ? read_ : std::vector<std::vector<int64_t>>{read_[static_cast<size_t>(place)]};
-  const at::Tensor whole = nextOf(runWhole(whole_, alone, read), alone)[0];
+  const at::Tensor whole = nextOf(run(whole_, batchOf(alone, read, {})), alone)[0];
   return (logits[place] - whole).abs().max().item<double>() / std::max(whole.abs().max().item<double>(), 1e-30);
 }
 

@@ -4,6 +4,7 @@
 // Errs  R0102 the bundle cannot write on, R0203 rows of more than token ids
 #pragma once
 #include "runtime/bundle/Format.h"
+#include "runtime/plan/Device.h"
 #include "runtime/plan/Executor.h"
 #include <set>
 #include <string>
@@ -16,8 +17,8 @@ bool isKept(const std::string &name);
 
 class Continuation {
 public:
-  /// `suffix`: "" for the programs with the attaches, "_base" for the network alone. `cached` false: each token from the whole text.
-  Continuation(Executor &executor, const Bundle &bundle, const std::string &suffix, const RandomState &random, bool cached);
+  /// `device`: the executor's, where what is kept lies. `suffix`: "" for the programs with the attaches, "_base" for the network alone. `cached` false: each token from the whole text.
+  Continuation(Executor &executor, Device &device, const Bundle &bundle, const std::string &suffix, const RandomState &random, bool cached);
 
   /// New texts, each with room for so many tokens in all; `read`: what each answers, nothing where the network reads one text. What follows them:
   /// [texts, vocabulary] fp32, unnormalised logarithms of probabilities.
@@ -46,7 +47,8 @@ private:
   };
   /// The batch of these texts; `rooms`: none, or how long each may become.
   Batch batchOf(const std::vector<std::vector<int64_t>> &texts, const std::vector<std::vector<int64_t>> &read, const std::vector<int64_t> &rooms) const;
-  Results runWhole(const std::string &program, const std::vector<std::vector<int64_t>> &texts, const std::vector<std::vector<int64_t>> &read);
+  /// With all results where the host reads them, but those that are kept.
+  Results run(const std::string &program, const Batch &batch);
   at::Tensor nextOf(const Results &results, const std::vector<std::vector<int64_t>> &texts) const;
   void store(const Results &results);
   /// What follows the texts as wholes; what is kept of them, if anything is, is made anew.
@@ -56,6 +58,7 @@ private:
   int64_t roomsBefore(const Cache &cache, size_t text) const;
 
   Executor &executor_;
+  Device &device_;
   RandomState random_;
   std::string whole_, decode_;       ///< programs
   std::vector<std::string> rows_;    ///< names of the rows of token ids, by sequence: the last one is written

@@ -166,7 +166,7 @@ int generate(Bundle bundle, const Arguments &arguments, const Surroundings &surr
   session->load();
   reportUntrained(sessionOptions);
   const Inference inference(*session, arguments.has("unmerged"));
-  Continuation continuation(inference.executor(), session->bundle, inference.programOf(""), {session->options.seed, 0, 0}, !arguments.has("no-cache") && !session->reference);
+  Continuation continuation(inference.executor(), session->device(), session->bundle, inference.programOf(""), {session->options.seed, 0, 0}, !arguments.has("no-cache") && !session->reference);
   const bool streams = prompts.size() == 1 && data.empty() && out.empty() && !arguments.has("json") && helper;
   Stream stream(options.stops);
   Writer writer(continuation, options, helper.get(), streams ? Writer::Seen([&](const Answer &answer) { stream.see(answer.text, false); }) : Writer::Seen());

@@ -75,14 +75,14 @@ Verdict keptIsComputed(Subject &subject) {
   if (texts.empty())
     texts.swap(read); // then nothing is answered
   const std::vector<int64_t> rooms = read.empty() ? subject.batch.lengths : subject.batch.others.at(0).lengths;
-  Continuation kept(*session.executor, session.bundle, "", subject.random, true);
+  Continuation kept(*session.executor, session.device(), session.bundle, "", subject.random, true);
   if (!kept.cached())
     return {Verdict::Word::None, "no cache: " + session.manifest().value("uncached", "")};
   const ParameterStore exact = subject.exact();
   const auto reference = makeReferenceExecutor(session.bundle, exact, at::kDouble);
   if (!entriesStay(*reference, subject, texts, read))
     return {Verdict::Word::None, "no cache: a token changes what earlier ones are"};
-  Continuation whole(*reference, session.bundle, "", subject.random, false);
+  Continuation whole(*reference, session.device(), session.bundle, "", subject.random, false);
   Comparison comparison(kTolerance);
   at::Tensor logits = kept.begin(beginnings(texts, 1), rooms, read);
   for (size_t count = 1;; ++count) {

@@ -305,7 +305,7 @@ std::vector<OptionSpec> sessionOptions() {
           {"reference", "[=fp32]", "run the reference interpreter (fp64) instead of the plan: slow, for comparison"},
           {"device", "D", "cpu, cuda, or auto: the GPU where there is one that the trainer has code for (default)"},
           {"threads", "N", "CPU threads"},
-          {"profile", "", "print where the time went, by step of the plan"}};
+          {"profile", "", "print where the time went, by step of the plan; on a GPU steps are then asked for one by one, never as a graph"}};
 }
 
 SessionOptions sessionOptionsOf(const Arguments &arguments, const Surroundings &surroundings) {
@@ -320,6 +320,9 @@ SessionOptions sessionOptionsOf(const Arguments &arguments, const Surroundings &
     options.referenceFp32 = dtype == "fp32";
   }
   options.plan = {surroundings.cpuTarget, surroundings.products, arguments.has("profile")};
+  if (!surroundings.graphs.empty() && surroundings.graphs != "on" && surroundings.graphs != "off")
+    throw UsageError{"PEFT_GRAPHS is `" + surroundings.graphs + "`", "it is `on`, `off`, or unset"};
+  options.plan.graphs = surroundings.graphs != "off";
   options.device = deviceOf(arguments, options.reference);
   options.torchCuda = surroundings.torchCuda;
   if (arguments.has("threads"))

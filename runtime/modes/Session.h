@@ -21,6 +21,7 @@ struct Surroundings {
   std::string products;  ///< whose matrix products are asked for, or empty
   std::string cpuTarget; ///< the variant of the generated code that is asked for, or empty
   std::string torchCuda; ///< LibTorch's library for CUDA, `none` for none; empty: the one beside libtorch_cpu.so
+  std::string graphs;    ///< `on` (also where empty) or `off`
 };
 
 struct SessionOptions {

@@ -233,13 +233,19 @@ private:
   void report() const {
     if (request_.json)
       printJson({{"run", folder_.path()}, {"adapter", folder_.adapterPath()}, {"step", progress_.step}, {"steps", schedule_.steps()}, {"finished", progress_.finished}, {"tokens", progress_.tokens},
-                 {"seconds", progress_.seconds}, {"best", progress_.hasBest ? json(progress_.best) : json()}, {"best_step", progress_.bestStep}, {"memory", memory()}});
+                 {"seconds", progress_.seconds}, {"best", progress_.hasBest ? json(progress_.best) : json()}, {"best_step", progress_.bestStep}, {"memory", memory()}, {"graphs", graphs()}});
   }
 
   /// Bytes: of buffers, and the most that the process had in memory.
   json memory() const {
     const MemoryUse use = session_.executor->memory();
     return {{"arena", use.arena}, {"scratch", use.scratch}, {"panels", use.panels}, {"peak", peakBytes()}};
+  }
+
+  /// On a GPU: how many were made and launched, and how many steps of plans ran in them.
+  json graphs() const {
+    const RecordedUse use = session_.executor->recorded();
+    return {{"made", use.graphs}, {"launches", use.launches}, {"steps", use.steps}};
   }
 
   void stopped(const std::string &how) {

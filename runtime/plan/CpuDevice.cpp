@@ -1,6 +1,6 @@
 // CpuDevice: this process as a device: every tensor lies where steps reach it, and what is asked for is done when the call returns.
 #include "runtime/plan/Device.h"
-#include "runtime/plan/KernelSteps.h"
+#include "runtime/plan/Stretches.h"
 #include <ATen/ATen.h>
 
 namespace peftrt {
@@ -12,12 +12,14 @@ public:
   bool isThreads() const override { return true; }
   at::Tensor empty(at::IntArrayRef shape, at::ScalarType type) override { return at::empty(shape, type); }
   at::Tensor here(const at::Tensor &tensor) override { return tensor; }
+  at::Tensor here(const at::Tensor &tensor, at::Tensor &) override { return tensor; }
   at::Tensor onHost(const at::Tensor &tensor) override { return tensor; }
   void beginLibraryStep() override {}
   void endRun() override {}
   std::unique_ptr<plan::Kernels> kernels(const Bundle &bundle, const PlanOptions &options, const products::PairFunctions *pairs) override {
     return std::make_unique<plan::KernelRunner>(bundle, options.cpuTarget, pairs);
   }
+  std::unique_ptr<plan::Recorder> recorder() override { return nullptr; }
 };
 
 } // namespace

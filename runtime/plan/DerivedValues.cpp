@@ -5,6 +5,7 @@
 #include "runtime/bundle/Format.h"
 #include "runtime/bundle/Errors.h"
 #include <ATen/ATen.h>
+#include <c10/core/InferenceMode.h>
 #include <cstring>
 #include <optional>
 
@@ -42,6 +43,7 @@ public:
       : parameters_(parameters), inner_(std::move(inner)), makers_(std::move(makers)), bytesAreHere_(bytesAreHere) {}
 
   MemoryUse memory() const override { return inner_->memory(); }
+  RecordedUse recorded() const override { return inner_->recorded(); }
   std::string profile() const override { return inner_->profile(); }
 
   at::Tensor onHost(const at::Tensor &result) override { return inner_->onHost(result); }
@@ -64,12 +66,20 @@ private:
     const uint64_t now = maker.once ? 0 : isKnown ? fingerprintOf(maker) : 1;
     if (!isKnown || maker.fingerprint != now) {
       maker.fingerprint.reset(); // nothing is half new if the run fails
-      maker.values.clear();
       for (const auto &[name, value] : inner_->runInPlace(maker.program, Batch{}, {}, {random.seed, 0, 0}))
-        maker.values[name] = value.clone(); // a result is a view that the next run overwrites
+        keep(maker.values[name], value); // a result is a view that the next run overwrites
       maker.fingerprint = now;
     }
     return maker.values;
+  }
+
+  /// Where it is kept already, so that the programs that read it find it at the same place.
+  static void keep(at::Tensor &kept, const at::Tensor &value) {
+    const c10::InferenceMode noAutograd; // whoever asked first
+    if (kept.defined() && kept.sizes() == value.sizes() && kept.scalar_type() == value.scalar_type())
+      kept.copy_(value);
+    else
+      kept = value.clone();
   }
 
   uint64_t fingerprintOf(const Maker &maker) const {

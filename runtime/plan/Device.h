@@ -13,6 +13,7 @@ struct Bundle;
 struct PlanOptions;
 namespace plan {
 class Kernels;
+class Recorder;
 }
 namespace products {
 struct PairFunctions;
@@ -30,6 +31,8 @@ public:
   virtual std::optional<int64_t> bytesLeft() { return std::nullopt; }
   /// The tensor where steps reach it: itself if it lies there, else a copy.
   virtual at::Tensor here(const at::Tensor &tensor) = 0;
+  /// The same for what comes anew with each run: a copy lies in `room`, which is made when it is too small, and else stays where it is.
+  virtual at::Tensor here(const at::Tensor &tensor, at::Tensor &room) = 0;
   /// Where this process reads it, when all steps that were asked for are done: itself, or a copy.
   virtual at::Tensor onHost(const at::Tensor &tensor) = 0;
   /// Before LibTorch does a step: it must see what kernels did.
@@ -38,6 +41,8 @@ public:
   virtual void endRun() = 0;
   /// The bundle's kernels. `pairs`: products that a CPU's use instead of their own loops, or null.
   virtual std::unique_ptr<plan::Kernels> kernels(const Bundle &bundle, const PlanOptions &options, const products::PairFunctions *pairs) = 0;
+  /// For one executor, whose kernels outlive it; null where nothing is gained by recording steps.
+  virtual std::unique_ptr<plan::Recorder> recorder() = 0;
 };
 
 /// This process's own threads and memory.

@@ -73,6 +73,13 @@ struct MemoryUse {
   int64_t panels = 0;  ///< of frozen weights: panels of them, or borders around them
 };
 
+/// Of stretches of steps that a device did as one (runtime/plan/Stretches.h).
+struct RecordedUse {
+  int64_t graphs = 0;   ///< made
+  int64_t launches = 0; ///< of them
+  int64_t steps = 0;    ///< of plans, that ran in them
+};
+
 class Executor {
 public:
   virtual ~Executor() = default;
@@ -91,6 +98,7 @@ public:
   }
   /// Nothing for the reference.
   virtual MemoryUse memory() const { return {}; }
+  virtual RecordedUse recorded() const { return {}; }
   /// Where the time went, as a table; empty unless asked for when it was made.
   virtual std::string profile() const { return ""; }
 };
@@ -98,8 +106,9 @@ public:
 struct PlanOptions {
   std::string cpuTarget; ///< the variant of the generated code (PEFT_CPU_TARGET); empty: the best that this CPU runs
   std::string products;  ///< `own` (also where empty) or `library` (PEFT_PRODUCTS)
-  bool profile = false;  ///< keep the time of every step
+  bool profile = false;  ///< keep the time of every step, none of which is recorded then
   std::shared_ptr<Device> device{}; ///< where the steps run; null: this CPU
+  bool graphs = true;    ///< a device may record stretches of steps (PEFT_GRAPHS)
 };
 std::unique_ptr<Executor> makePlanExecutor(const Bundle &bundle, const ParameterStore &parameters, const PlanOptions &options = {});
 /// `dtype` float64 (default oracle) or float32. `pins`: values of `stop_grad` that outlive a run, for finite differences.

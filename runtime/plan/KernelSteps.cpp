@@ -188,7 +188,7 @@ void KernelRunner::addUp(const KernelStep &step, const std::vector<void *> &tabl
   });
 }
 
-void KernelRunner::run(const KernelUse &use) {
+void KernelRunner::run(const KernelUse &use, size_t) {
   const KernelStep &step = *use.step;
   void *const *data = use.data.data();
   reserve(step);

@@ -57,6 +57,10 @@ struct KernelUse {
   std::vector<void *> data;
 };
 
+/// What is given to a device's driver and to LibTorch so that steps are done, number by number, each behind what it is that is asked for: where two are equal, the same is.
+enum class Asked : uint64_t { kernel, product };
+using Given = std::vector<uint64_t>;
+
 /// The kernels of a bundle, on a device.
 class Kernels {
 public:
@@ -65,8 +69,10 @@ public:
   virtual const void *find(const std::string &symbol) = 0;
   /// Before the steps of a run. `uses`: those that `run` is to be called for, in their order; they stay until the run's end.
   virtual void begin(const BatchSize &size, const RandomState &random, const std::vector<KernelUse> &uses) = 0;
-  /// The next of them.
-  virtual void run(const KernelUse &use) = 0;
+  /// One of them, the `place`th.
+  virtual void run(const KernelUse &use, size_t place) = 0;
+  /// Adds what a driver is given for it.
+  virtual void tell(size_t /*place*/, Given & /*given*/) const {}
   virtual int64_t scratchBytes() const = 0;
   /// Itself, where this process's threads run it.
   virtual KernelRunner *threads() { return nullptr; }
@@ -80,7 +86,7 @@ public:
   const void *find(const std::string &symbol) override { return reinterpret_cast<const void *>(library_.find(symbol)); }
   void begin(const BatchSize &size, const RandomState &random, const std::vector<KernelUse> &uses) override;
   /// By all threads.
-  void run(const KernelUse &use) override;
+  void run(const KernelUse &use, size_t place) override;
   int64_t scratchBytes() const override;
   KernelRunner *threads() override { return this; }
 

@@ -9,6 +9,7 @@
 #include "runtime/plan/Bands.h"
 #include "runtime/plan/PlannedMemory.h"
 #include "runtime/plan/Profile.h"
+#include "runtime/plan/Stretches.h"
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <algorithm>
@@ -35,6 +36,7 @@ struct Work {
   Handler handler = nullptr;
   std::optional<KernelStep> kernel;
   std::optional<ProductStep> product, branch; ///< which its handler does too, slower
+  bool isPlain = false; ///< on a device that is no threads: its products are asked for without the handler
   bool isNothing() const { return !handler && !kernel; }
 };
 
@@ -44,6 +46,7 @@ struct Prepared {
   std::vector<Work> works;      ///< one per step
   std::vector<size_t> bandEnds; ///< one per step: behind the band that begins with it, or the step itself
   std::vector<Reading> readings; ///< one per step
+  std::vector<Stretch> stretches;           ///< what a device may record, in order
   std::vector<std::vector<int64_t>> unread; ///< of a streamed program, one per step: values that no later one reads
 };
 
@@ -111,7 +114,7 @@ std::vector<std::vector<int64_t>> unreadAfter(const PlanProgram &plan) {
 }
 
 Prepared prepare(PlanProgram plan, Kernels &kernels) {
-  Prepared prepared{std::move(plan), {}, {}, {}, {}};
+  Prepared prepared{std::move(plan), {}, {}, {}, {}, {}};
   prepared.readings = readingsOf(prepared.plan);
   if (prepared.plan.streamed)
     prepared.unread = unreadAfter(prepared.plan);
@@ -145,11 +148,17 @@ public:
       const std::string name = program.body.name;
       if (!program.streamed)
         memory_.prepare(program);
-      programs_.emplace(name, peftrt::prepare(std::move(program), *kernels_));
+      Prepared &prepared = programs_.emplace(name, peftrt::prepare(std::move(program), *kernels_)).first->second;
+      if (!device_.isThreads())
+        findStretches(prepared);
     }
+    if (options.graphs && !options.profile)
+      recorder_ = device_.recorder();
   }
 
   MemoryUse memory() const override { return {memory_.bytes(), kernels_->scratchBytes() + products_.scratchBytes(), products_.constantBytes() + memory_.borderBytes()}; }
+
+  RecordedUse recorded() const override { return recorder_ ? recorder_->use() : RecordedUse{}; }
 
   std::string profile() const override { return profile_.table(); }
 
@@ -196,21 +205,72 @@ private:
     for (size_t index = begin; index < end; ++index)
       memory_.place(prepared.plan, ops[index], values, context.size, prepared.readings[index]);
     const std::vector<KernelUse> uses = usesOf(prepared, begin, end, values);
-    auto use = uses.begin();
+    size_t use = 0, stretch = 0;
     kernels_->begin(context.size, context.random, uses);
     for (size_t index = begin, next = begin; index < end; index = next) {
+      if (recorder_ && stretch < prepared.stretches.size() && prepared.stretches[stretch].begin == index) {
+        next = prepared.stretches[stretch].end;
+        use += runStretch(prepared, prepared.stretches[stretch++], values, context.size, uses, use);
+        continue;
+      }
       next = std::max(prepared.bandEnds[index], index + 1);
       if (bandOf(ops[index]) >= 0) {
         runBand(prepared, index, next, values, context.size);
         continue;
       }
       if (prepared.works[index].kernel)
-        kernels_->run(*use++);
+        kernels_->run(uses[use], use), ++use;
       else
         run(prepared.works[index], ops[index], values, context);
       if (options_.profile)
         profile_.add(prepared.plan.body, ops[index]);
     }
+  }
+
+  /// Returns how many of `uses`, from `first` on, are its kernels.
+  size_t runStretch(const Prepared &prepared, const Stretch &stretch, const std::vector<Packed> &values, const BatchSize &size, const std::vector<KernelUse> &uses, size_t first) {
+    const PlanProgram &plan = prepared.plan;
+    Given given;
+    std::vector<std::vector<products::Call>> calls; // by step; of a kernel none
+    size_t last = first;
+    for (size_t index = stretch.begin; index < stretch.end; ++index) {
+      const Work &work = prepared.works[index];
+      calls.push_back(work.isPlain ? plainCallsOf(plan.body.ops[index], *work.product, work.branch, values, size) : std::vector<products::Call>());
+      for (const products::Call &call : calls.back())
+        tell(call, given);
+      if (work.kernel)
+        kernels_->tell(last++, given);
+    }
+    recorder_->run("steps " + std::to_string(stretch.begin) + " to " + std::to_string(stretch.end - 1) + " of `" + plan.body.name + "`", stretch.asked, std::move(given), [&] {
+      size_t use = first;
+      for (size_t index = stretch.begin; index < stretch.end; ++index) {
+        if (prepared.works[index].kernel)
+          kernels_->run(uses[use], use), ++use;
+        multiplyPlain(calls[index - stretch.begin], values[plan.body.ops[index].out[0]].tensor.device());
+      }
+    });
+    return last - first;
+  }
+
+  void multiplyPlain(const std::vector<products::Call> &calls, c10::Device where) {
+    for (const products::Call &call : calls)
+      if (recorder_) {
+        recorder_->library([call, where] { plan::multiplyPlain(call, where); });
+      } else {
+        device_.beginLibraryStep();
+        plan::multiplyPlain(call, where);
+      }
+  }
+
+  static void findStretches(Prepared &prepared) {
+    std::vector<Part> parts;
+    for (size_t index = 0; index < prepared.works.size(); ++index) {
+      Work &work = prepared.works[index];
+      work.isPlain = !work.kernel && isPlain(prepared.plan.body.ops[index], prepared.plan.body, work.product, work.branch);
+      parts.push_back(work.isNothing() ? Part::idle : work.kernel || work.isPlain ? Part::asked : Part::none);
+    }
+    if (!prepared.plan.streamed) // whose steps come one by one
+      prepared.stretches = stretchesOf(parts);
   }
 
   /// Kernel steps outside bands.
@@ -247,6 +307,8 @@ private:
   }
 
   void run(const Work &work, const Op &op, std::vector<Packed> &values, RunContext &context) {
+    if (work.isPlain)
+      return multiplyPlain(plainCallsOf(op, *work.product, work.branch, values, context.size), values[op.out[0]].tensor.device());
     if (work.product && !work.branch) {
       products::Call call = callOf(*work.product, op, values, context.size);
       if (const auto sum = addendOf(op))
@@ -366,6 +428,7 @@ private:
   std::unique_ptr<Kernels> kernels_;
   PlannedMemory memory_;
   std::map<std::string, Prepared> programs_;
+  std::unique_ptr<Recorder> recorder_; ///< gone before the kernels
 };
 
 } // namespace

@@ -97,7 +97,7 @@ std::vector<Packed> PlannedMemory::begin(const PlanProgram &plan, const Batch &b
   offsets_ = placeSlots(plan, size);
   std::vector<Packed> values(plan.body.values.size());
   for (const NamedValue &input : plan.body.inputs)
-    values[input.value] = pack(plan.body.values[input.value], device_.here(inputOf(plan.body, input, batch, tensors, size)), size);
+    values[input.value] = pack(plan.body.values[input.value], device_.here(inputOf(plan.body, input, batch, tensors, size), rooms_[plan.body.name + " " + input.name]), size);
   return values;
 }
 

@@ -41,6 +41,7 @@ private:
   Device &device_;
   const ParameterStore &parameters_;
   at::Tensor arena_; ///< bytes
+  std::map<std::string, at::Tensor> rooms_; ///< of copies of inputs, by program and input
   std::vector<int64_t> offsets_; ///< of the slots, and the end
   Borders borders_;
 };

@@ -24,6 +24,7 @@ peftrt::Surroundings surroundings() {
   found.products = environment("PEFT_PRODUCTS");
   found.cpuTarget = environment("PEFT_CPU_TARGET");
   found.torchCuda = environment("PEFT_TORCH_CUDA");
+  found.graphs = environment("PEFT_GRAPHS");
   std::string cache = environment("XDG_CACHE_HOME");
   if (cache.empty())
     cache = environment("HOME") + "/.cache";

@@ -166,7 +166,9 @@ public:
            ownScratch(scratch * subject_.grid.all() * subject_.block.all() / called_.team), examples, call_.elements, {call_.key[0], call_.key[1]}, call_.step, call_.pass,
            constant("the lengths of examples", call_.lengths, sequences * examples * 8), 0};
     static_assert(sizeof call == sizeof(KernelCall));
-    std::string bytes(reinterpret_cast<const char *>(&call), sizeof call);
+    callBytes_.assign(reinterpret_cast<const char *>(&call), sizeof call);
+    const uint64_t place = constant("the call", callBytes_.data(), callBytes_.size());
+    std::string bytes(reinterpret_cast<const char *>(&place), sizeof place);
     bytes.append(reinterpret_cast<const char *>(&tasks), 8);
     bytes.append(reinterpret_cast<const char *>(&scratch), 8);
     return bytes;
@@ -263,6 +265,7 @@ private:
   std::map<void *, Row> rows_;
   std::map<void *, uint64_t> addresses_;
   std::vector<uint64_t> pointers_, owned_;
+  std::string callBytes_;
   std::vector<const Buffer *> results_;
 };
 

@@ -45,6 +45,15 @@ Status cuGetErrorName(Status status, const char **name) {
   case driver::kLaunchFailed:
     *name = "CUDA_ERROR_LAUNCH_FAILED";
     break;
+  case driver::kNotPermitted:
+    *name = "CUDA_ERROR_NOT_PERMITTED";
+    break;
+  case driver::kCaptureUnsupported:
+    *name = "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED";
+    break;
+  case driver::kCaptureInvalidated:
+    *name = "CUDA_ERROR_STREAM_CAPTURE_INVALIDATED";
+    break;
   default:
     return driver::kInvalidValue;
   }
@@ -85,14 +94,30 @@ Status cuMemGetInfo_v2(size_t *left, size_t *all) {
 Status cuMemAlloc_v2(Address *address, size_t bytes) { return machine().allocate(address, bytes); }
 Status cuMemAllocManaged(Address *address, size_t bytes, unsigned) { return machine().allocate(address, bytes); }
 Status cuMemFree_v2(Address address) { return machine().release(address); }
-Status cuMemAllocHost_v2(void **memory, size_t bytes) { return *memory = std::malloc(bytes), *memory ? machine().state() : kOutOfMemory; }
-Status cuMemFreeHost(void *memory) { return std::free(memory), kSuccess; }
+Status cuMemAllocHost_v2(void **memory, size_t bytes) {
+  if (const Status status = machine().unsafe())
+    return status;
+  return *memory = std::malloc(bytes), *memory ? kSuccess : kOutOfMemory;
+}
+Status cuMemFreeHost(void *memory) {
+  if (const Status status = machine().unsafe(); status == driver::kCaptureUnsupported)
+    return status;
+  return std::free(memory), kSuccess;
+}
 Status cuMemcpyHtoDAsync_v2(Address to, const void *from, size_t bytes, Stream) { return machine().copyIn(to, from, bytes, false); }
 Status cuMemcpyHtoD_v2(Address to, const void *from, size_t bytes) { return machine().copyIn(to, from, bytes, true); }
 
 Status cuStreamCreate(Stream *stream, unsigned) { return *stream = reinterpret_cast<Stream>(&machine()), machine().state(); }
 Status cuStreamDestroy_v2(Stream) { return kSuccess; }
 Status cuStreamSynchronize(Stream) { return machine().synchronize(); }
+Status cuStreamBeginCapture_v2(Stream, int mode) { return machine().beginCapture(mode); }
+Status cuStreamEndCapture(Stream, Graph *graph) { return machine().endCapture(graph); }
+Status cuLaunchHostFunc(Stream, HostFunction function, void *argument) { return machine().callHost(function, argument); }
+
+Status cuGraphInstantiateWithFlags(GraphExec *made, Graph graph, unsigned long long) { return machine().instantiate(made, graph); }
+Status cuGraphLaunch(GraphExec graph, Stream) { return machine().launchGraph(graph); }
+Status cuGraphExecDestroy(GraphExec graph) { return machine().destroyExec(graph); }
+Status cuGraphDestroy(Graph graph) { return machine().destroyGraph(graph); }
 
 Status cuModuleLoadDataEx(ModuleHandle *handle, const void *image, unsigned options, int *names, void **values) {
   std::string said;

@@ -35,7 +35,8 @@ int64_t numberBehind(const std::string &text, const std::string &word) {
 Settings settingsOf(const std::string &folder) {
   Settings settings;
   const std::map<std::string, int64_t *> fields = {{"driver", &settings.driver}, {"devices", &settings.devices}, {"major", &settings.major}, {"minor", &settings.minor},
-                                                   {"multiprocessors", &settings.multiprocessors}, {"integrated", &settings.integrated}, {"memory", &settings.memory}, {"ptx", &settings.ptx}, {"fails", &settings.fails}};
+                                                   {"multiprocessors", &settings.multiprocessors}, {"integrated", &settings.integrated}, {"memory", &settings.memory}, {"ptx", &settings.ptx}, {"fails", &settings.fails},
+                                                   {"graphs_fail", &settings.graphs_fail}, {"captures_fail", &settings.captures_fail}, {"graphs_fit", &settings.graphs_fit}};
   std::ifstream file(folder + "/gpu.txt");
   std::string name;
   for (int64_t value = 0; file >> name >> value;) {
@@ -57,11 +58,11 @@ Machine::Machine() : settings(settingsOf(ownFolder())), folder_(ownFolder()) {}
 
 Machine::~Machine() {
   std::ofstream(folder_ + "/counts.txt") << "launches " << launches_ << "\ncopies " << copies_ << "\nwaits " << waits_ << "\nallocations " << allocations_ << "\nmost_bytes " << most_ << "\nleft_bytes " << used_
-                                         << "\n";
+                                         << "\ngraphs " << made_ << "\ngraph_launches " << graphLaunches_ << "\ngraphs_left " << execs_.size() + graphs_.size() << "\nhost_calls " << hostCalls_ << "\n";
 }
 
 Status Machine::allocate(Address *address, size_t bytes) {
-  if (const Status status = state())
+  if (const Status status = unsafe())
     return status;
   if (bytes == 0)
     return kInvalidValue;
@@ -79,7 +80,9 @@ Status Machine::allocate(Address *address, size_t bytes) {
 }
 
 Status Machine::release(Address address) {
-  synchronize();
+  if (const Status status = unsafe(); status && status != failed_)
+    return status;
+  doAll();
   const auto found = blocks_.find(address);
   if (found == blocks_.end())
     return kInvalidValue;
@@ -91,7 +94,7 @@ Status Machine::release(Address address) {
 }
 
 Status Machine::load(const std::string &text, Module **module, std::string &said) {
-  if (const Status status = state())
+  if (const Status status = unsafe())
     return status;
   if (text.starts_with("\x7f" "ELF") || numberBehind(text, ".target sm_") > settings.major * 10 + settings.minor)
     return peftrt::cuda::kNoBinaryForGpu; // it runs text
@@ -120,7 +123,7 @@ Status Machine::find(Function **function, Module *module, const std::string &nam
   return 0;
 }
 
-/// Parameters are read at once, as the driver does.
+/// Parameters are read at once, as the driver does, in a capture too.
 Status Machine::launch(const Function &function, emulator::Size3 grid, emulator::Size3 block, void **parameters) {
   if (const Status status = state())
     return status;
@@ -131,8 +134,7 @@ Status Machine::launch(const Function &function, emulator::Size3 grid, emulator:
   launch.parameters.resize(function.parameterBytes);
   for (size_t index = 0; index < function.parameters.size(); ++index)
     std::memcpy(launch.parameters.data() + function.parameters[index].first, parameters[index], function.parameters[index].second);
-  stream_.push_back([this, &function, launch] { run(function, launch); });
-  return 0;
+  return enqueue([this, &function, launch] { run(function, launch); });
 }
 
 void Machine::run(const Function &function, const emulator::Launch &launch) {
@@ -158,23 +160,21 @@ bool Machine::isOwn(Address address, size_t bytes) const {
 }
 
 Status Machine::copyIn(Address to, const void *from, size_t bytes, bool atOnce) {
-  if (const Status status = state())
+  if (const Status status = atOnce ? unsafe() : state())
     return status;
   if (!isOwn(to, bytes))
     return kInvalidValue;
   ++copies_;
   const auto copy = [to, from, bytes] { std::memcpy(reinterpret_cast<void *>(to), from, bytes); };
-  if (atOnce)
-    copy();
-  else
-    stream_.push_back(copy);
+  if (!atOnce)
+    return enqueue(copy);
+  copy();
   return 0;
 }
 
-Status Machine::synchronize() {
-  ++waits_;
+Status Machine::doAll() {
   while (!stream_.empty()) {
-    const auto next = std::move(stream_.front());
+    const Action next = std::move(stream_.front());
     stream_.pop_front();
     next();
   }

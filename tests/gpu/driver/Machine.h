@@ -2,6 +2,7 @@
 //
 // Device memory is memory of this process at the same address: the host could reach it too, as on an integrated GPU, which it says it is. Each block has its exact
 // size for kernels. A stream does nothing until someone waits for it, so that whoever looks too early sees what was there before.
+// What is asked for in a capture is recorded with its parameters as they are, and not done; what a driver forbids there ends the capture (Graphs.cpp).
 // The folder of the library's file (a link to it, for each test) may hold `gpu.txt`: a setting a line. `ran.txt` there gets a line a launch, `counts.txt` the sums.
 #pragma once
 #include "runtime/cuda/Api.h"
@@ -10,7 +11,9 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 namespace driver {
@@ -18,7 +21,12 @@ namespace driver {
 using peftrt::cuda::Address;
 using peftrt::cuda::Status;
 
-constexpr Status kInvalidValue = 1, kInvalidContext = 201, kInvalidPtx = 218, kNotFound = 500, kIllegalAddress = 700, kLaunchFailed = 719;
+using peftrt::cuda::Graph;
+using peftrt::cuda::GraphExec;
+using peftrt::cuda::HostFunction;
+
+constexpr Status kInvalidValue = 1, kInvalidContext = 201, kInvalidPtx = 218, kIllegalState = 401, kNotFound = 500, kIllegalAddress = 700, kLaunchFailed = 719, kNotPermitted = 800;
+constexpr Status kCaptureUnsupported = 900, kCaptureInvalidated = 901, kCaptureWrongThread = 908;
 
 /// A line of gpu.txt: a name and a number.
 struct Settings {
@@ -27,7 +35,10 @@ struct Settings {
   int64_t integrated = 1;
   int64_t memory = int64_t{1} << 31;  ///< bytes
   int64_t ptx = 99;                   ///< the newest version of PTX that it knows, times ten
-  int64_t fails = 0;                  ///< the how manieth launch is the GPU's last; 0: none
+  int64_t fails = 0;                  ///< the how manieth launch of a kernel is the GPU's last; 0: none
+  int64_t graphs_fail = 0;            ///< the how manieth launch of a graph is; 0: none
+  int64_t captures_fail = 0;          ///< the how manieth capture ends as something that is not allowed there does; 0: none
+  int64_t graphs_fit = 1 << 20;       ///< how many graphs there is memory for at a time
 };
 Settings settingsOf(const std::string &folder);
 
@@ -56,13 +67,35 @@ public:
   Status copyIn(Address to, const void *from, size_t bytes, bool atOnce);
   /// Everything that was asked for.
   Status synchronize();
+  Status callHost(HostFunction function, void *argument);
+  Status beginCapture(int mode);
+  Status endCapture(Graph *graph);
+  Status instantiate(GraphExec *made, Graph graph);
+  Status launchGraph(GraphExec graph);
+  Status destroyGraph(Graph graph);
+  Status destroyExec(GraphExec graph);
+  /// What a call says that could wait for the stream, or change memory behind its back: nothing, unless this thread captures in a mode that forbids it, which ends the capture.
+  Status unsafe();
   void enter() { entered_ = true; }
   /// What every call says once the GPU has failed, or where no context is.
-  Status state() const { return failed_ ? failed_ : entered_ ? 0 : kInvalidContext; }
+  Status state() const { return failed_ ? failed_ : isInHost_ ? kNotPermitted : entered_ ? 0 : kInvalidContext; }
 
 private:
   Machine();
   ~Machine();
+  using Action = std::function<void()>;
+  using Actions = std::vector<Action>;
+  struct Capture {
+    int mode;
+    std::thread::id thread;
+    Actions actions;
+    bool isInvalid = false;
+  };
+
+  /// Behind what the stream does, or into what it captures.
+  Status enqueue(Action action);
+  Status doAll();
+  Status invalidated(Status status);
   void run(const Function &function, const emulator::Launch &launch);
   bool isOwn(Address address, size_t bytes) const;
 
@@ -71,11 +104,15 @@ private:
   std::map<Address, size_t> blocks_;
   std::vector<std::unique_ptr<Module>> modules_;
   std::vector<std::unique_ptr<Function>> functions_;
-  std::deque<std::function<void()>> stream_;
+  std::deque<Action> stream_;
+  std::optional<Capture> capture_;
+  std::map<Graph, std::shared_ptr<const Actions>> graphs_;
+  std::map<GraphExec, std::shared_ptr<const Actions>> execs_; ///< what is launched stays until it is done
+  uintptr_t nextHandle_ = 1;
   size_t used_ = 0, most_ = 0;
-  int64_t launches_ = 0, copies_ = 0, waits_ = 0, allocations_ = 0;
+  int64_t launches_ = 0, copies_ = 0, waits_ = 0, allocations_ = 0, captures_ = 0, made_ = 0, graphLaunches_ = 0, hostCalls_ = 0;
   Status failed_ = 0;
-  bool entered_ = false;
+  bool entered_ = false, isInHost_ = false;
 };
 
 } // namespace driver

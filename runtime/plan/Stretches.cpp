@@ -1,0 +1,71 @@
+// Stretches: see the header.
+#include "runtime/plan/Stretches.h"
+#include <ATen/ATen.h>
+#include <algorithm>
+#include <c10/core/InferenceMode.h>
+
+namespace peftrt::plan {
+namespace {
+
+constexpr int64_t kFewest = 4; ///< steps: to ask for fewer costs less than to find what was recorded of them
+
+at::Tensor matrixAt(const void *data, int64_t rows, int64_t columns, int64_t row, int64_t column, bool isBf16, c10::Device device) {
+  const at::TensorOptions options = at::TensorOptions().dtype(isBf16 ? at::kBFloat16 : at::kFloat).device(device);
+  const std::vector<int64_t> shape = {rows, columns}, strides = {row, column};
+  return at::for_blob(const_cast<void *>(data), shape).strides(strides).options(options).target_device(device).make_tensor();
+}
+
+} // namespace
+
+std::vector<Stretch> stretchesOf(const std::vector<Part> &parts) {
+  std::vector<Stretch> found;
+  for (size_t begin = 0; begin < parts.size();) {
+    Stretch stretch{begin, begin, 0};
+    for (size_t index = begin; index < parts.size() && parts[index] != Part::none; ++index)
+      if (parts[index] == Part::asked)
+        ++stretch.asked, stretch.end = index + 1;
+    if (stretch.asked >= kFewest)
+      found.push_back(stretch);
+    begin = std::max(stretch.end, begin + 1);
+  }
+  return found;
+}
+
+bool isPlain(const Op &op, const Program &program, const std::optional<ProductStep> &product, const std::optional<ProductStep> &branch) {
+  const ValueType type = program.values[op.out[0]].type;
+  if (!product || hasBranch(op) != branch.has_value() || (type != ValueType::f32 && type != ValueType::bf16))
+    return false;
+  return std::all_of(op.in.begin(), op.in.end(), [&](int64_t operand) { return program.values[operand].type == type; });
+}
+
+std::vector<products::Call> plainCallsOf(const Op &op, const ProductStep &product, const std::optional<ProductStep> &branch, const std::vector<Packed> &values, const BatchSize &size) {
+  std::vector<products::Call> calls = {callOf(product, op, values, size)};
+  if (const auto sum = addendOf(op))
+    calls[0].sum = values[*sum].tensor.data_ptr();
+  if (branch) {
+    calls.push_back(callOf(*branch, op, values, size));
+    calls[1].sum = calls[1].c;
+  }
+  return calls;
+}
+
+void multiplyPlain(const products::Call &call, c10::Device device) {
+  const c10::InferenceMode noAutograd; // thread-local
+  const at::Tensor a = matrixAt(call.a, call.rows, call.depth, call.aRow, call.aDepth, call.aIsBf16, device), b = matrixAt(call.b, call.depth, call.columns, call.bDepth, call.bColumn, call.bIsBf16, device);
+  at::Tensor c = matrixAt(call.c, call.rows, call.columns, call.cRow, call.cColumn, call.cIsBf16, device);
+  if (!call.sum)
+    at::mm_out(c, a, b);
+  else // the same tensor where it is the same memory: nothing is copied then
+    at::addmm_out(c, call.sum == call.c ? c : matrixAt(call.sum, call.rows, call.columns, call.cRow, call.cColumn, call.cIsBf16, device), a, b);
+}
+
+void tell(const products::Call &call, Given &given) {
+  given.push_back(static_cast<uint64_t>(Asked::product));
+  for (const void *const address : {call.a, call.b, static_cast<const void *>(call.c), call.sum})
+    given.push_back(reinterpret_cast<uint64_t>(address));
+  for (const int64_t number : {call.aRow, call.aDepth, call.bDepth, call.bColumn, call.cRow, call.cColumn, call.rows, call.depth, call.columns})
+    given.push_back(static_cast<uint64_t>(number));
+  given.push_back(static_cast<uint64_t>(call.aIsBf16) | static_cast<uint64_t>(call.bIsBf16) << 1 | static_cast<uint64_t>(call.cIsBf16) << 2);
+}
+
+} // namespace peftrt::plan
