@@ -145,7 +145,10 @@ private:
     try {
       stepper_.start(batches, progress_.step, schedule_.steps());
     } catch (const RuntimeError &error) {
-      settle(); // those before it may have been good
+      if (error.code == "R0206") // a device that failed says nothing more of those before it
+        progress_.step -= static_cast<int64_t>(asked_.size());
+      else
+        settle(); // they may have been good
       failKeeping(error);
     }
     ++progress_.step;

@@ -74,6 +74,8 @@ std::string whyNoTable(Value value) {
     return "a kernel makes its input in another order";
   if (!kernel && !(step && step.getKind() == "gemm"))
     return "its input is made by neither a kernel nor a product";
+  if (step && addendOf(step) >= 0) // which is dense, and the sum is made in its place
+    return "its input is made by adding to another value";
   return whyDense(value);
 }
 
@@ -192,9 +194,11 @@ Value Borders::windowOf(Accepted &one, OpBuilder &builder) {
         turned.push_back(part.turned);
       }
     // Before everything else, so that nothing interrupts what a device does as one.
-    Operation *first = &*llvm::find_if(*one.product.step->getBlock(), [](Operation &op) { return !isParameter(&op); });
-    for (Value given : llvm::concat<Value>(ArrayRef(one.product.weight), parts))
-      if (Operation *parameter = given.getDefiningOp(); parameter && !parameter->isBeforeInBlock(first))
+    Operation *first = &*llvm::find_if(*one.product.step->getBlock(), [](Operation &op) { return !isParameter(&op) && !isa<BorderOp>(op); });
+    SmallVector<Value> given(parts);
+    given.push_back(one.product.weight);
+    for (Value value : given)
+      if (Operation *parameter = value.getDefiningOp(); parameter && !parameter->isBeforeInBlock(first))
         parameter->moveBefore(first); // it reads nothing
     OpBuilder atBegin(first);
     auto type = PackedType::get(builder.getContext(), false, {plan::Dim{shape.rows, 0}, {shape.columns, 0}}, element);
