@@ -169,6 +169,8 @@ const Phase &devicePhase() {
                               {
                                   {"plan-drop-bands", "threads of a GPU take rows through one step", plan::dropBands},
                                   {"plan-choose-layout", "products with a branch as one product, where that is quicker", plan::chooseLayout},
+                                  // Behind layouts, whose matrices are of their products' type already.
+                                  {"plan-round-weights", "weights that products of bf16 read, rounded once", plan::roundWeights},
                                   {"plan-name-kernels", "kernels that do the same share one function", plan::nameKernels},
                                   {"plan-assign-buffers", "where each step's result lies", plan::assignBuffers},
                               },

@@ -35,7 +35,9 @@ bool isPlain(const Op &op, const Program &program, const std::optional<ProductSt
   const ValueType type = program.values[op.out[0]].type;
   if (!product || hasBranch(op) != branch.has_value() || (type != ValueType::f32 && type != ValueType::bf16))
     return false;
-  return std::all_of(op.in.begin(), op.in.end(), [&](int64_t operand) { return program.values[operand].type == type; });
+  const ValueType factors = program.values[op.in[0]].type;
+  const bool isWidened = type == ValueType::f32 && factors == ValueType::bf16 && op.in.size() == 2; // a gradient
+  return (isWidened || factors == type) && std::all_of(op.in.begin(), op.in.end(), [&](int64_t operand) { return program.values[operand].type == factors; });
 }
 
 std::vector<products::Call> plainCallsOf(const Op &op, const ProductStep &product, const std::optional<ProductStep> &branch, const std::vector<Packed> &values, const BatchSize &size) {
@@ -53,7 +55,11 @@ void multiplyPlain(const products::Call &call, c10::Device device) {
   const c10::InferenceMode noAutograd; // thread-local
   const at::Tensor a = matrixAt(call.a, call.rows, call.depth, call.aRow, call.aDepth, call.aIsBf16, device), b = matrixAt(call.b, call.depth, call.columns, call.bDepth, call.bColumn, call.bIsBf16, device);
   at::Tensor c = matrixAt(call.c, call.rows, call.columns, call.cRow, call.cColumn, call.cIsBf16, device);
-  if (!call.sum)
+  if (call.cIsBf16 != call.aIsBf16 && device.is_cpu()) // whose library has no such product; its memory is nobody's matter here
+    c.copy_(at::mm(a, b));
+  else if (call.cIsBf16 != call.aIsBf16)
+    at::mm_out(c, a, b, c.scalar_type());
+  else if (!call.sum)
     at::mm_out(c, a, b);
   else // the same tensor where it is the same memory: nothing is copied then
     at::addmm_out(c, call.sum == call.c ? c : matrixAt(call.sum, call.rows, call.columns, call.cRow, call.cColumn, call.cIsBf16, device), a, b);

@@ -89,6 +89,13 @@ class Graphs(SmallTrainer):
     def test_micro_batches(self):
         self.both("--data", self.alike, "--set", "run.batch=2", "--set", "run.accumulate=2")
 
+    def test_bf16(self):
+        """Weights are rounded before anything else, and gradients widened by their products: nothing else comes between."""
+        trainer = Trainer(self.folder / "halves", self.folder / "model", SPEC.replace("run {", "run { precision = bf16,"))
+        graphs, *_ = self.both("--data", self.alike, trainer=trainer)
+        self.assertGreater(graphs["launches"], 0)
+        self.assertLess(graphs["made"], 12)
+
     def test_resumed(self):
         whole, *_ = self.trained("whole", "--data", self.alike)
         parts, *_ = self.trained("first", "--data", self.alike, "--limit-steps", 4)

@@ -33,6 +33,7 @@ LogicalResult formBands(ModuleOp module);     ///< FormBands.cpp
 LogicalResult assignBuffers(ModuleOp module); ///< AssignBuffers.cpp
 LogicalResult dropBands(ModuleOp module);     ///< DropBands.cpp
 LogicalResult chooseLayout(ModuleOp module);  ///< ChooseLayout.cpp
+LogicalResult roundWeights(ModuleOp module);  ///< RoundWeights.cpp
 
 /// A table of what each program's arena takes, for `examples` texts of `length` tokens by so many threads.
 std::string memoryReport(ModuleOp module, int64_t examples, int64_t length, int64_t threads);

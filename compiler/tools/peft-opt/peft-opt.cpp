@@ -33,7 +33,7 @@ int main(int count, char **words) {
   for (const peftc::Phase &phase : peftc::phases())
     for (const peftc::PassEntry &entry : phase.passes)
       mlir::registerPass([&entry] { return std::make_unique<TablePass>(entry); });
-  for (const peftc::PassEntry &entry : llvm::ArrayRef(peftc::devicePhase().passes).take_front(2)) // the others are among those
+  for (const peftc::PassEntry &entry : llvm::ArrayRef(peftc::devicePhase().passes).take_front(3)) // the others are among those
     mlir::registerPass([&entry] { return std::make_unique<TablePass>(entry); });
   peftc::emit::registerEmitBundle();
   mlir::registerCanonicalizerPass();
