@@ -365,7 +365,7 @@ class Words(CompilerTest):
                 ("`--model DIR` is missing", ("s.peft", "-o", "out")), ("`-o FILE` is missing", ("s.peft", "-m", self.model)), ("one program at a time", (*good, "t.peft")),
                 ("no option `--frobnicate`", (*good, "--frobnicate")), ("did you mean `--model`?", ("s.peft", "--modle", "x")), ("no option `-x`", ("check", "s.peft", "-x")), ("no option `--model`", ("fmt", "s.peft", "--model", "x")),
                 ("it is one of ast, space, chosen, spec, peft, sites, nn, plan", (*good, "--emit=mlir")), ("did you mean `sites`?", (*good, "--emit=site")), ("it is one of text, short, json", (*good, "--diag-format=xml")),
-                ("it is one of kernels, merge, memory, params", (*good, "--explain", "everything")), ("takes no value", (*good, "--timing=3")), ("`--set` takes name=value, not `r`", (*good, "--set", "r")),
+                ("it is one of kernels, layout, merge, memory, params", (*good, "--explain", "everything")), ("layouts of which GPU? `--target` is missing", (*good, "--explain", "layout")), ("takes no value", (*good, "--timing=3")), ("`--set` takes name=value, not `r`", (*good, "--set", "r")),
                 ("`--set` takes name=value, not `=3`", (*good, "--set", "=3")), ("exclude each other", ("fmt", "-w", "--check", "s.peft")), ("goes with `--laws`", ("check", "--seed", "3", "s.peft")),
                 ("one method at a time", ("methods", "lora", "dora"))):
             with self.subTest(words):
