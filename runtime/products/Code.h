@@ -57,7 +57,7 @@ struct Code {
   void (*pack)(const Call &, int64_t firstPanel, int64_t lastPanel);
   void (*multiply)(const Call &, const Part &);
   int64_t panel; ///< columns of a full panel
-  bool dots;     ///< whether there are pairs
+  bool dots;     ///< whether pairs of bf16 are multiplied at once, and read as they lie; else those of panels are widened
   int64_t side;  ///< columns and depth of a block of tiles; 0 where there are none
   const PairFunctions *pairs; ///< where there are
 };

@@ -78,6 +78,40 @@ template <int L, int R, int V, typename A, typename B> inline void sumFloats(con
   }
 }
 
+#if !PEFT_DOTS
+/// Adds one row of a place of a panel of pairs times one column of A: `pairOf` is a row's number of it, and the number beside that.
+template <int L, int R, int V, bool later, typename PairOf> inline void sumHalves(const Pair *b, PairOf pairOf, Floats<L> (&sums)[R][V]) {
+  Floats<L> parts[V];
+#pragma GCC unroll 4
+  for (int v = 0; v < V; ++v)
+    parts[v] = widen<L, later>(loadPairs<L>(b + v * L));
+#pragma GCC unroll 12
+  for (int r = 0; r < R; ++r) {
+    const Floats<L> factor = widen<L, later>(Words<L>{} + pairOf(r));
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v)
+      sums[r][v] += factor * parts[v];
+  }
+}
+
+/// Panels of pairs: halves are widened as they are read, so that panels take half the bytes of floats; sums are those of panels of floats.
+template <int L, int R, int V> inline void sumPairs(const Factors<Bf16, Pair> &in, Floats<L> (&sums)[R][V]) {
+  const Bf16 *a = in.a;
+  const Pair *b = in.b;
+  const auto pairOf = [&](int64_t r) {
+    uint32_t pair;
+    __builtin_memcpy(&pair, a + r * in.aRow, sizeof pair);
+    return pair;
+  };
+  for (int64_t pair = 0; pair < in.depth / 2; ++pair, a += 2, b += in.bDepth) {
+    sumHalves<L, R, V, false>(b, pairOf, sums);
+    sumHalves<L, R, V, true>(b, pairOf, sums);
+  }
+  if (in.depth % 2) // what lies behind A's last column is nobody's
+    sumHalves<L, R, V, false>(b, [&](int64_t r) { return static_cast<uint32_t>(a[r * in.aRow]); }, sums);
+}
+#endif
+
 #if PEFT_DOTS
 /// Panels of pairs.
 template <int L, int R, int V> inline void sumPairs(const Factors<Bf16, Pair> &in, Floats<L> (&sums)[R][V]) {
@@ -131,11 +165,9 @@ template <int L, int R, int V> inline void sumPairs(const Factors<Pair, Bf16> &i
 
 template <int L, int R, int V, typename A, typename B> __attribute__((noinline)) void block(const Factors<A, B> &in, const Target &target) {
   Floats<L> sums[R][V] = {};
-#if PEFT_DOTS
   if constexpr (__is_same(A, Pair) || __is_same(B, Pair))
     sumPairs<L, R, V>(in, sums);
   else
-#endif
     sumFloats<L, R, V>(in, sums);
 #pragma GCC unroll 12
   for (int r = 0; r < R; ++r)
@@ -231,9 +263,9 @@ void multiply(const Call &call, const Part &part) {
   if (call.layout == Layout::pairsAsItLies)
     return multiplyTurnedTiles(call, part);
 #endif
-#if PEFT_DOTS
   if (call.layout == Layout::pairs)
     return multiplyAs<Bf16, Pair>(call, part);
+#if PEFT_DOTS
   if (call.layout == Layout::pairsAsItLies)
     return multiplyTurned<Bf16>(call, part);
 #endif

@@ -93,7 +93,7 @@ std::optional<Layout> Products::tiledLayoutFor(const Call &call) const {
 Layout Products::layoutFor(const Call &call) const {
   if (const std::optional<Layout> tiled = tiledLayoutFor(call))
     return *tiled;
-  if (code_->dots && call.aIsBf16 && call.aDepth == 1)
+  if (call.aIsBf16 && call.aDepth == 1)
     return Layout::pairs;
   const bool lies = call.bColumn == 1 && call.columns % code_->panel == 0 && call.aIsBf16 == call.bIsBf16;
   if (lies && code_->dots && call.aIsBf16 && call.aRow == 1 && !call.cIsBf16)

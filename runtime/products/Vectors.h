@@ -64,8 +64,11 @@ template <int L> inline void store(Floats<L> x, Bf16 *to) {
   *reinterpret_cast<typename Registers<L>::HalvesAnywhere *>(to) = halves;
 }
 
-#if PEFT_DOTS
 template <int L> inline Words<L> loadPairs(const Pair *from) { return *reinterpret_cast<const typename Registers<L>::WordsAnywhere *>(from); }
+/// The earlier rows' halves of pairs, or the later ones'.
+template <int L, bool later> inline Floats<L> widen(Words<L> pairs) { return (Floats<L>)(later ? pairs & 0xffff0000u : pairs << 16); }
+
+#if PEFT_DOTS
 /// sum += the pair's rows times the column's, both.
 template <int L> inline Floats<L> dot(Floats<L> sum, uint32_t pair, Words<L> columns) {
   if constexpr (L == 16)

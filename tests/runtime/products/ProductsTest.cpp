@@ -114,7 +114,7 @@ void checkCode(const Named &named) {
           const at::ScalarType type = bf16 ? at::kBFloat16 : at::kFloat;
           const Case one{rows, depth, columns, (draw & 1) != 0, (draw & 2) != 0, (draw & 8) != 0, (draw & 4) != 0, type, bf16 && draw % 5 ? type : at::kFloat, bf16 && draw % 3 ? type : at::kFloat};
           std::vector<Layout> layouts = {Layout::floats};
-          if (code.dots && bf16 && !one.aTurned)
+          if (bf16 && !one.aTurned)
             layouts.push_back(Layout::pairs);
           if (!one.bTurned && columns % code.panel == 0 && one.aType == one.bType)
             layouts.push_back(Layout::asItLies);
