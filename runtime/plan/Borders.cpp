@@ -20,15 +20,14 @@ std::vector<Reading> readingsOf(const PlanProgram &plan) {
       parameters[op.out[0]] = index;
     for (size_t operand = 0; operand < op.in.size(); ++operand)
       if (op.op != "border" || operand > 0) // whose parts are copied as they lie
-        read(op.in[operand], op.op == "border" ? Reading::rows : plan.kinds[index] == "gemm" ? Reading::rows : Reading::dense);
+        read(op.in[operand], op.op == "border" || plan.kinds[index] == "gemm" ? Reading::rows : Reading::dense);
   }
   for (const NamedValue &result : plan.body.results)
     read(result.value, Reading::dense);
   return readings;
 }
 
-void Borders::keepDense(const PlanProgram &plan) {
-  const std::vector<Reading> readings = readingsOf(plan);
+void Borders::keepDense(const PlanProgram &plan, const std::vector<Reading> &readings) {
   for (size_t index = 0; index < readings.size(); ++index)
     if (plan.body.ops[index].op == "param" && readings[index] == Reading::dense)
       dense_.insert(plan.body.ops[index].attrs.at("name"));

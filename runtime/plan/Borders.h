@@ -19,8 +19,8 @@ std::vector<Reading> readingsOf(const PlanProgram &plan);
 class Borders {
 public:
   Borders(Device &device, const ParameterStore &parameters) : device_(device), parameters_(parameters) {}
-  /// Of a program that is to run often: whose parameters must stay as they are.
-  void keepDense(const PlanProgram &plan);
+  /// Of a program that is to run often: what it reads dense must stay as it is.
+  void keepDense(const PlanProgram &plan, const std::vector<Reading> &readings);
   /// The matrix [rows, columns] of `type` that begins with the weight `name`, which plans have as `stored`. Errs: the weight is larger, or no matrix.
   at::Tensor of(const std::string &name, const std::vector<int64_t> &shape, ValueType type, ValueType stored);
   int64_t bytes() const;

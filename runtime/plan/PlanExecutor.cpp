@@ -45,8 +45,8 @@ struct Prepared {
   PlanProgram plan;
   std::vector<Work> works;      ///< one per step
   std::vector<size_t> bandEnds; ///< one per step: behind the band that begins with it, or the step itself
-  std::vector<Reading> readings; ///< one per step
-  std::vector<Stretch> stretches;           ///< what a device may record, in order
+  std::vector<Reading> readings;   ///< one per step
+  std::vector<Stretch> stretches; ///< what a device may record, in order
   std::vector<std::vector<int64_t>> unread; ///< of a streamed program, one per step: values that no later one reads
 };
 
@@ -146,9 +146,9 @@ public:
         kernels_(device_.kernels(bundle, options, products_.pairFunctions())), memory_(device_, parameters) {
     for (PlanProgram &program : planOf((device_.isThreads() ? bundle.plan : bundle.gpuPlan).value())) {
       const std::string name = program.body.name;
-      if (!program.streamed)
-        memory_.prepare(program);
       Prepared &prepared = programs_.emplace(name, peftrt::prepare(std::move(program), *kernels_)).first->second;
+      if (!prepared.plan.streamed)
+        memory_.prepare(prepared.plan, prepared.readings);
       if (!device_.isThreads())
         findStretches(prepared);
     }

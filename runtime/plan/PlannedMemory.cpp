@@ -42,16 +42,18 @@ int64_t bytesOf(const Value &value, const Place &place, const BatchSize &size) {
   return shape[0] * place.pitch * widthOf(value.type);
 }
 
-/// Its rows in a table that begins at `begin`, in elements of the storage.
-Packed packInTable(const Value &value, const Place &place, const at::Storage &storage, int64_t begin, const at::Tensor &like, const BatchSize &size) {
+/// Where it lies in storage like that of `like`, from the element `begin` on: dense, or its rows in a table that begins there.
+Packed packAt(const Value &value, const Place &place, const at::Storage &storage, int64_t begin, const at::Tensor &like, const BatchSize &size) {
   const Layout layout = layoutOf(value);
   const std::vector<int64_t> shape = packedShape(value, layout, size);
   std::vector<int64_t> strides(shape.size(), 1);
-  for (size_t axis = shape.size() - 1; axis > 1; --axis)
-    strides[axis - 1] = strides[axis] * shape[axis];
-  if (shape.size() < 2 || place.column + strides[1] * shape[1] > place.pitch)
-    failBundle("a table has values that do not fit its rows");
-  strides[0] = place.pitch;
+  for (int64_t axis = static_cast<int64_t>(shape.size()) - 2; axis >= 0; --axis)
+    strides[axis] = strides[axis + 1] * std::max<int64_t>(shape[axis + 1], 1);
+  if (place.pitch != 0) {
+    if (shape.size() < 2 || place.column + strides[0] > place.pitch)
+      failBundle("a table has values that do not fit its rows");
+    strides[0] = place.pitch;
+  }
   at::Tensor tensor = at::empty({0}, like.options().dtype(dtypeOf(value.type)));
   tensor.set_(storage, begin + place.column, shape, strides);
   return {&value, layout, tensor, false};
@@ -191,7 +193,8 @@ Packed PlannedMemory::placeResult(const PlanProgram &plan, const Op &op, int64_t
     if (place.pitch != 0) {
       if (!source.defined() || source.scalar_type() != dtypeOf(value.type) || source.dim() < 2 || source.stride(0) != place.pitch)
         failBundle("`" + plan.body.name + "`: " + op.op + " at " + op.loc + " sees another table than there is");
-      return packInTable(value, place, source.storage(), source.storage_offset(), source, size);
+      const int64_t table = source.storage_offset() - plan.places[place.alias].column; // where it begins
+      return packAt(value, place, source.storage(), table, source, size);
     }
     if (!source.defined() || source.numel() != elementsOf(value, size) || source.scalar_type() != dtypeOf(value.type))
       failBundle("`" + plan.body.name + "`: " + op.op + " at " + op.loc + " is another name for a value of another size");
@@ -200,23 +203,15 @@ Packed PlannedMemory::placeResult(const PlanProgram &plan, const Op &op, int64_t
   if (op.op == "border")
     return {&value, Layout::run, borders_.of(op.attrs.at("weight"), packedShape(value, Layout::run, size), value.type, plan.body.values[op.in.at(0)].type), false};
   const int64_t begin = offsets_[place.slot];
-  at::Tensor tensor = at::empty({0}, arena_.options().dtype(dtypeOf(value.type)));
   if (const int64_t thread = plan.slots[place.slot].p) {
     const int64_t width = widthOf(value.type), elements = thread * at::get_num_threads() / width, next = 1;
+    at::Tensor tensor = at::empty({0}, arena_.options().dtype(dtypeOf(value.type)));
     tensor.set_(arena_.storage(), begin / width, elements, next);
     return {&value, layoutOf(value), tensor, false};
   }
   if (begin + bytesOf(value, place, size) > offsets_[place.slot + 1])
     failBundle("`" + plan.body.name + "`: the result of " + op.op + " at " + op.loc + " does not fit its slot");
-  if (place.pitch != 0)
-    return packInTable(value, place, arena_.storage(), begin / widthOf(value.type), arena_, size);
-  const Layout layout = layoutOf(value);
-  const std::vector<int64_t> shape = packedShape(value, layout, size);
-  std::vector<int64_t> strides(shape.size(), 1);
-  for (int64_t axis = static_cast<int64_t>(shape.size()) - 2; axis >= 0; --axis)
-    strides[axis] = strides[axis + 1] * std::max<int64_t>(shape[axis + 1], 1);
-  tensor.set_(arena_.storage(), begin / widthOf(value.type), shape, strides);
-  return {&value, layout, tensor, false};
+  return packAt(value, place, arena_.storage(), begin / widthOf(value.type), arena_, size);
 }
 
 } // namespace peftrt::plan

@@ -21,7 +21,7 @@ class PlannedMemory {
 public:
   PlannedMemory(Device &device, const ParameterStore &parameters) : device_(device), parameters_(parameters), borders_(device, parameters) {}
   /// What programs that run often read: before the first of them runs.
-  void prepare(const PlanProgram &plan) { borders_.keepDense(plan); }
+  void prepare(const PlanProgram &plan, const std::vector<Reading> &readings) { borders_.keepDense(plan, readings); }
   /// For one batch: values by their number, the inputs placed.
   std::vector<Packed> begin(const PlanProgram &plan, const Batch &batch, const std::map<std::string, at::Tensor> &tensors, const BatchSize &size);
   /// The results of a step, after those that they lie in. `reading`: of a parameter.
