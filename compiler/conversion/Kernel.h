@@ -18,16 +18,10 @@ struct Kernel {
   mlir::ValueRange yielded() const { return body().getTerminator()->getOperands(); }
   /// The pointer of the argument or yielded value.
   mlir::Value argumentPointer(unsigned index) const { return code.dataPointer(call, index); }
-  /// How far apart the rows of the argument or yielded value lie in memory, in elements; 0: one behind the other.
-  int64_t argumentPitch(unsigned index) const { return pitchOf(const_cast<mlir::plan::KernelOp &>(op).getInputs()[index]); }
-  int64_t resultPitch(unsigned index) const { return pitchOf(const_cast<mlir::plan::KernelOp &>(op).getResults()[index]); }
   mlir::Value resultPointer(unsigned index) const { return code.dataPointer(call, body().getNumArguments() + index); }
-
-private:
-  static int64_t pitchOf(mlir::Value placed) {
-    auto packed = mlir::dyn_cast<mlir::plan::PackedType>(placed.getType());
-    return packed ? packed.getPitch() : 0;
-  }
+  /// How far apart its rows lie (plan::pitchOf).
+  int64_t argumentPitch(unsigned index) const { return mlir::plan::pitchOf(const_cast<mlir::plan::KernelOp &>(op).getInputs()[index]); }
+  int64_t resultPitch(unsigned index) const { return mlir::plan::pitchOf(const_cast<mlir::plan::KernelOp &>(op).getResults()[index]); }
 };
 
 /// `void name(call, begin, end)` without a body: what Kernels.h says of a kernel's functions.

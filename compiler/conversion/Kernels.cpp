@@ -3,7 +3,6 @@
 #include "compiler/conversion/Entry.h"
 #include "compiler/conversion/Kernel.h"
 #include "compiler/conversion/RowSums.h"
-#include "compiler/passes/plan/KernelSpace.h"
 #include "runtime/bundle/Format.h"
 #include "llvm/ADT/StringSet.h"
 

@@ -43,6 +43,12 @@ std::optional<Dim> rowsOf(PackedType type);
 int64_t rowBytesOf(PackedType type);
 /// Bytes of a packed value; failure where a block grows faster than the product of two lengths.
 FailureOr<SizeAttr> sizeOf(PackedType type);
+/// Bytes of an element.
+int64_t widthOf(PackedType type);
+/// Elements from a row of a packed value to the next; 0 where they lie one behind the other, and of a value that is not packed yet.
+int64_t pitchOf(Value value);
+/// Whether the op, which may be null, is the step that reads a parameter.
+bool isParameter(Operation *op);
 bool isKind(StringRef word);
 bool isOp(StringRef word);
 /// Whether each element of the result depends on the elements at its place only.

@@ -28,8 +28,17 @@ void PlanDialect::initialize() {
       >();
 }
 
-/// Bytes of an element.
-static int64_t widthOf(PackedType type) { return std::max<int64_t>(1, type.getElement().getIntOrFloatBitWidth() / 8); }
+int64_t mlir::plan::widthOf(PackedType type) { return std::max<int64_t>(1, type.getElement().getIntOrFloatBitWidth() / 8); }
+
+int64_t mlir::plan::pitchOf(Value value) {
+  auto packed = dyn_cast<PackedType>(value.getType());
+  return packed ? packed.getPitch() : 0;
+}
+
+bool mlir::plan::isParameter(Operation *op) {
+  auto step = dyn_cast_or_null<StepOp>(op);
+  return step && step.getOp() == "param";
+}
 
 bool mlir::plan::isKind(StringRef word) {
   static const llvm::StringSet<> words = {

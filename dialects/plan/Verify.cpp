@@ -66,7 +66,7 @@ LogicalResult BorderOp::verify() {
     return !type.getExample() && type.getDims().size() == 2 && type.getPitch() == 0;
   };
   auto weight = getWeight().getDefiningOp<StepOp>();
-  if (!weight || weight.getOp() != "param" || !weight.getHow().get("frozen") || !isMatrix(getWeight()) || !isMatrix(getResult()) || !llvm::all_of(getParts(), isMatrix))
+  if (!isParameter(weight) || !weight.getHow().get("frozen") || !isMatrix(getWeight()) || !isMatrix(getResult()) || !llvm::all_of(getParts(), isMatrix))
     return emitOpError("is not of a frozen matrix and matrices of the run");
   if (getPlaces().size() != 2 * getParts().size() || getTurned().size() != getParts().size())
     return emitOpError("does not say where each part lies");
@@ -151,8 +151,8 @@ static LogicalResult verifyThreadsSlot(Operation &op, Value result, SizeAttr slo
 static LogicalResult verifySlot(Operation &op, Value result, ArrayAttr slots) {
   auto step = dyn_cast<StepOp>(op);
   auto place = slotOf(result);
-  if (step && (step.getOp() == "param" || step.getKind() == "update"))
-    return place ? op.emitOpError(step.getOp() == "param" ? "a parameter needs no slot" : "what updates an input needs no slot") : success();
+  if (isParameter(&op) || (step && step.getKind() == "update"))
+    return place ? op.emitOpError(isParameter(&op) ? "a parameter needs no slot" : "what updates an input needs no slot") : success();
   if (!place)
     return op.emitOpError("has no slot");
   if (*place >= static_cast<int64_t>(slots.size()))

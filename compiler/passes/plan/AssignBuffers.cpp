@@ -39,7 +39,7 @@ public:
         free.append(afterBand);
         afterBand.clear();
       }
-      if (auto step = dyn_cast<StepOp>(op); step && step.getOp() != "param" && step.getKind() != "update" && failed(place(step, at)))
+      if (auto step = dyn_cast<StepOp>(op); step && !isParameter(step) && step.getKind() != "update" && failed(place(step, at)))
         return failure();
       if (auto kernel = dyn_cast<KernelOp>(op); kernel && failed(place(kernel)))
         return failure();

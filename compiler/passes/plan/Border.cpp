@@ -1,6 +1,8 @@
 // Border: see the header.
 #include "compiler/passes/plan/Border.h"
+#include "compiler/passes/plan/Begin.h"
 #include "compiler/passes/plan/KernelSpace.h"
+#include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
 using namespace mlir::plan;
@@ -9,8 +11,8 @@ namespace {
 constexpr int64_t kLine = 128, kAccess = 16; ///< bytes: where a table's rows begin, and where a value in it may
 
 PackedType typeOf(Value value) { return cast<PackedType>(value.getType()); }
-int64_t widthOf(Value value) { return std::max<int64_t>(1, typeOf(value).getElement().getIntOrFloatBitWidth() / 8); }
-int64_t roundedUp(int64_t number, int64_t multiple) { return (number + multiple - 1) / multiple * multiple; }
+/// So many columns that rows begin where they should.
+int64_t paddedColumns(int64_t columns, Value like) { return llvm::alignTo(columns, kLine / widthOf(typeOf(like))); }
 
 /// `ab,cb->ac` and the like: a table of rows times a matrix of the run.
 struct Form {
@@ -88,14 +90,6 @@ void putInTable(Value value, int64_t pitch, int64_t column) {
 }
 
 StringRef nameOfWeight(Value weight) { return cast<StringAttr>(weight.getDefiningOp<StepOp>().getHow().get("name")).getValue(); }
-
-bool isParameter(Operation *op) {
-  auto step = dyn_cast_or_null<StepOp>(op);
-  return step && step.getOp() == "param";
-}
-
-/// What holds still while a program runs, and is there at its begin.
-bool isGiven(Value value) { return isa<BlockArgument>(value) || isParameter(value.getDefiningOp()); }
 } // namespace
 
 std::optional<BranchedProduct> mlir::plan::branchedProductOf(StepOp step, std::string &why) {
@@ -105,7 +99,7 @@ std::optional<BranchedProduct> mlir::plan::branchedProductOf(StepOp step, std::s
   if (!main || !branch)
     return why = "it is a product of another form", std::nullopt;
   auto weight = main->matrix.getDefiningOp<StepOp>();
-  if (!weight || weight.getOp() != "param" || !weight.getHow().get("frozen"))
+  if (!isParameter(weight) || !weight.getHow().get("frozen"))
     return why = "its weight is not a frozen one", std::nullopt;
   if (!isGiven(branch->matrix))
     return why = "the branch's weight is made in the program", std::nullopt;
@@ -116,7 +110,7 @@ std::optional<BranchedProduct> mlir::plan::branchedProductOf(StepOp step, std::s
 }
 
 std::optional<Borders::Place> Borders::placeFor(const BranchedProduct &product, std::string &why) const {
-  const int64_t aligned = kAccess / widthOf(product.x);
+  const int64_t aligned = kAccess / widthOf(typeOf(product.x));
   auto refuse = [&](std::string reason) { return why = std::move(reason), std::nullopt; };
   if (typeOf(product.x).getElement() != typeOf(product.h).getElement())
     return refuse("its branch is of another type");
@@ -162,7 +156,7 @@ void Borders::accept(const BranchedProduct &product, const Place &place) {
   (product.overColumns ? shape.right : shape.below) = BorderShape::Part{place.column, product.rank, product.factorTurned};
   shape.rows = std::max({shape.rows, weight.getDims()[0].constant, product.overColumns ? 0 : place.depth});
   const int64_t columns = std::max(weight.getDims()[1].constant, product.overColumns ? place.depth : 0);
-  shape.columns = std::max(shape.columns, roundedUp(columns, kLine / widthOf(product.x)));
+  shape.columns = std::max(shape.columns, paddedColumns(columns, product.x));
   Matrix &matrix = matrices[product.weight];
   (product.overColumns ? matrix.right : matrix.below) = product.factor;
   accepted.push_back({product, place});
@@ -193,16 +187,11 @@ Value Borders::windowOf(Accepted &one, OpBuilder &builder) {
         places.append({isRight ? 0 : part.column, isRight ? part.column : 0});
         turned.push_back(part.turned);
       }
-    // Before everything else, so that nothing interrupts what a device does as one.
-    Operation *first = &*llvm::find_if(*one.product.step->getBlock(), [](Operation &op) { return !isParameter(&op) && !isa<BorderOp>(op); });
     SmallVector<Value> given(parts);
     given.push_back(one.product.weight);
-    for (Value value : given)
-      if (Operation *parameter = value.getDefiningOp(); parameter && !parameter->isBeforeInBlock(first))
-        parameter->moveBefore(first); // it reads nothing
-    OpBuilder atBegin(first);
+    OpBuilder begin = atBegin(*one.product.step->getBlock(), given);
     auto type = PackedType::get(builder.getContext(), false, {plan::Dim{shape.rows, 0}, {shape.columns, 0}}, element);
-    matrix.made = BorderOp::create(atBegin, one.product.step.getLoc(), type, one.product.weight, parts, places, turned);
+    matrix.made = BorderOp::create(begin, one.product.step.getLoc(), type, one.product.weight, parts, places, turned);
   }
   auto weight = typeOf(one.product.weight);
   const plan::Dim rows{one.product.overColumns ? weight.getDims()[0].constant : one.place.depth, 0}, columns{one.product.overColumns ? one.place.depth : weight.getDims()[1].constant, 0};
@@ -211,7 +200,7 @@ Value Borders::windowOf(Accepted &one, OpBuilder &builder) {
 
 void Borders::rewrite() {
   for (auto &[host, guests] : tables) {
-    const int64_t pitch = roundedUp(guests.back().column + guests.back().rank, kLine / widthOf(host));
+    const int64_t pitch = paddedColumns(guests.back().column + guests.back().rank, host);
     putInTable(host, pitch, 0);
     for (const Guest &guest : guests)
       putInTable(guest.value, pitch, guest.column);

@@ -2,7 +2,7 @@
 //
 // In     plan.programs without places; on the module `plan.device`, what is known of the device, and `plan.layout`, if not what is quicker
 // Out    such a product reads a plan.beside and a plan.window of a plan.border; x and h have a pitch. Every other product says why not (kLayoutNote)
-// Errs   none
+// Errs   internal only: nothing is known of the device
 // Why here  after kernels are formed, which find rows at any pitch; before places, because what lies in one table has one slot
 //
 // What is quicker  x W and then h U added to it reads and writes all of y once more, and is one more launch. A border makes the product deeper, by whole blocks
@@ -18,6 +18,7 @@ using namespace mlir::plan;
 namespace {
 constexpr int64_t kDepthBlock = 64;        ///< of a library's product, elements
 constexpr double kLaunch = 3e-6;           ///< seconds from one small kernel's end to the next one's
+constexpr double kPart = kLaunch / 4;      ///< to write a part of a border, in a row of such copies that wait for nothing
 
 struct Cost {
   double added, bordered; ///< seconds beyond x W alone
@@ -25,28 +26,25 @@ struct Cost {
 
 class Choice {
 public:
-  explicit Choice(ModuleOp module) {
-    if (auto word = module->getAttrOfType<StringAttr>(kLayout))
-      layout = word.getValue();
-    if (auto device = module->getAttrOfType<DictionaryAttr>(kDevice)) {
-      auto number = [&](StringRef name) { return static_cast<double>(cast<IntegerAttr>(device.get(name)).getInt()); };
-      halfRate = number("bf16") * 1e9, rate = number("f32") * 1e9, bandwidth = number("bandwidth") * 1e9, tokens = number("tokens");
-    }
+  Choice(DictionaryAttr device, StringAttr word) : layout(word ? word.getValue() : "auto") {
+    auto number = [&](StringRef name) { return static_cast<double>(cast<IntegerAttr>(device.get(name)).getInt()); };
+    halfRate = number("bf16") * 1e9, rate = number("f32") * 1e9, bandwidth = number("bandwidth") * 1e9, tokens = number("tokens");
   }
 
   Cost costOf(const BranchedProduct &product, const Borders::Place &place) const {
-    const double width = cast<PackedType>(product.x.getType()).getElement().isBF16() ? 2 : 4, flops = width == 2 ? halfRate : rate;
+    auto type = cast<PackedType>(product.x.getType());
+    const double width = static_cast<double>(widthOf(type)), flops = type.getElement().isBF16() ? halfRate : rate;
     const auto blocks = [](int64_t depth) { return (depth + kDepthBlock - 1) / kDepthBlock; };
     const double product64 = 2 * tokens * product.columns * kDepthBlock / flops;
-    return {kLaunch + 2 * tokens * product.columns * width / bandwidth, static_cast<double>(blocks(place.depth) - blocks(product.depth)) * product64 + kLaunch / 4};
+    return {kLaunch + 2 * tokens * product.columns * width / bandwidth, static_cast<double>(blocks(place.depth) - blocks(product.depth)) * product64 + kPart};
   }
 
   bool isBordered(const Cost &cost) const { return layout == "bordered" || (layout != "added" && cost.bordered < cost.added); }
   bool isForced() const { return layout == "bordered" || layout == "added"; }
 
 private:
-  StringRef layout = "auto";
-  double halfRate = 1e15, rate = 5e13, bandwidth = 3e12, tokens = 4096;
+  StringRef layout;
+  double halfRate, rate, bandwidth, tokens;
 };
 
 void note(StepOp step, const Twine &text) { step->setAttr(kLayoutNote, StringAttr::get(step.getContext(), text)); }
@@ -73,7 +71,10 @@ void choose(ProgramOp program, const Choice &choice, Borders &borders) {
 } // namespace
 
 LogicalResult mlir::plan::chooseLayout(ModuleOp module) {
-  const Choice choice(module);
+  auto device = module->getAttrOfType<DictionaryAttr>(kDevice);
+  if (!device)
+    return module.emitError("nothing says what the device can do (`") << kDevice << "`)";
+  const Choice choice(device, module->getAttrOfType<StringAttr>(kLayout));
   BorderShapes shapes;
   SmallVector<Borders> borders;
   for (ProgramOp program : module.getOps<ProgramOp>())

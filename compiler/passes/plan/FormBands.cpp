@@ -72,10 +72,10 @@ public:
   void form() {
     SmallVector<Operation *> ops = llvm::map_to_vector(block.without_terminator(), [](Operation &op) { return &op; });
     for (Operation *op : ops)
-      if (auto step = dyn_cast<StepOp>(op); step && step.getOp() == "param")
+      if (isParameter(op))
         order.push_back(op);
     for (Operation *op : ops)
-      if (auto step = dyn_cast<StepOp>(op); !step || step.getOp() != "param")
+      if (!isParameter(op))
         take(op);
     close();
     for (Operation *op : order)

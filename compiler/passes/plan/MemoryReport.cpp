@@ -37,8 +37,7 @@ std::string mlir::plan::memoryReport(ModuleOp module, int64_t examples, int64_t 
       q += std::accumulate(size.getQs().begin(), size.getQs().end(), size.getQ());
     }
     for (Operation &op : program.getBody().front()) {
-      auto step = dyn_cast<StepOp>(op);
-      if (!isa<StepOp, KernelOp>(op) || (step && step.getOp() == "param"))
+      if (!isa<StepOp, KernelOp>(op) || isParameter(&op))
         continue;
       ++steps;
       for (Value result : op.getResults())

@@ -71,10 +71,7 @@ static void orderSites(KernelOp op) {
 static SmallVector<int64_t> pitchesOf(KernelOp op) {
   SmallVector<int64_t> pitches;
   for (ValueRange values : {ValueRange(op.getInputs()), ValueRange(op.getResults())})
-    for (Value value : values) {
-      auto packed = dyn_cast<PackedType>(value.getType());
-      pitches.push_back(packed ? packed.getPitch() : 0);
-    }
+    llvm::append_range(pitches, llvm::map_range(values, pitchOf));
   return pitches;
 }
 

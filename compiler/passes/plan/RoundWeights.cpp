@@ -6,6 +6,7 @@
 // Errs   none
 // Why here  a device's library multiplies factors of one type: whoever multiplied would round for each product anew. Behind layouts, whose matrices are of their products'
 //        type already
+#include "compiler/passes/plan/Begin.h"
 #include "compiler/passes/plan/Passes.h"
 #include "dialects/plan/Plan.h"
 #include "llvm/ADT/DenseMap.h"
@@ -32,25 +33,15 @@ public:
   }
 
 private:
-  static bool isParameter(Operation *op) {
-    auto step = dyn_cast_or_null<StepOp>(op);
-    return step && step.getOp() == "param";
-  }
-  static bool isWeight(Value value) {
-    return typeOf(value).getElement().isF32() && !typeOf(value).getExample() && (isa<BlockArgument>(value) || isParameter(value.getDefiningOp()));
-  }
+  static bool isWeight(Value value) { return typeOf(value).getElement().isF32() && !typeOf(value).getExample() && isGiven(value); }
 
   Value rounded(Value value) {
     Value &made = known[value];
     if (made)
       return made;
-    Operation *first = &*llvm::find_if(block, [](Operation &op) { return !isParameter(&op) && !isa<BorderOp>(op); });
-    auto parameter = value.getDefiningOp<StepOp>();
-    if (parameter && !parameter->isBeforeInBlock(first))
-      parameter->moveBefore(first); // it reads nothing
-    OpBuilder builder(first);
+    OpBuilder builder = atBegin(block, value);
     auto type = PackedType::get(builder.getContext(), false, typeOf(value).getDims(), builder.getBF16Type());
-    if (parameter && parameter.getHow().get("frozen") && type.getDims().size() == 2)
+    if (auto parameter = value.getDefiningOp<StepOp>(); parameter && parameter.getHow().get("frozen") && type.getDims().size() == 2)
       made = BorderOp::create(builder, value.getLoc(), type, value, ValueRange(), ArrayRef<int64_t>(), ArrayRef<bool>());
     else
       made = StepOp::create(builder, value.getLoc(), type, builder.getStringAttr("aten"), builder.getStringAttr("cast"), value, IntegerAttr(), builder.getDictionaryAttr({}));
