@@ -15,8 +15,8 @@ namespace peftrt {
 constexpr uint32_t kFormatVersion = 1;
 constexpr char kTrailerMagic[] = "PEFTBNDL";
 constexpr uint64_t kTrailerSize = 32;
+constexpr char kGpuPlan[] = "plan.gpu.json"; ///< a section
 /// Kernels of the CPU c are the section kernels/c.so; those of the GPU g kernels/g.ptx, and what belongs to them.
-constexpr char kGpuPlan[] = "plan.gpu.json";
 constexpr char kKernelFolder[] = "kernels", kKernelSuffix[] = ".so", kPtxSuffix[] = ".ptx", kCubinSuffix[] = ".cubin", kGpuFactsSuffix[] = ".json";
 
 /// Kernels for one generation of GPUs. Each has an entry (compiler/conversion/Kernels.h).

@@ -1,22 +1,18 @@
 // Graphs: see the header.
 #include "runtime/cuda/Graphs.h"
+#include "runtime/plan/Mix.h"
 #include <c10/core/CachingDeviceAllocator.h>
 #include <cstdio>
+#include <numeric>
 
 namespace peftrt::cuda {
 namespace {
 
 constexpr size_t kMostGraphs = 64;   ///< some hundred kernels each
 constexpr size_t kMostSeen = 4096;   ///< batches of all lengths come and never come again
-constexpr uint64_t kMultiplier = 0x9E3779B97F4A7C15;
 
 uint64_t hashOf(const plan::Given &given) {
-  uint64_t hash = kMultiplier;
-  for (const uint64_t number : given) {
-    hash = (hash ^ number) * kMultiplier;
-    hash ^= hash >> 29;
-  }
-  return hash;
+  return std::accumulate(given.begin(), given.end(), kMixBegin, mix);
 }
 
 /// How often LibTorch's allocator for the GPU gave memory.

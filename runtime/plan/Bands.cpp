@@ -28,10 +28,6 @@ std::vector<int64_t> chunksOf(int64_t rows, int64_t most, int64_t stretch) {
   return begins;
 }
 
-at::Tensor matrixAt(const void *data, bool isBf16, at::IntArrayRef sizes, at::IntArrayRef strides) {
-  return at::from_blob(const_cast<void *>(data), sizes, strides, at::TensorOptions().dtype(isBf16 ? at::kBFloat16 : at::kFloat));
-}
-
 class Clock {
 public:
   /// Seconds since the last call.

@@ -4,6 +4,7 @@
 #include "runtime/plan/DerivedValues.h"
 #include "runtime/bundle/Format.h"
 #include "runtime/bundle/Errors.h"
+#include "runtime/plan/Mix.h"
 #include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>
 #include <cstring>
@@ -11,8 +12,6 @@
 
 namespace peftrt {
 namespace {
-
-constexpr uint64_t kMultiplier = 0x9E3779B97F4A7C15; // odd, so that a word's contribution is never lost
 
 uint64_t mixBytes(uint64_t hash, const at::Tensor &tensor) {
   const at::Tensor bytes = tensor.contiguous();
@@ -22,8 +21,7 @@ uint64_t mixBytes(uint64_t hash, const at::Tensor &tensor) {
   for (size_t place = 0; place < size; place += sizeof(word)) {
     word = 0;
     std::memcpy(&word, data + place, std::min(sizeof(word), size - place));
-    hash = (hash ^ word) * kMultiplier;
-    hash ^= hash >> 29;
+    hash = mix(hash, word);
   }
   return hash;
 }
@@ -83,7 +81,7 @@ private:
   }
 
   uint64_t fingerprintOf(const Maker &maker) const {
-    uint64_t hash = kMultiplier;
+    uint64_t hash = kMixBegin;
     for (const std::string &name : maker.reads)
       hash = mixBytes(hash, parameters_.get(name));
     return hash;

@@ -19,7 +19,7 @@ void inverse(Step &step) {
     inverseInto(step.out.tensor, step.in[0].tensor);
 }
 
-/// The weight is there already (PlannedMemory::placeBorder).
+/// The weight is there already (Borders.h).
 void border(Step &step) {
   const auto places = step.op.attrs.at("places").get<std::vector<int64_t>>(), turned = step.op.attrs.at("turned").get<std::vector<int64_t>>();
   if (places.size() != 2 * turned.size() || step.in.size() != 1 + turned.size())

@@ -1,7 +1,7 @@
 // ProductSteps: see the header.
 #include "runtime/plan/ProductSteps.h"
 #include "runtime/plan/Equation.h"
-#include <ATen/core/Tensor.h>
+#include <ATen/ATen.h>
 #include <map>
 
 namespace peftrt::plan {
@@ -103,6 +103,11 @@ std::optional<int64_t> addendOf(const Op &op) {
 
 std::optional<ProductStep> productStepOf(const Op &op, const Program &program) { return op.op == "contract" ? Reader(op, program, 0).step("equation") : std::nullopt; }
 std::optional<ProductStep> branchStepOf(const Op &op, const Program &program) { return hasBranch(op) ? Reader(op, program, 2).step("branch") : std::nullopt; }
+
+at::Tensor matrixAt(const void *data, bool isBf16, at::IntArrayRef sizes, at::IntArrayRef strides, c10::Device device) {
+  const at::TensorOptions options = at::TensorOptions().dtype(isBf16 ? at::kBFloat16 : at::kFloat).device(device);
+  return at::for_blob(const_cast<void *>(data), sizes).strides(strides).options(options).target_device(device).make_tensor();
+}
 
 products::Call callOf(const ProductStep &step, const Op &op, const std::vector<Packed> &values, const BatchSize &size) {
   const at::Tensor &a = values[op.in[step.a]].tensor, &b = values[op.in[step.b]].tensor, &c = values[op.out[0]].tensor;

@@ -28,6 +28,8 @@ std::optional<int64_t> addendOf(const Op &op); ///< the value that is the sum
 std::optional<ProductStep> productStepOf(const Op &op, const Program &program);
 /// Of `h u`, with the operands' places in the whole list.
 std::optional<ProductStep> branchStepOf(const Op &op, const Program &program);
+/// f32 or bf16 at an address as a matrix, of memory that others hold.
+at::Tensor matrixAt(const void *data, bool isBf16, at::IntArrayRef sizes, at::IntArrayRef strides, c10::Device device = c10::kCPU);
 /// The product on these values, not prepared yet; nothing is added to it.
 products::Call callOf(const ProductStep &step, const Op &op, const std::vector<Packed> &values, const BatchSize &size);
 

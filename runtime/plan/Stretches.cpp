@@ -9,12 +9,6 @@ namespace {
 
 constexpr int64_t kFewest = 4; ///< steps: to ask for fewer costs less than to find what was recorded of them
 
-at::Tensor matrixAt(const void *data, int64_t rows, int64_t columns, int64_t row, int64_t column, bool isBf16, c10::Device device) {
-  const at::TensorOptions options = at::TensorOptions().dtype(isBf16 ? at::kBFloat16 : at::kFloat).device(device);
-  const std::vector<int64_t> shape = {rows, columns}, strides = {row, column};
-  return at::for_blob(const_cast<void *>(data), shape).strides(strides).options(options).target_device(device).make_tensor();
-}
-
 } // namespace
 
 std::vector<Stretch> stretchesOf(const std::vector<Part> &parts) {
@@ -53,8 +47,9 @@ std::vector<products::Call> plainCallsOf(const Op &op, const ProductStep &produc
 
 void multiplyPlain(const products::Call &call, c10::Device device) {
   const c10::InferenceMode noAutograd; // thread-local
-  const at::Tensor a = matrixAt(call.a, call.rows, call.depth, call.aRow, call.aDepth, call.aIsBf16, device), b = matrixAt(call.b, call.depth, call.columns, call.bDepth, call.bColumn, call.bIsBf16, device);
-  at::Tensor c = matrixAt(call.c, call.rows, call.columns, call.cRow, call.cColumn, call.cIsBf16, device);
+  const auto result = [&](const void *data) { return matrixAt(data, call.cIsBf16, {call.rows, call.columns}, {call.cRow, call.cColumn}, device); };
+  const at::Tensor a = matrixAt(call.a, call.aIsBf16, {call.rows, call.depth}, {call.aRow, call.aDepth}, device), b = matrixAt(call.b, call.bIsBf16, {call.depth, call.columns}, {call.bDepth, call.bColumn}, device);
+  at::Tensor c = result(call.c);
   if (call.cIsBf16 != call.aIsBf16 && device.is_cpu()) // whose library has no such product; its memory is nobody's matter here
     c.copy_(at::mm(a, b));
   else if (call.cIsBf16 != call.aIsBf16)
@@ -62,7 +57,7 @@ void multiplyPlain(const products::Call &call, c10::Device device) {
   else if (!call.sum)
     at::mm_out(c, a, b);
   else // the same tensor where it is the same memory: nothing is copied then
-    at::addmm_out(c, call.sum == call.c ? c : matrixAt(call.sum, call.rows, call.columns, call.cRow, call.cColumn, call.cIsBf16, device), a, b);
+    at::addmm_out(c, call.sum == call.c ? c : result(call.sum), a, b);
 }
 
 void tell(const products::Call &call, Given &given) {
