@@ -18,6 +18,8 @@ Value fieldOf(Code &code, Value given, CallField field) {
   return LLVM::AddrSpaceCastOp::create(code.b, code.loc, type, global);
 }
 
+LLVM::LLVMFunctionType entryType(MLIRContext *context) { return LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(context), {LLVM::LLVMPointerType::get(context)}); }
+
 /// The call, with scratch of this team's own: it begins `behind` bytes behind what was given.
 Value ownCall(Code &code, Value given, Value behind) {
   Value own = LLVM::AllocaOp::create(code.b, code.loc, code.pointer(), code.callType(), code.integer(1));
@@ -47,11 +49,11 @@ void emitEntry(Bodies bodies, OpBuilder &builder, Machine machine, int64_t share
     if (body)
       body.setLinkage(LLVM::Linkage::Internal);
   Location loc = bodies.any.getLoc();
-  auto function = LLVM::LLVMFuncOp::create(builder, loc, (bodies.any.getName() + "__entry").str(), bodies.any.getFunctionType(), LLVM::Linkage::External, /*dsoLocal=*/false, LLVM::CConv::PTX_Kernel);
+  auto function = LLVM::LLVMFuncOp::create(builder, loc, (bodies.any.getName() + "__entry").str(), entryType(builder.getContext()), LLVM::Linkage::External, /*dsoLocal=*/false, LLVM::CConv::PTX_Kernel);
   Block *entry = function.addEntryBlock(builder);
   OpBuilder inside = OpBuilder::atBlockEnd(entry);
   Code code(inside, loc, machine);
-  Value given = entry->getArgument(0), tasks = entry->getArgument(1), scratchBytes = entry->getArgument(2);
+  Value given = entry->getArgument(0), tasks = code.field(given, CallField::tasks), scratchBytes = code.field(given, CallField::scratchBytes);
 
   Value width = arith::DivUIOp::create(inside, loc, code.coordinate("ntid.x"), code.integer(machine.team));
   Value team = code.add(code.mul(code.coordinate("ctaid.x"), width), arith::DivUIOp::create(inside, loc, code.coordinate("tid.x"), code.integer(machine.team)));

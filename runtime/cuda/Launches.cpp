@@ -1,6 +1,7 @@
 // Launches: see the header.
 #include "runtime/cuda/Launches.h"
 #include <algorithm>
+#include <bit>
 #include <cstring>
 
 namespace peftrt::cuda {
@@ -12,6 +13,8 @@ constexpr int64_t kMostScratch = int64_t{1} << 30; ///< of all teams; more of th
 constexpr int64_t kScratchAlignment = 256;
 
 int64_t parts(int64_t whole, int64_t part) { return (whole + part - 1) / part; }
+/// The power of two that is not less, of nothing nothing: what is nearly alike is alike.
+int64_t ceilingOf(int64_t count) { return count == 0 ? 0 : static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(count))); }
 
 } // namespace
 
@@ -31,7 +34,7 @@ private:
 };
 
 Launches::Launches(std::shared_ptr<const Gpu> gpu, std::shared_ptr<Pool> pool, std::shared_ptr<Staging> staging, const Bundle &bundle)
-    : gpu_(gpu), pool_(std::move(pool)), staging_(std::move(staging)), code_(gpu, bundle) {}
+    : gpu_(gpu), pool_(std::move(pool)), staging_(std::move(staging)), code_(gpu, bundle), clear_(gpu) {}
 
 Launches::~Launches() {
   for (const Block &block : {table_, scratch_, sums_})
@@ -46,14 +49,14 @@ void Launches::growTo(Block &block, size_t size) {
     pool_->give(block.address);
   block = {};
   block.address = pool_->take(size);
-  block.size = size;
+  block.size = static_cast<size_t>(Pool::sizeFor(static_cast<int64_t>(size)));
 }
 
 Launches::Shape Launches::shapeFor(int64_t tasks, int64_t share, int64_t team, int64_t scratch) const {
   const int64_t teams = kThreads / team; // of a block
-  int64_t blocks = std::min(parts(parts(tasks, share), teams), kBlocksPerMultiprocessor * gpu_->facts.multiprocessors);
+  int64_t blocks = std::min(ceilingOf(parts(parts(tasks, share), teams)), kBlocksPerMultiprocessor * gpu_->facts.multiprocessors);
   if (scratch > 0)
-    blocks = std::min(blocks, std::max<int64_t>(1, kMostScratch / (scratch * teams)));
+    blocks = std::min(blocks, std::max<int64_t>(1, kMostScratch / (ceilingOf(scratch) * teams)));
   return {static_cast<unsigned>(blocks), blocks * teams, tasks, scratch};
 }
 
@@ -82,8 +85,8 @@ void Launches::list(const plan::KernelUse &use, Table &table, std::vector<Told> 
   ends_.push_back(launches_.size());
 }
 
-/// Calls come first, so that a program's are always at the same places while the table is.
-void Launches::begin(const BatchSize &size, const RandomState &random, const std::vector<plan::KernelUse> &uses) {
+/// Calls come first, then tails, so that a program's are always at the same places while the table is.
+void Launches::begin(const BatchSize &size, const RandomState &random, const std::vector<plan::KernelUse> &uses, const std::vector<plan::Tail> &tails) {
   tables_.fill(size);
   launches_.clear(), ends_.clear();
   int64_t sums = 0, scratch = 0;
@@ -91,7 +94,7 @@ void Launches::begin(const BatchSize &size, const RandomState &random, const std
     sums = std::max(sums, tables_.placesOfSums(*use.step).back());
   growTo(sums_, static_cast<size_t>(sums) * sizeof(float));
   Table table;
-  const std::array<size_t, 3> places = {table.add(tables_.offsets), table.add(tables_.squares), table.add(tables_.lengths)};
+  const std::array<size_t, 4> places = {table.add(tails), table.add(tables_.offsets), table.add(tables_.squares), table.add(tables_.lengths)};
   std::vector<Told> told;
   for (const plan::KernelUse &use : uses)
     list(use, table, told);
@@ -111,14 +114,15 @@ void Launches::begin(const BatchSize &size, const RandomState &random, const std
   staging_->sendRoom(table_.address, room, bytes);
 }
 
-std::string Launches::callsOf(const std::vector<Told> &told, const RandomState &random, const std::array<size_t, 3> &places) {
+std::string Launches::callsOf(const std::vector<Told> &told, const RandomState &random, const std::array<size_t, 4> &places) {
   const Address behind = table_.address + told.size() * sizeof(KernelCall);
   const auto at = [&](size_t place) { return reinterpret_cast<void *>(behind + place); };
+  tails_ = behind + places[0];
   const auto wholes = [&](size_t place) { return static_cast<const int64_t *>(at(place)); };
   std::string calls;
   for (size_t index = 0; index < told.size(); ++index) {
-    const KernelCall call{static_cast<void *const *>(at(told[index].data)), wholes(places[0]), wholes(places[1]), static_cast<const uint32_t *>(at(told[index].sites)), reinterpret_cast<void *>(scratch_.address), tables_.examples,
-                          told[index].elements, {static_cast<uint32_t>(random.seed), static_cast<uint32_t>(random.seed >> 32)}, static_cast<uint32_t>(random.step), static_cast<uint32_t>(random.pass), wholes(places[2]), nullptr};
+    const KernelCall call{static_cast<void *const *>(at(told[index].data)), wholes(places[1]), wholes(places[2]), static_cast<const uint32_t *>(at(told[index].sites)), reinterpret_cast<void *>(scratch_.address), tables_.examples,
+                          told[index].elements, {static_cast<uint32_t>(random.seed), static_cast<uint32_t>(random.seed >> 32)}, static_cast<uint32_t>(random.step), static_cast<uint32_t>(random.pass), wholes(places[3]), nullptr, launches_[index].shape.tasks, launches_[index].shape.scratch};
     launches_[index].call = table_.address + index * sizeof(KernelCall);
     calls.append(reinterpret_cast<const char *>(&call), sizeof call);
   }
@@ -128,9 +132,11 @@ std::string Launches::callsOf(const std::vector<Told> &told, const RandomState &
 void Launches::tell(size_t place, plan::Given &given) const {
   for (size_t index = place ? ends_.at(place - 1) : 0; index < ends_.at(place); ++index) {
     const Launch &launch = launches_[index];
-    given.insert(given.end(), {static_cast<uint64_t>(plan::Asked::kernel), reinterpret_cast<uint64_t>(launch.entry->function), launch.shape.blocks, static_cast<uint64_t>(launch.shape.tasks), static_cast<uint64_t>(launch.shape.scratch), launch.call});
+    given.insert(given.end(), {static_cast<uint64_t>(plan::Asked::kernel), reinterpret_cast<uint64_t>(launch.entry->function), launch.shape.blocks, launch.call});
   }
 }
+
+void Launches::tellClear(size_t first, size_t count, plan::Given &given) const { given.insert(given.end(), {static_cast<uint64_t>(plan::Asked::clear), tails_ + first * sizeof(plan::Tail), count}); }
 
 void Launches::run(const plan::KernelUse &, size_t place) {
   for (size_t index = place ? ends_.at(place - 1) : 0; index < ends_.at(place); ++index)
@@ -138,11 +144,10 @@ void Launches::run(const plan::KernelUse &, size_t place) {
 }
 
 void Launches::start(const Launch &launch) const {
-  if (launch.shape.tasks == 0)
+  if (launch.shape.blocks == 0)
     return;
   Address call = launch.call;
-  int64_t tasks = launch.shape.tasks, scratch = launch.shape.scratch;
-  void *parameters[] = {&call, &tasks, &scratch};
+  void *parameters[] = {&call};
   gpu_->driver.check(gpu_->driver.launch(launch.entry->function, launch.shape.blocks, 1, 1, kThreads, 1, 1, 0, gpu_->stream(), parameters, nullptr), "starting the kernel `" + launch.entry->name + "`");
 }
 

@@ -1,9 +1,11 @@
 // Launches: a plan's kernel steps on a GPU.
 //
-// What a run's kernels are told (their calls, offsets of examples, operands' addresses, sites of random numbers) is one table, sent once before the first of them.
-// A launch is given where its call is and no more than how much there is to do, so that the same launches, recorded (Graphs.h), do another run's work.
+// What a run's kernels are told (their calls with how much there is to do, offsets of examples, operands' addresses, sites of random numbers) is one table, sent once
+// before the first of them. A launch is given where its call is, and has as many blocks as other batches of nearly this size, so that the same launches, recorded
+// (Graphs.h), do another run's work.
 // Errs  R0206 the GPU failed, with the kernel
 #pragma once
+#include "runtime/cuda/Clear.h"
 #include "runtime/cuda/Code.h"
 #include "runtime/cuda/Memory.h"
 #include "runtime/plan/KernelSteps.h"
@@ -16,10 +18,12 @@ public:
   Launches(std::shared_ptr<const Gpu> gpu, std::shared_ptr<Pool> pool, std::shared_ptr<Staging> staging, const Bundle &bundle);
   ~Launches() override;
   const void *find(const std::string &symbol) override { return &code_.find(symbol); }
-  void begin(const BatchSize &size, const RandomState &random, const std::vector<plan::KernelUse> &uses) override;
+  void begin(const BatchSize &size, const RandomState &random, const std::vector<plan::KernelUse> &uses, const std::vector<plan::Tail> &tails) override;
   void run(const plan::KernelUse &use, size_t place) override;
   /// Nothing that the table says: it is read when the kernel runs.
   void tell(size_t place, plan::Given &given) const override;
+  void clear(size_t first, size_t count) override { clear_.start(tails_ + first * sizeof(plan::Tail), count); }
+  void tellClear(size_t first, size_t count, plan::Given &given) const override;
   int64_t scratchBytes() const override { return static_cast<int64_t>(scratch_.size + table_.size); }
 
 private:
@@ -50,16 +54,19 @@ private:
   void list(const plan::KernelUse &use, Table &table, std::vector<Told> &told);
   void add(const void *function, const Shape &shape) { launches_.push_back({static_cast<const Code::Entry *>(function), shape, 0}); }
   /// As bytes; and now that the table has a place, each launch is told where its own is.
-  std::string callsOf(const std::vector<Told> &told, const RandomState &random, const std::array<size_t, 3> &places);
+  std::string callsOf(const std::vector<Told> &told, const RandomState &random, const std::array<size_t, 4> &places);
   void start(const Launch &launch) const;
+  /// A block of the size that the pool has for so many bytes.
   void growTo(Block &block, size_t size);
 
   std::shared_ptr<const Gpu> gpu_;
   std::shared_ptr<Pool> pool_;
   std::shared_ptr<Staging> staging_;
   Code code_;
+  Clear clear_;
   plan::BatchTables tables_;
   Block table_, scratch_, sums_;
+  Address tails_ = 0; ///< in the table
   std::vector<Launch> launches_;
   std::vector<size_t> ends_; ///< by use: behind its launches
 };

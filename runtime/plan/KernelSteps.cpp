@@ -109,7 +109,7 @@ int64_t KernelStep::columnsOfSums() const {
   return columns;
 }
 
-void KernelRunner::begin(const BatchSize &size, const RandomState &random, const std::vector<KernelUse> &) {
+void KernelRunner::begin(const BatchSize &size, const RandomState &random, const std::vector<KernelUse> &, const std::vector<Tail> &) {
   tables_.fill(size);
   random_ = random;
 }
@@ -128,7 +128,7 @@ KernelCall KernelRunner::callOf(const KernelStep &step, void *const *data) const
   const auto begin = (reinterpret_cast<uintptr_t>(scratch_.data()) + kScratchAlignment - 1) / kScratchAlignment * kScratchAlignment;
   void *const scratch = reinterpret_cast<char *>(begin) + scratchOfThread_ * at::get_thread_num();
   return {data, tables_.offsets.data(), tables_.squares.data(), step.sites.data(), scratch, tables_.examples, tables_.elements, {static_cast<uint32_t>(random_.seed), static_cast<uint32_t>(random_.seed >> 32)},
-          static_cast<uint32_t>(random_.step), static_cast<uint32_t>(random_.pass), tables_.lengths.data(), pairs_};
+          static_cast<uint32_t>(random_.step), static_cast<uint32_t>(random_.pass), tables_.lengths.data(), pairs_, 0, 0};
 }
 
 void KernelRunner::runPart(const KernelStep &step, void *const *data, int64_t first, int64_t last) const {

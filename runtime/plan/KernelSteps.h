@@ -57,8 +57,14 @@ struct KernelUse {
   std::vector<void *> data;
 };
 
+/// Rows behind a value's last one: zeros, where sums over rows are to go beyond it.
+struct Tail {
+  void *begin;
+  int64_t rows, bytes, pitch; ///< bytes of a row, and from one to the next; even numbers
+};
+
 /// What is given to a device's driver and to LibTorch so that steps are done, number by number, each behind what it is that is asked for: where two are equal, the same is.
-enum class Asked : uint64_t { kernel, product };
+enum class Asked : uint64_t { kernel, product, copy, clear };
 using Given = std::vector<uint64_t>;
 
 /// The kernels of a bundle, on a device.
@@ -67,12 +73,15 @@ public:
   virtual ~Kernels() = default;
   /// Errs: there is none of this name.
   virtual const void *find(const std::string &symbol) = 0;
-  /// Before the steps of a run. `uses`: those that `run` is to be called for, in their order; they stay until the run's end.
-  virtual void begin(const BatchSize &size, const RandomState &random, const std::vector<KernelUse> &uses) = 0;
+  /// Before the steps of a run. `uses`: those that `run` is to be called for, in their order; they stay until the run's end. `tails`: what `clear` is.
+  virtual void begin(const BatchSize &size, const RandomState &random, const std::vector<KernelUse> &uses, const std::vector<Tail> &tails) = 0;
   /// One of them, the `place`th.
   virtual void run(const KernelUse &use, size_t place) = 0;
   /// Adds what a driver is given for it.
   virtual void tell(size_t /*place*/, Given & /*given*/) const {}
+  /// Of a device that is no threads: writes zeros into so many tails from `first` on; and what a driver is given for that.
+  virtual void clear(size_t /*first*/, size_t /*count*/) {}
+  virtual void tellClear(size_t /*first*/, size_t /*count*/, Given & /*given*/) const {}
   virtual int64_t scratchBytes() const = 0;
   /// Itself, where this process's threads run it.
   virtual KernelRunner *threads() { return nullptr; }
@@ -84,7 +93,7 @@ public:
   /// `pairs`: products that kernels are to use instead of their own loops, or null.
   KernelRunner(const Bundle &bundle, const std::string &cpuTarget, const products::PairFunctions *pairs) : library_(bundle, cpuTarget), pairs_(pairs) {}
   const void *find(const std::string &symbol) override { return reinterpret_cast<const void *>(library_.find(symbol)); }
-  void begin(const BatchSize &size, const RandomState &random, const std::vector<KernelUse> &uses) override;
+  void begin(const BatchSize &size, const RandomState &random, const std::vector<KernelUse> &uses, const std::vector<Tail> &tails) override;
   /// By all threads.
   void run(const KernelUse &use, size_t place) override;
   int64_t scratchBytes() const override;

@@ -1,5 +1,4 @@
-// MatrixSteps: inverse, and the borders of frozen weights.
-#include "runtime/bundle/Errors.h"
+// MatrixSteps: inverse.
 #include "runtime/plan/Packed.h"
 #include <ATen/ATen.h>
 #include <limits>
@@ -19,19 +18,8 @@ void inverse(Step &step) {
     inverseInto(step.out.tensor, step.in[0].tensor);
 }
 
-/// The weight is there already (Borders.h).
-void border(Step &step) {
-  const auto places = step.op.attrs.at("places").get<std::vector<int64_t>>(), turned = step.op.attrs.at("turned").get<std::vector<int64_t>>();
-  if (places.size() != 2 * turned.size() || step.in.size() != 1 + turned.size())
-    failBundle(where(step) + " does not say where each part lies");
-  for (size_t index = 0; index < turned.size(); ++index) {
-    const at::Tensor part = turned[index] ? step.in[1 + index].tensor.t() : step.in[1 + index].tensor;
-    step.out.tensor.narrow(0, places[2 * index], part.size(0)).narrow(1, places[2 * index + 1], part.size(1)).copy_(part);
-  }
-}
-
 } // namespace
 
-Handlers matrixSteps() { return {{"inverse", inverse}, {"border", border}}; }
+Handlers matrixSteps() { return {{"inverse", inverse}}; }
 
 } // namespace peftrt::plan

@@ -71,7 +71,7 @@ Handlers sourceSteps();      ///< SourceSteps.cpp: param constant literal iota d
 Handlers elementwiseSteps(); ///< ElementwiseSteps.cpp
 Handlers reductionSteps();   ///< ReductionSteps.cpp: reduce argmax ranks order
 Handlers contractSteps();    ///< ContractSteps.cpp
-Handlers matrixSteps();      ///< MatrixSteps.cpp: inverse border
+Handlers matrixSteps();      ///< MatrixSteps.cpp: inverse
 Handlers layoutSteps();      ///< LayoutSteps.cpp: transpose … concat, siblings, sum_siblings, stop_grad
 Handlers indexingSteps();    ///< IndexingSteps.cpp: gather scatter_add
 

@@ -7,137 +7,19 @@
 #include "runtime/plan/DerivedValues.h"
 #include "runtime/bundle/Errors.h"
 #include "runtime/plan/Bands.h"
+#include "runtime/plan/Copies.h"
 #include "runtime/plan/PlannedMemory.h"
+#include "runtime/plan/Prepared.h"
 #include "runtime/plan/Profile.h"
-#include "runtime/plan/Stretches.h"
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <algorithm>
 #include <c10/core/InferenceMode.h>
-#include <set>
 
 namespace peftrt {
 namespace {
 
 using namespace plan;
-
-const Handlers &allHandlers() {
-  static const Handlers table = [] {
-    Handlers all;
-    for (const Handlers &part : {sourceSteps(), elementwiseSteps(), reductionSteps(), contractSteps(), matrixSteps(), layoutSteps(), indexingSteps()})
-      all.insert(part.begin(), part.end());
-    return all;
-  }();
-  return table;
-}
-
-/// Who does a step; nobody, where there is nothing to do.
-struct Work {
-  Handler handler = nullptr;
-  std::optional<KernelStep> kernel;
-  std::optional<ProductStep> product, branch; ///< which its handler does too, slower
-  bool isPlain = false; ///< on a device that is no threads: its products are asked for without the handler
-  bool isNothing() const { return !handler && !kernel; }
-};
-
-/// A plan's program, with what does not depend on the batch looked up once.
-struct Prepared {
-  PlanProgram plan;
-  std::vector<Work> works;      ///< one per step
-  std::vector<size_t> bandEnds; ///< one per step: behind the band that begins with it, or the step itself
-  std::vector<Reading> readings;   ///< one per step
-  std::vector<Stretch> stretches; ///< what a device may record, in order
-  std::vector<std::vector<int64_t>> unread; ///< of a streamed program, one per step: values that no later one reads
-};
-
-Work workOf(const PlanProgram &plan, size_t index, Kernels &kernels) {
-  Work work;
-  const Op &op = plan.body.ops[index];
-  const bool updates = plan.kinds[index] == "update";
-  if (op.op == "kernel") {
-    work.kernel = kernelStepOf(op, kernels);
-    return work;
-  }
-  const Place &place = plan.places[op.out[0]];
-  if (op.op == "param" || (place.alias >= 0 && !updates))
-    return work;
-  const auto found = allHandlers().find(op.op);
-  if (found == allHandlers().end())
-    failBundle("there is no op `" + op.op + "` (" + op.loc + ")");
-  if (place.slot < 0 && !updates && op.op != "border")
-    failBundle("`" + plan.body.name + "`: the result of " + op.op + " at " + op.loc + " has no slot");
-  work.handler = found->second;
-  work.product = productStepOf(op, plan.body);
-  work.branch = branchStepOf(op, plan.body);
-  if (hasBranch(op) && !work.branch)
-    work.product.reset();
-  return work;
-}
-
-/// Whether the step does its rows independently.
-bool isByRows(const Work &work) {
-  if (work.kernel)
-    return work.kernel->space == KernelStep::Space::rows && work.kernel->example && work.kernel->tasks.k != 0;
-  return work.isNothing() || (work.product && work.product->byRows && (!work.branch || work.branch->byRows));
-}
-
-/// What threads have fits, and only its band sees it. `home`: the band that makes a value.
-void verifyThreads(const PlanProgram &plan, const Op &op, std::vector<int64_t> &home) {
-  const int64_t band = bandOf(op);
-  for (const int64_t result : op.out)
-    home[result] = band;
-  for (const std::vector<int64_t> *list : {&op.in, &op.out})
-    for (const int64_t value : *list) {
-      const int64_t bytes = threadBytesOf(plan, value);
-      if (bytes && (band < 0 || home[value] != band))
-        failBundle("`" + plan.body.name + "`: " + op.op + " at " + op.loc + " reads rows that threads have in another band");
-      if (bytes && plan.bands[band] * rowBytesOf(plan.body.values[value]) > bytes)
-        failBundle("`" + plan.body.name + "`: a thread's rows of " + op.op + " at " + op.loc + " do not fit its slot");
-    }
-}
-
-/// Where each value of a streamed program is read last. What it reads is read once: a result may take its parameter's place.
-std::vector<std::vector<int64_t>> unreadAfter(const PlanProgram &plan) {
-  const std::vector<Op> &ops = plan.body.ops;
-  std::vector<std::vector<int64_t>> unread(ops.size());
-  std::set<int64_t> seen;
-  std::set<std::string> parameters;
-  for (size_t index = ops.size(); index-- > 0;) {
-    for (const std::vector<int64_t> *list : {&ops[index].in, &ops[index].out})
-      for (const int64_t value : *list)
-        if (seen.insert(value).second)
-          unread[index].push_back(value);
-    if (ops[index].op == "param" && !parameters.insert(ops[index].attrs.at("name")).second)
-      failBundle("`" + plan.body.name + "` reads the parameter `" + ops[index].attrs.at("name").get<std::string>() + "` twice");
-  }
-  return unread;
-}
-
-Prepared prepare(PlanProgram plan, Kernels &kernels) {
-  Prepared prepared{std::move(plan), {}, {}, {}, {}, {}};
-  prepared.readings = readingsOf(prepared.plan);
-  if (prepared.plan.streamed)
-    prepared.unread = unreadAfter(prepared.plan);
-  const std::vector<Op> &ops = prepared.plan.body.ops;
-  for (size_t index = 0; index < ops.size(); ++index)
-    prepared.works.push_back(workOf(prepared.plan, index, kernels));
-  std::vector<int64_t> home(prepared.plan.places.size(), -1);
-  for (size_t begin = 0, end = 0; begin < ops.size(); begin = end) {
-    const int64_t band = bandOf(ops[begin]);
-    for (end = begin + 1; band >= 0 && end < ops.size() && bandOf(ops[end]) == band;)
-      ++end;
-    const bool byRows = std::all_of(prepared.works.begin() + begin, prepared.works.begin() + end, isByRows);
-    if (band >= 0 && (!byRows || band >= static_cast<int64_t>(prepared.plan.bands.size())))
-      failBundle("`" + prepared.plan.body.name + "`: band " + std::to_string(band) + " has steps that do not their rows by themselves, or nothing says how many rows it takes");
-    for (size_t index = begin; band >= 0 && index < end; ++index)
-      if (prepared.works[index].kernel && prepared.plan.bands[band] % prepared.works[index].kernel->stretch != 0)
-        failBundle("`" + prepared.plan.body.name + "`: threads take " + std::to_string(prepared.plan.bands[band]) + " rows through band " + std::to_string(band) + ", which ends inside a stretch that is summed");
-    prepared.bandEnds.resize(end, end);
-    for (size_t index = begin; index < end; ++index)
-      verifyThreads(prepared.plan, ops[index], home);
-  }
-  return prepared;
-}
 
 class PlanExecutor final : public Executor {
 public:
@@ -146,11 +28,9 @@ public:
         kernels_(device_.kernels(bundle, options, products_.pairFunctions())), memory_(device_, parameters) {
     for (PlanProgram &program : planOf((device_.isThreads() ? bundle.plan : bundle.gpuPlan).value())) {
       const std::string name = program.body.name;
-      Prepared &prepared = programs_.emplace(name, peftrt::prepare(std::move(program), *kernels_)).first->second;
+      const Prepared &prepared = programs_.emplace(name, plan::prepared(std::move(program), *kernels_, device_.isThreads())).first->second;
       if (!prepared.plan.streamed)
         memory_.prepare(prepared.plan, prepared.readings);
-      if (!device_.isThreads())
-        findStretches(prepared);
     }
     if (options.graphs && !options.profile)
       recorder_ = device_.recorder();
@@ -181,14 +61,14 @@ private:
       failBundle("there is no program `" + name + "`");
     const Prepared &prepared = found->second;
     const PlanProgram &plan = prepared.plan;
-    const BatchSize size = sizeOf(plan.body, batch, tensors);
-    std::vector<Packed> values = memory_.begin(plan, batch, tensors, size);
+    const BatchSize size = sizeOf(plan.body, batch, tensors), room = device_.isThreads() || plan.body.flat || plan.streamed ? size : withRoom(size);
+    std::vector<Packed> values = memory_.begin(plan, batch, tensors, size, room);
     RunContext context(size, random, parameters_, products_);
     profile_.start();
     const size_t steps = plan.body.ops.size();
     for (size_t begin = 0, end = 0; begin < steps; begin = end) {
       end = plan.streamed ? std::max(prepared.bandEnds[begin], begin + 1) : steps; // of a streamed program a parameter is read when its step comes
-      runSteps(prepared, begin, end, values, context);
+      runSteps(prepared, begin, end, values, context, room);
       if (plan.streamed)
         give(prepared, begin, end, values, take);
     }
@@ -200,17 +80,18 @@ private:
         take(result.name, resultOf(values[result.value]));
   }
 
-  void runSteps(const Prepared &prepared, size_t begin, size_t end, std::vector<Packed> &values, RunContext &context) {
+  void runSteps(const Prepared &prepared, size_t begin, size_t end, std::vector<Packed> &values, RunContext &context, const BatchSize &room) {
     const std::vector<Op> &ops = prepared.plan.body.ops;
     for (size_t index = begin; index < end; ++index)
       memory_.place(prepared.plan, ops[index], values, context.size, prepared.readings[index]);
     const std::vector<KernelUse> uses = usesOf(prepared, begin, end, values);
-    size_t use = 0, stretch = 0;
-    kernels_->begin(context.size, context.random, uses);
+    Asking asking{prepared, values, context.size, room, uses};
+    size_t stretch = 0;
+    kernels_->begin(context.size, context.random, uses, tailsOf(asking, begin, end));
     for (size_t index = begin, next = begin; index < end; index = next) {
       if (recorder_ && stretch < prepared.stretches.size() && prepared.stretches[stretch].begin == index) {
         next = prepared.stretches[stretch].end;
-        use += runStretch(prepared, prepared.stretches[stretch++], values, context.size, uses, use);
+        runStretch(asking, prepared.stretches[stretch++]);
         continue;
       }
       next = std::max(prepared.bandEnds[index], index + 1);
@@ -218,59 +99,94 @@ private:
         runBand(prepared, index, next, values, context.size);
         continue;
       }
-      if (prepared.works[index].kernel)
-        kernels_->run(uses[use], use), ++use;
-      else
+      ask(asking, index);
+      if (!prepared.works[index].kernel && !prepared.works[index].isPlain && !prepared.works[index].copies)
         run(prepared.works[index], ops[index], values, context);
       if (options_.profile)
         profile_.add(prepared.plan.body, ops[index]);
     }
   }
 
-  /// Returns how many of `uses`, from `first` on, are its kernels.
-  size_t runStretch(const Prepared &prepared, const Stretch &stretch, const std::vector<Packed> &values, const BatchSize &size, const std::vector<KernelUse> &uses, size_t first) {
-    const PlanProgram &plan = prepared.plan;
-    Given given;
-    std::vector<std::vector<products::Call>> calls; // by step; of a kernel none
-    size_t last = first;
-    for (size_t index = stretch.begin; index < stretch.end; ++index) {
+  /// What a run asks a device for, step by step.
+  struct Asking {
+    const Prepared &prepared;
+    const std::vector<Packed> &values;
+    const BatchSize &size, &room;
+    const std::vector<KernelUse> &uses;
+    size_t use = 0, tail = 0; ///< the next ones
+
+    std::vector<products::Call> productsOf(size_t index) const {
       const Work &work = prepared.works[index];
-      calls.push_back(work.isPlain ? plainCallsOf(plan.body.ops[index], *work.product, work.branch, values, size) : std::vector<products::Call>());
-      for (const products::Call &call : calls.back())
+      return work.isPlain ? plainCallsOf(prepared.plan.body.ops[index], *work.product, work.branch, values, work.hasRoom ? room : size) : std::vector<products::Call>();
+    }
+  };
+  /// What LibTorch does for a step without its handler.
+  struct Plain {
+    std::vector<products::Call> products;
+    std::vector<Copy> copies;
+  };
+
+  static Plain plainOf(const Asking &asking, size_t index) {
+    return {asking.productsOf(index), asking.prepared.works[index].copies ? copiesOf(asking.prepared.plan.body.ops[index], asking.values) : std::vector<Copy>()};
+  }
+
+  static std::vector<Tail> tailsOf(const Asking &asking, size_t begin, size_t end) {
+    std::vector<Tail> tails;
+    for (size_t index = begin; index < end && !asking.prepared.clearings.empty(); ++index)
+      for (const Factor &factor : asking.prepared.clearings[index])
+        tails.push_back(tailOf(asking.productsOf(factor.step)[0], factor, asking.prepared.works[factor.step].product->depth.at(asking.size)));
+    return tails;
+  }
+
+  /// A kernel, or what LibTorch does without the handler, behind what is cleared for it.
+  void ask(Asking &asking, size_t index) { ask(asking, index, plainOf(asking, index)); }
+  void ask(Asking &asking, size_t index, const Plain &plain) {
+    const Prepared &prepared = asking.prepared;
+    if (const size_t count = prepared.clearings.empty() ? 0 : prepared.clearings[index].size()) {
+      kernels_->clear(asking.tail, count);
+      asking.tail += count;
+    }
+    if (prepared.works[index].kernel)
+      kernels_->run(asking.uses[asking.use], asking.use), ++asking.use;
+    if (plain.products.empty() && plain.copies.empty())
+      return;
+    const c10::Device where = asking.values[prepared.plan.body.ops[index].out[0]].tensor.device();
+    for (const products::Call &call : plain.products)
+      askLibrary([call, where] { multiplyPlain(call, where); });
+    for (const Copy &one : plain.copies)
+      askLibrary([one, where] { copy(one, where); });
+  }
+
+  void askLibrary(std::function<void()> step) {
+    if (recorder_)
+      return recorder_->library(std::move(step));
+    device_.beginLibraryStep();
+    step();
+  }
+
+  void runStretch(Asking &asking, const Stretch &stretch) {
+    const Prepared &prepared = asking.prepared;
+    const Asking begin = asking;
+    Given given;
+    std::vector<Plain> plain; // by step; of a kernel nothing
+    for (size_t index = stretch.begin; index < stretch.end; ++index) {
+      plain.push_back(plainOf(asking, index));
+      if (const size_t count = prepared.clearings[index].size()) {
+        kernels_->tellClear(asking.tail, count, given);
+        asking.tail += count;
+      }
+      if (prepared.works[index].kernel)
+        kernels_->tell(asking.use++, given);
+      for (const products::Call &call : plain.back().products)
         tell(call, given);
-      if (work.kernel)
-        kernels_->tell(last++, given);
+      for (const Copy &one : plain.back().copies)
+        tell(one, given);
     }
-    recorder_->run("steps " + std::to_string(stretch.begin) + " to " + std::to_string(stretch.end - 1) + " of `" + plan.body.name + "`", stretch.asked, std::move(given), [&] {
-      size_t use = first;
-      for (size_t index = stretch.begin; index < stretch.end; ++index) {
-        if (prepared.works[index].kernel)
-          kernels_->run(uses[use], use), ++use;
-        multiplyPlain(calls[index - stretch.begin], values[plan.body.ops[index].out[0]].tensor.device());
-      }
+    recorder_->run("steps " + std::to_string(stretch.begin) + " to " + std::to_string(stretch.end - 1) + " of `" + prepared.plan.body.name + "`", stretch.asked, std::move(given), [&] {
+      Asking again = begin;
+      for (size_t index = stretch.begin; index < stretch.end; ++index)
+        ask(again, index, plain[index - stretch.begin]);
     });
-    return last - first;
-  }
-
-  void multiplyPlain(const std::vector<products::Call> &calls, c10::Device where) {
-    for (const products::Call &call : calls)
-      if (recorder_) {
-        recorder_->library([call, where] { plan::multiplyPlain(call, where); });
-      } else {
-        device_.beginLibraryStep();
-        plan::multiplyPlain(call, where);
-      }
-  }
-
-  static void findStretches(Prepared &prepared) {
-    std::vector<Part> parts;
-    for (size_t index = 0; index < prepared.works.size(); ++index) {
-      Work &work = prepared.works[index];
-      work.isPlain = !work.kernel && isPlain(prepared.plan.body.ops[index], prepared.plan.body, work.product, work.branch);
-      parts.push_back(work.isNothing() ? Part::idle : work.kernel || work.isPlain ? Part::asked : Part::none);
-    }
-    if (!prepared.plan.streamed) // whose steps come one by one
-      prepared.stretches = stretchesOf(parts);
   }
 
   /// Kernel steps outside bands.
@@ -307,8 +223,6 @@ private:
   }
 
   void run(const Work &work, const Op &op, std::vector<Packed> &values, RunContext &context) {
-    if (work.isPlain)
-      return multiplyPlain(plainCallsOf(op, *work.product, work.branch, values, context.size), values[op.out[0]].tensor.device());
     if (work.product && !work.branch) {
       products::Call call = callOf(*work.product, op, values, context.size);
       if (const auto sum = addendOf(op))

@@ -95,8 +95,8 @@ int64_t threadBytesOf(const PlanProgram &plan, int64_t value) {
 
 int64_t bandOf(const Op &op) { return op.attrs.value("band", int64_t{-1}); }
 
-std::vector<Packed> PlannedMemory::begin(const PlanProgram &plan, const Batch &batch, const std::map<std::string, at::Tensor> &tensors, const BatchSize &size) {
-  offsets_ = placeSlots(plan, size);
+std::vector<Packed> PlannedMemory::begin(const PlanProgram &plan, const Batch &batch, const std::map<std::string, at::Tensor> &tensors, const BatchSize &size, const BatchSize &room) {
+  offsets_ = placeSlots(plan, size, room);
   std::vector<Packed> values(plan.body.values.size());
   for (const NamedValue &input : plan.body.inputs)
     values[input.value] = pack(plan.body.values[input.value], device_.here(inputOf(plan.body, input, batch, tensors, size), rooms_[plan.body.name + " " + input.name]), size);
@@ -126,10 +126,10 @@ void PlannedMemory::returnUpdated(const PlanProgram &plan, const Batch &batch, c
 }
 
 /// Where each slot begins, and the end. Grows the arena.
-std::vector<int64_t> PlannedMemory::placeSlots(const PlanProgram &plan, const BatchSize &size) {
+std::vector<int64_t> PlannedMemory::placeSlots(const PlanProgram &plan, const BatchSize &size, const BatchSize &room) {
   std::vector<int64_t> bytes;
   for (const SlotSize &slot : plan.slots)
-    bytes.push_back(size.bytesOf(slot) + slot.p * at::get_num_threads());
+    bytes.push_back(room.bytesOf(slot) + slot.p * at::get_num_threads());
   if (size.flat) // its slots are written for vectors of one element
     for (size_t value = 0; value < plan.places.size(); ++value)
       if (plan.places[value].slot >= 0)

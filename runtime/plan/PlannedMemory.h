@@ -22,8 +22,8 @@ public:
   PlannedMemory(Device &device, const ParameterStore &parameters) : device_(device), parameters_(parameters), borders_(device, parameters) {}
   /// What programs that run often read: before the first of them runs.
   void prepare(const PlanProgram &plan, const std::vector<Reading> &readings) { borders_.keepDense(plan, readings); }
-  /// For one batch: values by their number, the inputs placed.
-  std::vector<Packed> begin(const PlanProgram &plan, const Batch &batch, const std::map<std::string, at::Tensor> &tensors, const BatchSize &size);
+  /// For one batch: values by their number, the inputs placed. `room`: the size that slots are placed for.
+  std::vector<Packed> begin(const PlanProgram &plan, const Batch &batch, const std::map<std::string, at::Tensor> &tensors, const BatchSize &size, const BatchSize &room);
   /// The results of a step, after those that they lie in. `reading`: of a parameter.
   void place(const PlanProgram &plan, const Op &op, std::vector<Packed> &values, const BatchSize &size, Reading reading);
   /// Inputs that the program's steps change in place, and that had to be copied to the device: as they are now, in the tensors that were given.
@@ -32,7 +32,7 @@ public:
   int64_t bytes() const { return arena_.defined() ? arena_.numel() : 0; }
 
 private:
-  std::vector<int64_t> placeSlots(const PlanProgram &plan, const BatchSize &size);
+  std::vector<int64_t> placeSlots(const PlanProgram &plan, const BatchSize &size, const BatchSize &room);
   std::string fittingHelp(int64_t tokens, int64_t bytes) const;
   void grow(const PlanProgram &plan, const BatchSize &size, int64_t bytes);
   Packed placeResult(const PlanProgram &plan, const Op &op, int64_t index, const std::vector<Packed> &values, const BatchSize &size, Reading reading);

@@ -1,6 +1,7 @@
 // Shapes: see Shapes.h.
 #include "runtime/plan/Shapes.h"
 #include "runtime/bundle/Errors.h"
+#include <bit>
 #include <numeric>
 
 namespace peftrt {
@@ -44,6 +45,32 @@ BatchSize sizeOf(const Program &program, const Batch &batch, const std::map<std:
   if (size.flatLength < 0)
     size.flatLength = 1;
   return size;
+}
+
+namespace {
+
+/// The next multiple of a part of the power of two below, of `least` at least; what is not more than that is left as it is.
+int64_t roomOf(int64_t count, int64_t parts, int64_t least) {
+  if (count <= least)
+    return count;
+  const int64_t unit = std::max(least, static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(count))) / parts);
+  return (count + unit - 1) / unit * unit;
+}
+
+} // namespace
+
+/// Tokens are most of the work, and a sixteenth of them may be for nothing; of examples there is little to be done.
+BatchSize withRoom(const BatchSize &size) {
+  constexpr int64_t kPartsOfTokens = 16, kLeastTokens = 16, kParts = 4, kLeast = 4;
+  BatchSize room = size;
+  for (Lengths *lengths : {&room.lengths, &room.rooms})
+    for (std::vector<int64_t> &own : *lengths)
+      own.resize(static_cast<size_t>(roomOf(size.examples(), kParts, kLeast)));
+  for (int64_t &tokens : room.tokens)
+    tokens = roomOf(tokens, kPartsOfTokens, kLeastTokens);
+  for (int64_t &squares : room.squares)
+    squares = roomOf(squares, kParts, kLeast);
+  return room;
 }
 
 int64_t BatchSize::bytesOf(const SlotSize &slot) const {

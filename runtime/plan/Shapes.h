@@ -26,6 +26,10 @@ struct BatchSize {
 /// `tensors`: the run-level inputs; the longest vector of them is a flat program's length. Errs R0102 vectors of other lengths.
 BatchSize sizeOf(const Program &program, const Batch &batch, const std::map<std::string, at::Tensor> &tensors);
 
+/// A size that batches of nearly this one's share, so that what is planned for one serves them all: at least its examples, tokens and squares. Its examples have the
+/// lengths of this one's, and none behind them.
+BatchSize withRoom(const BatchSize &size);
+
 /// The shape of one example's block, where its sequences are as long as that.
 std::vector<int64_t> blockShape(const Value &value, const Lengths &lengths, int64_t example);
 /// The shape of a value of the run.

@@ -1,7 +1,7 @@
 // Stretches: steps that follow each other and need nothing of this process but to be asked for, so that a device may record what they ask for and do it again as one.
 //
-// Which steps  kernels, and products of which it is known beforehand that LibTorch allocates nothing: their operands lie as they are multiplied, in one type, and the
-//              result, which may be wider (a gradient), has its place. What other steps of LibTorch take from its allocator in passing, a recording would go on using when it has long been another's.
+// Which steps  kernels, copies (Copies.h), and products of which it is known beforehand that LibTorch allocates nothing: their operands lie as they are multiplied, in
+//              one type, and the result, which may be wider (a gradient), has its place. What other steps of LibTorch take from its allocator in passing, a recording would go on using when it has long been another's.
 #pragma once
 #include "runtime/plan/KernelSteps.h"
 #include "runtime/plan/ProductSteps.h"

@@ -150,7 +150,7 @@ public:
   Operands(const Operands &) = delete;
   Operands &operator=(const Operands &) = delete;
 
-  /// The parameters of the entry (compiler/conversion/Kernels.h).
+  /// The parameter of the entry (compiler/conversion/Kernels.h).
   std::string parameters(int64_t tasks) {
     for (void *const place : places_)
       pointers_.push_back(place ? addresses_.at(place) : 0);
@@ -161,17 +161,16 @@ public:
       int64_t examples, elements;
       uint32_t key[2], step, pass;
       uint64_t lengths, pairs;
+      int64_t tasks;
+      uint64_t scratchBytes;
     } call{constant("the table of operands", pointers_.data(), pointers_.size() * 8), constant("the offsets of examples", call_.offsets, sequences * (examples + 1) * 8),
            constant("the squares of examples", call_.squares, sequences * (sequences + 1) / 2 * (examples + 1) * 8), constant("the sites of random numbers", call_.sites, called_.sites * 4),
            ownScratch(scratch * subject_.grid.all() * subject_.block.all() / called_.team), examples, call_.elements, {call_.key[0], call_.key[1]}, call_.step, call_.pass,
-           constant("the lengths of examples", call_.lengths, sequences * examples * 8), 0};
+           constant("the lengths of examples", call_.lengths, sequences * examples * 8), 0, tasks, scratch};
     static_assert(sizeof call == sizeof(KernelCall));
     callBytes_.assign(reinterpret_cast<const char *>(&call), sizeof call);
     const uint64_t place = constant("the call", callBytes_.data(), callBytes_.size());
-    std::string bytes(reinterpret_cast<const char *>(&place), sizeof place);
-    bytes.append(reinterpret_cast<const char *>(&tasks), 8);
-    bytes.append(reinterpret_cast<const char *>(&scratch), 8);
-    return bytes;
+    return {reinterpret_cast<const char *>(&place), sizeof place};
   }
 
   void checkWhole() const {

@@ -71,6 +71,14 @@ class Ptx(CompilerTest):
                 self.assertRegex(told, rf"--target GPU .*\b{target}\b")
                 self.check(spec, target)
 
+    def test_what_is_of_no_program(self):
+        """The runtime's own text, for the oldest generation: newer ones take it."""
+        text, = re.findall(r'R"ptx\((.*)\)ptx"', (ROOT / "runtime/cuda/Clear.ptx.inc").read_text(), re.S)
+        for target in TARGETS:
+            with self.subTest(target):
+                code, said = self.assemble(text, target)
+                self.assertEqual((code, "warning" in said.lower()), (0, False), said)
+
     def test_the_assembler_would_complain(self):
         text = self.ptx(self.program("lora"), "sm_80")
         for old, new in (("fma.rn.f32", "fma.rn.f33"), (".entry rows_1__entry", ".entry rows_2__entry"), (".target sm_80", ".target sm_90a"), (r"mov.u32 \t%r\d+, %ctaid.x", "call.uni absent")):
