@@ -98,23 +98,26 @@ def clocked(events, tokens, first):
 
 
 class Training:
-    """One run in pieces: each `go` starts the trainer, which goes on where it stopped. `init`: a file of initial parameters, or None."""
+    """One run in pieces: each `go` starts the trainer, which goes on where it stopped. `trainer`: its path, or the words that start it; `init`: a file of initial parameters,
+    or None; `more`: words for each start."""
 
-    def __init__(self, trainer, data, init, threads):
-        self.trainer, self.data, self.init, self.threads = trainer, data, init, threads
-        self.run = trainer.parent / "run"
+    def __init__(self, trainer, data, init, threads, run=None, more=()):
+        self.command = trainer if isinstance(trainer, list) else [trainer]
+        self.data, self.init, self.threads, self.more = data, init, threads, more
+        self.run = run or trainer.parent / "run"
         self.done, self.seconds = 0, 0.0
 
     def go(self, warm, steps):
         start = ["--resume"] if self.done else ["--data", self.data, *(["--init", self.init] if self.init else [])]
-        command = [self.trainer, "train", "--out", self.run, "--json", "--threads", self.threads, "--limit-steps", self.done + warm + steps, *start]
+        command = [*self.command, "train", "--out", self.run, "--json", "--threads", self.threads, "--limit-steps", self.done + warm + steps, *start, *self.more]
         events, out, usage = timed(command, environment(self.threads))
         lines = [line for line in map(json.loads, (self.run / "metrics.jsonl").read_text().splitlines()) if "loss" in line]
         tokens = {line["step"]: line["tokens"] for line in lines}
-        whole, self.seconds = json.loads(out)["seconds"] - self.seconds, json.loads(out)["seconds"]
+        report = json.loads(out)
+        whole, self.seconds = report["seconds"] - self.seconds, report["seconds"]
         mine = [line for line in lines if line["step"] > self.done]
         found = clocked(events, tokens, self.done + warm)
         self.done += warm + steps
         seconds, count, taken = found or (whole, sum(line["tokens"] for line in mine), len(mine))
         return {"seconds": seconds, "tokens": count, "steps": taken, "rate": count / seconds, "warm_excluded": found is not None, "losses": [line["loss"] for line in mine],
-                "peak_mib": usage.ru_maxrss / 1024, "cpu_seconds": usage.ru_utime + usage.ru_stime}
+                "peak_mib": usage.ru_maxrss / 1024, "cpu_seconds": usage.ru_utime + usage.ru_stime, "report": report}

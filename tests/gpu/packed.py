@@ -1,5 +1,6 @@
 """A pack where it is run: trainers, and the tensors that they write. Needs Python and torch; nothing is installed, nothing is fetched."""
 import json
+import lzma
 import os
 import pathlib
 import struct
@@ -32,12 +33,23 @@ class Packed:
     def __init__(self, folder, scratch):
         self.folder, self.scratch, self.name = pathlib.Path(folder), pathlib.Path(scratch) / folder.name, folder.name
         self.scratch.mkdir(parents=True)
+        for path in list((self.folder / "bundle").rglob("*.xz")):
+            path.with_suffix("").write_bytes(lzma.decompress(path.read_bytes()))
+            path.unlink()
         self.precision = "bf16" if "precision = bf16" in (self.folder / "spec.peft").read_text() else "fp32"
+
+    @property
+    def command(self):
+        """The words that start the trainer."""
+        return [HERE / "peft-runner", "--bundle", self.folder / "bundle"]
+
+    @staticmethod
+    def environment():
+        return {"PEFT_TORCH_LIB": str(pathlib.Path(torch.__path__[0]) / "lib"), **os.environ}
 
     def run(self, *words):
         """What the trainer says; on the device that the words name."""
-        environment = {"PEFT_TORCH_LIB": str(pathlib.Path(torch.__path__[0]) / "lib"), **os.environ}
-        done = subprocess.run([str(word) for word in (HERE / "peft-runner", "--bundle", self.folder / "bundle", *words)], capture_output=True, text=True, env=environment)
+        done = subprocess.run([str(word) for word in (*self.command, *words)], capture_output=True, text=True, env=self.environment())
         if done.returncode:
             raise Failed(f"{self.name}: {' '.join(map(str, words))}: exit {done.returncode}\n{done.stdout}{done.stderr}")
         return done.stdout

@@ -57,9 +57,17 @@ class Pack(unittest.TestCase):
         self.assertIn("no subject of the pack", self.command(self.pack / "check", "--only", "none", code=1))
 
     def test_bench(self):
-        """The large subject's weights would take a minute; that it is packed whole shows in its header."""
-        said = self.command(self.pack / "bench", "--only", "ia3-bitfit", "--steps", 1, **self.gpu().environment)
-        self.assertRegex(said, r"ia3-bitfit .* tokens/s .* ms a step")
+        """The large subject's weights would take a minute; that it is packed whole shows in its header. Turns are taken with peft on this CPU."""
+        report = self.folder / "bench.json"
+        (self.pack / "subjects/ia3-bitfit/timed.json").write_text(json.dumps({"batch": 4, "other": {"rank": 4, "dora": False, "dropout": 0.0}}))
+        said = self.command(self.pack / "bench", "--only", "ia3-bitfit", "--steps", 2, "--rounds", 1, "--variants", "eager", "--json", report, **self.gpu().environment)
+        self.assertRegex(said, r"ia3-bitfit .* tokens/s; .* ms a step; \d+ launches of \d+ graphs; .* of peft eager \(first and last loss")
+        line, = json.loads(report.read_text())
+        self.assertGreater(line["ratios"]["eager"]["median"], 0)
+        self.assertGreater(min(turns[0]["tokens"] for turns in line["turns"].values()), 0)
+        self.assertGreater(line["graphs"]["launches"], 0)
+        self.assertIn("--variants: some of", self.command(self.pack / "bench", "--variants", "lazy", code=2))
+        self.assertNotIn("transformers", self.command(self.pack / "bench", "--only", "none", "--variants", "none", code=1))
         header = (self.pack / "subjects/bert-base/header.bin").read_bytes()
         self.assertIn("encoder.layer.11.output.dense.weight", json.loads(header[8:]))
 
