@@ -139,8 +139,10 @@ void explain(mlir::ModuleOp module, mlir::ModuleOp gpu, const EmitInfo &info, Ou
   const NominalBatch batch = nominalBatchOf(info);
   outcome.memory = mlir::plan::memoryReport(module, batch.examples, batch.length, nominalThreads());
   outcome.kernels = mlir::plan::kernelReport(module, batch.examples, batch.length);
-  if (gpu)
+  if (gpu) {
+    outcome.memory += "\n" + mlir::plan::gpuMemoryReport(module, gpu, batch.examples, batch.length);
     outcome.layout = mlir::plan::layoutReport(gpu);
+  }
 }
 
 /// The last phases: kernels and bundle. `gpu`: null where none is asked for.

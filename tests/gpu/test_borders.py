@@ -86,16 +86,30 @@ class Borders(test_training.Training):
             self.assertLess(abs(ours - theirs), 1e-4 * max(1, abs(theirs)))
         self.assertEqual(len(losses[0]), len(losses[1]))
 
-    def explained(self, layout):
+    def explained(self, layout, what="layout"):
         spec = self.folder / f"{layout}.peft"
         spec.write_text(self.program(EVERYWHERE.format(""), layout))
-        return run(BIN / "peftc", spec, "--model", self.folder / "even", "--target", "sm_90a", "--explain", "layout")
+        return run(BIN / "peftc", spec, "--model", self.folder / "even", "--target", "sm_90a", "--explain", what)
 
     def test_explained(self):
         chosen, added = self.explained("auto"), self.explained("added")
         self.assertRegex(chosen, r"(?m)^train_step:\n(  to \d+ columns +×\d+ +bordered: \+[\d.]+ us bordered, \+[\d.]+ us added\n)+")
         self.assertRegex(added, r"added: \+[\d.]+ us bordered, \+[\d.]+ us added, as `layout` says")
         self.assertFalse(re.search(r"× ?\d+ +bordered", added))
+
+    def test_memory(self):
+        """The CPU's, then the GPU's: of that, parts and their sum, and the programs of its own plan. What lies in one table is counted once."""
+        found = {}
+        for layout in ("bordered", "added"):
+            cpu, _, gpu = self.explained(layout, "memory").partition("training on a GPU, ")
+            self.assertIn("prepared weights", cpu)
+            self.assertNotIn("prepared weights", gpu)
+            lines = {name: float(number) * {"KiB": 1, "MiB": 1024}[unit] for name, number, unit in re.findall(r"^ +(\w[^0-9]*?) +([\d.]+) (KiB|MiB) ", gpu, re.M)}
+            self.assertAlmostEqual(lines["in all, at most"], sum(lines[name] for name in ("frozen weights", "with borders, rounded", "trained", "a step's values")), delta=110)  # of rounding
+            self.assertLess(lines["of them saved"], lines["a step's values"])
+            self.assertRegex(gpu, r"(?m)^train_step +\d+ ")
+            found[layout] = lines["with borders, rounded"]
+        self.assertGreater(found["bordered"], found["added"])
 
 
 if __name__ == "__main__":

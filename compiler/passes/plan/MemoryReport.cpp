@@ -3,15 +3,19 @@
 #include "compiler/passes/plan/TrainingMemory.h"
 #include "dialects/plan/Plan.h"
 #include "llvm/Support/FormatVariadic.h"
+#include <map>
 #include <numeric>
 
 using namespace mlir;
 using namespace mlir::plan;
 
-static std::string trainingReport(ModuleOp module, int64_t examples, int64_t length, int64_t threads) {
+namespace {
+std::string lineOf(StringRef what, int64_t bytes, StringRef note) { return llvm::formatv("  {0,-24} {1,12}  {2}\n", what, spellBytes(bytes), note).str(); }
+
+std::string trainingReport(ModuleOp module, int64_t examples, int64_t length, int64_t threads) {
   const TrainingMemory memory = trainingMemory(module, examples, length);
   std::string text = llvm::formatv("training on {0} texts of {1} tokens\n", examples, length).str();
-  auto line = [&](StringRef what, int64_t bytes, StringRef note) { text += llvm::formatv("  {0,-24} {1,12}  {2}\n", what, spellBytes(bytes), note).str(); };
+  auto line = [&](StringRef what, int64_t bytes, StringRef note) { text += lineOf(what, bytes, note); };
   line("frozen weights", memory.weights, "f32, or bf16 where only products read them; mapped from the checkpoint where that has them so");
   line("prepared weights", memory.prepared, "at most: in the order in which products read them, where this CPU has own products");
   line("trained", memory.trained, "values, gradients, the optimizer's states");
@@ -24,9 +28,28 @@ static std::string trainingReport(ModuleOp module, int64_t examples, int64_t len
   return text + "\n";
 }
 
-std::string mlir::plan::memoryReport(ModuleOp module, int64_t examples, int64_t length, int64_t threads) {
-  std::string text = trainingReport(module, examples, length, threads);
-  text += llvm::formatv("memory of a batch of {0} texts, {1} tokens each (bytes: c + e·texts + t·tokens + q·Σ tokens² + p·threads; t and q of all sequences)\n", examples, length).str();
+/// Matrices that weights lie in with what stands beside them (plan.border), each once, whatever the number of programs that read it.
+int64_t borderBytes(ModuleOp gpu) {
+  std::map<std::pair<StringRef, bool>, int64_t> borders; // by name, and whether it is bf16
+  gpu.walk([&](BorderOp border) {
+    auto weight = border.getWeight().getDefiningOp<StepOp>();
+    auto type = cast<PackedType>(border.getResult().getType());
+    borders[{cast<StringAttr>(weight.getHow().get("name")).getValue(), type.getElement().isBF16()}] = type.getDims()[0].constant * type.getDims()[1].constant * widthOf(type);
+  });
+  return std::accumulate(borders.begin(), borders.end(), int64_t{0}, [](int64_t sum, const auto &border) { return sum + border.second; });
+}
+
+std::string gpuReport(ModuleOp module, ModuleOp gpu, int64_t examples, int64_t length) {
+  const TrainingMemory parameters = trainingMemory(module, examples, length), memory = trainingMemory(gpu, examples, length);
+  const int64_t borders = borderBytes(gpu);
+  return llvm::formatv("training on a GPU, {0} texts of {1} tokens\n", examples, length).str() + lineOf("frozen weights", parameters.weights, "as the checkpoint has them, or f32") +
+         lineOf("with borders, rounded", borders, "matrices of products; a weight that only they read, in their type, is in them and not above") + lineOf("trained", parameters.trained, "values, gradients, the optimizer's states") +
+         lineOf("a step's values", memory.arena, "of all tokens; a sixteenth more at most") + lineOf("  of them saved", memory.saved, "what backward reads of forward") +
+         lineOf("in all, at most", parameters.weights + borders + parameters.trained + memory.arena, "beside the driver, LibTorch's libraries and the scratch of kernels") + "\n";
+}
+
+std::string programsReport(ModuleOp module, int64_t examples, int64_t length) {
+  std::string text = llvm::formatv("memory of a batch of {0} texts, {1} tokens each (bytes: c + e·texts + t·tokens + q·Σ tokens² + p·threads; t and q of all sequences)\n", examples, length).str();
   text += llvm::formatv("{0,-16} {1,6} {2,6} {3,10} {4,10} {5,10}  {6}\n", "program", "steps", "slots", "MiB", "a thread", "unshared", "polynomial").str();
   for (ProgramOp program : module.getOps<ProgramOp>()) {
     int64_t c = 0, e = 0, t = 0, q = 0, p = 0, unshared = 0, steps = 0;
@@ -40,9 +63,11 @@ std::string mlir::plan::memoryReport(ModuleOp module, int64_t examples, int64_t 
       if (!isa<StepOp, KernelOp>(op) || isParameter(&op))
         continue;
       ++steps;
-      for (Value result : op.getResults())
-        if (auto size = sizeOf(cast<PackedType>(result.getType())); succeeded(size))
+      for (Value result : op.getResults()) {
+        auto type = cast<PackedType>(result.getType());
+        if (auto size = sizeOf(type); succeeded(size) && type.getColumn() == 0) // what lies beside another value is in that one's rows
           unshared += size->at(examples, length);
+      }
     }
     int64_t bytes = SizeAttr::get(module.getContext(), c, e, t, q, p).at(examples, length);
     size_t slots = program.getSlots() ? program.getSlots()->size() : 0;
@@ -52,3 +77,8 @@ std::string mlir::plan::memoryReport(ModuleOp module, int64_t examples, int64_t 
   }
   return text;
 }
+} // namespace
+
+std::string mlir::plan::memoryReport(ModuleOp module, int64_t examples, int64_t length, int64_t threads) { return trainingReport(module, examples, length, threads) + programsReport(module, examples, length); }
+
+std::string mlir::plan::gpuMemoryReport(ModuleOp module, ModuleOp gpu, int64_t examples, int64_t length) { return gpuReport(module, gpu, examples, length) + programsReport(gpu, examples, length); }

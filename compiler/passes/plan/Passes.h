@@ -37,6 +37,8 @@ LogicalResult roundWeights(ModuleOp module);  ///< RoundWeights.cpp
 
 /// A table of what each program's arena takes, for `examples` texts of `length` tokens by so many threads.
 std::string memoryReport(ModuleOp module, int64_t examples, int64_t length, int64_t threads);
+/// `gpu`: the programs of `module` for a GPU.
+std::string gpuMemoryReport(ModuleOp module, ModuleOp gpu, int64_t examples, int64_t length);
 /// Each kernel with its ops and traffic, and what stands alone.
 std::string kernelReport(ModuleOp module, int64_t examples, int64_t length);
 /// Of a device's programs: how each product with a branch is done, and why.

@@ -64,12 +64,12 @@ int64_t preparedBytes(ProgramOp program, ModuleOp module) {
 int64_t savedBytes(ProgramOp program, int64_t examples, int64_t length) {
   const BandRows rows(program);
   const llvm::DenseSet<Operation *> forward = forwardOf(program);
-  llvm::DenseSet<Value> seen;
+  llvm::DenseSet<int64_t> seen; // slots, of which what lies in a table has one together; what is saved is there at the same time
   int64_t bytes = 0;
   for (Operation &op : program.getBody().front().without_terminator())
     for (Value operand : op.getOperands()) {
       Value root = rootOf(operand);
-      if (forward.contains(&op) || isa<AliasOp>(op) || !forward.contains(root.getDefiningOp()) || !slotOf(root) || rows.isThreads(root) || !seen.insert(root).second)
+      if (forward.contains(&op) || isa<AliasOp>(op) || !forward.contains(root.getDefiningOp()) || !slotOf(root) || rows.isThreads(root) || !seen.insert(*slotOf(root)).second)
         continue;
       if (auto size = sizeOf(cast<PackedType>(root.getType())); succeeded(size))
         bytes += size->at(examples, length);

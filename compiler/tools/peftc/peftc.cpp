@@ -37,7 +37,7 @@ compile
   --emit=PHASE           print what a phase makes and stop: ast, space (what is left open), chosen (the text with its choices made), spec, peft, sites, nn, plan, kernels, ptx
   --target GPU           sm_80, sm_89, sm_90a, sm_100 or sm_120: the trainer also runs on such a GPU (`--target sm_80,sm_90a`: on each); with --emit=kernels or ptx
                          that GPU's code is printed
-  --explain WHAT         kernels, layout (with --target), merge, memory or params
+  --explain WHAT         kernels, layout (with --target), merge, memory (with --target the GPU's too) or params
   --diag-format=FORMAT   text, short or json
   --timing               seconds of each pass
   --stdlib DIR           another standard library
