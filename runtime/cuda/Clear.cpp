@@ -12,7 +12,7 @@ static_assert(sizeof(Tail) == 32 && offsetof(Tail, rows) == 8 && offsetof(Tail, 
 constexpr char kText[] =
 #include "runtime/cuda/Clear.ptx.inc"
     ;
-constexpr unsigned kThreads = 128, kBlocks = 64; ///< of a tail: a sixteenth of a batch's rows at most, and the same for all batches
+constexpr unsigned kThreads = 128, kBlocks = 64; ///< of a tail, the same for all batches: it has few rows (plan/Shapes.cpp: withRoom)
 
 } // namespace
 

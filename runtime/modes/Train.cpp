@@ -170,7 +170,8 @@ private:
       progress_.step = first + static_cast<int64_t>(index) + 1;
       progress_.tokens += result.tokens;
       metrics_ += json({{"step", progress_.step}, {"epoch", asked_[index]}, {"loss", result.loss}, {"grad_norm", result.gradNorm}, {"examples", result.examples}, {"tokens", result.tokens}}).dump() + "\n";
-      line_.step(progress_, result.loss);
+      if (index + 1 == results.done.size()) // of those that were asked for together: the others came to their end earlier
+        line_.step(progress_, result.loss);
     }
     progress_.step = first + static_cast<int64_t>(results.done.size());
     asked_.clear();

@@ -61,7 +61,7 @@ private:
       failBundle("there is no program `" + name + "`");
     const Prepared &prepared = found->second;
     const PlanProgram &plan = prepared.plan;
-    const BatchSize size = sizeOf(plan.body, batch, tensors), room = device_.isThreads() || plan.body.flat || plan.streamed ? size : withRoom(size);
+    const BatchSize size = sizeOf(plan.body, batch, tensors), room = prepared.hasRoom ? withRoom(size) : size;
     std::vector<Packed> values = memory_.begin(plan, batch, tensors, size, room);
     RunContext context(size, random, parameters_, products_);
     profile_.start();

@@ -101,6 +101,7 @@ void findStretches(Prepared &prepared) {
   }
   if (prepared.plan.streamed) // whose steps come one by one, and whose batches are none
     return;
+  prepared.hasRoom = canHaveRoom(prepared.plan);
   prepared.stretches = stretchesOf(parts);
   prepared.clearings = clearingsOf(prepared.plan, withRoom);
 }

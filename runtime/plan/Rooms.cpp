@@ -1,5 +1,6 @@
 // Rooms: see the header.
 #include "runtime/plan/Rooms.h"
+#include "runtime/bundle/Errors.h"
 #include <algorithm>
 #include <set>
 
@@ -32,6 +33,11 @@ int64_t rootOf(const PlanProgram &plan, int64_t value) {
 
 } // namespace
 
+bool canHaveRoom(const PlanProgram &plan) {
+  const std::vector<Value> &values = plan.body.values;
+  return !plan.body.flat && !plan.streamed && std::all_of(values.begin(), values.end(), [](const Value &value) { return std::all_of(value.dims.begin(), value.dims.end(), [](const Dim &dim) { return dim.c >= 0 && dim.k >= 0; }); });
+}
+
 bool canHaveRoom(const Op &op, const PlanProgram &plan, const ProductsOfStep &products) {
   if (!products.product || !canHaveRoom(op, plan, *products.product) || (products.branch && (!canHaveRoom(op, plan, *products.branch) || sumsOverRows(products.branch))))
     return false;
@@ -63,6 +69,8 @@ std::vector<std::vector<Factor>> clearingsOf(const PlanProgram &plan, const std:
 }
 
 Tail tailOf(const products::Call &call, const Factor &factor, int64_t depth) {
+  if (call.depth < depth)
+    failBundle("a product over " + std::to_string(depth) + " rows has room for " + std::to_string(call.depth));
   const bool isBf16 = factor.isB ? call.bIsBf16 : call.aIsBf16;
   const int64_t width = isBf16 ? 2 : 4, pitch = (factor.isB ? call.bDepth : call.aDepth) * width, columns = factor.isB ? call.columns : call.rows;
   const auto *begin = static_cast<const char *>(factor.isB ? call.b : call.a) + depth * pitch;

@@ -13,6 +13,8 @@ struct ProductsOfStep {
   const ProductStep *product = nullptr, *branch = nullptr;
 };
 
+/// Whether more examples and more tokens never take less: there is no `tokens - 1` in it.
+bool canHaveRoom(const PlanProgram &plan);
 /// Whether the step's products can be made for a size with room: what grows with the batch are rows of values that have slots.
 bool canHaveRoom(const Op &op, const PlanProgram &plan, const ProductsOfStep &products);
 
@@ -23,7 +25,7 @@ struct Factor {
 };
 /// By step: the factors whose tails are cleared before it. As many together as can be. `products`: of steps that have room, by step; of others nothing.
 std::vector<std::vector<Factor>> clearingsOf(const PlanProgram &plan, const std::vector<ProductsOfStep> &products);
-/// `call`: the product, with room; `depth`: without.
+/// `call`: the product, with room; `depth`: without. Errs R0102 there is less room than that.
 Tail tailOf(const products::Call &call, const Factor &factor, int64_t depth);
 
 } // namespace peftrt::plan

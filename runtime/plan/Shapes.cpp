@@ -59,7 +59,7 @@ int64_t roomOf(int64_t count, int64_t parts, int64_t least) {
 
 } // namespace
 
-/// Tokens are most of the work, and a sixteenth of them may be for nothing; of examples there is little to be done.
+/// Tokens are most of the work: a sixteenth of them at most is for nothing, of fewer than 256 up to 15. Of examples there is little to be done.
 BatchSize withRoom(const BatchSize &size) {
   constexpr int64_t kPartsOfTokens = 16, kLeastTokens = 16, kParts = 4, kLeast = 4;
   BatchSize room = size;

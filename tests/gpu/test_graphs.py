@@ -97,6 +97,20 @@ class Graphs(SmallTrainer):
             self.assertAlmostEqual(ours["loss"], theirs["loss"], delta=1e-4)
             self.assertAlmostEqual(ours["grad_norm"], theirs["grad_norm"], delta=1e-3 * theirs["grad_norm"])
 
+    def test_rows_that_more_texts_make_fewer(self):
+        """Products over all tokens but each text's first: what is planned for more texts would be too small."""
+        text = SPEC.replace("model base", "method behind(r: rank = 4) on model {\n  at_init changes(\"B is random\")\n  param A: [r, d] = normal(0, 0.1)\n  param B: [d, r] = normal(0, 0.1)\n"
+                            "  let rest = embeds[1:]\n  embeds <- concat(embeds[:1], rest + (rest @ A.T) @ B.T, axis = seq)\n}\nmodel base").replace("train head", "attach behind() to model\ntrain head")
+        trainer = Trainer(self.folder / "behind", self.folder / "model", text)
+        data = trainer.rows("behind.jsonl", rows_of([13, 13, 13, 13, 12, 7, 6, 5, 9, 5]))
+        words = ("--data", data, "--set", "run.batch=5", "--set", "run.shuffle=false")
+        graphs, _, _, steps = self.both(*words, trainer=trainer)
+        self.assertEqual(len(steps), 4)
+        on_cpu = self.folder / "behind on the CPU"
+        trainer.run("train", "--out", on_cpu, "--device", "cpu", *words)
+        for ours, theirs in zip(steps, (line for line in trainer.metrics(on_cpu) if "loss" in line)):
+            self.assertAlmostEqual(ours["loss"], theirs["loss"], delta=1e-4)
+
     def test_more_shapes_than_graphs_are_kept(self):
         data = self.trainer.rows("many.jsonl", rows_of([length for length in range(1, 24) for _ in range(2)] + [5, 5]))
         graphs, counts, *_ = self.both("--data", data, "--set", "run.batch=1", "--set", "run.shuffle=false", "--set", "run.epochs=1")

@@ -44,8 +44,8 @@ std::string gpuReport(ModuleOp module, ModuleOp gpu, int64_t examples, int64_t l
   const int64_t borders = borderBytes(gpu);
   return llvm::formatv("training on a GPU, {0} texts of {1} tokens\n", examples, length).str() + lineOf("frozen weights", parameters.weights, "as the checkpoint has them, or f32") +
          lineOf("with borders, rounded", borders, "matrices of products; a weight that only they read, in their type, is in them and not above") + lineOf("trained", parameters.trained, "values, gradients, the optimizer's states") +
-         lineOf("a step's values", memory.arena, "of all tokens; a sixteenth more at most") + lineOf("  of them saved", memory.saved, "what backward reads of forward") +
-         lineOf("in all, at most", parameters.weights + borders + parameters.trained + memory.arena, "beside the driver, LibTorch's libraries and the scratch of kernels") + "\n";
+         lineOf("a step's values", memory.arena, "of all tokens; what batches of nearly one size share is a little more") + lineOf("  of them saved", memory.saved, "what backward reads of forward") +
+         lineOf("in all", parameters.weights + borders + parameters.trained + memory.arena, "beside the driver, LibTorch's libraries and the scratch of kernels") + "\n";
 }
 
 std::string programsReport(ModuleOp module, int64_t examples, int64_t length) {

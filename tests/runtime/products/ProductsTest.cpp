@@ -200,7 +200,7 @@ void checkChoice() {
     products->multiply(wide, {a.to(at::kDouble), b.to(at::kDouble), false});
     EXPECT(errorOf(wide, a, b, {}) < 1e-14);
   }
-  Products narrowest("x86-64-v3", ProductChoice::own); // no pairs: both have panels of floats
+  Products narrowest("x86-64-v3", ProductChoice::own); // whose panels of an f32 matrix are two: floats, and pairs that are widened
   at::Tensor half = at::zeros({100, 80}, at::kBFloat16);
   for (Products *products : {&own, &narrowest}) {
     products->multiply(half, {a.to(at::kBFloat16), b, true});
