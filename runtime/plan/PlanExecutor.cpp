@@ -100,7 +100,7 @@ private:
         continue;
       }
       ask(asking, index);
-      if (!prepared.works[index].kernel && !prepared.works[index].isPlain && !prepared.works[index].copies)
+      if (!prepared.works[index].isAsked())
         run(prepared.works[index], ops[index], values, context);
       if (options_.profile)
         profile_.add(prepared.plan.body, ops[index]);
@@ -133,8 +133,10 @@ private:
   static std::vector<Tail> tailsOf(const Asking &asking, size_t begin, size_t end) {
     std::vector<Tail> tails;
     for (size_t index = begin; index < end && !asking.prepared.clearings.empty(); ++index)
-      for (const Factor &factor : asking.prepared.clearings[index])
-        tails.push_back(tailOf(asking.productsOf(factor.step)[0], factor, asking.prepared.works[factor.step].product->depth.at(asking.size)));
+      for (const Factor &factor : asking.prepared.clearings[index]) {
+        const ProductStep &product = *asking.prepared.works[factor.step].product;
+        tails.push_back(tailOf(callOf(product, asking.prepared.plan.body.ops[factor.step], asking.values, asking.room), factor, product.depth.at(asking.size)));
+      }
     return tails;
   }
 

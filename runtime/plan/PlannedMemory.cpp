@@ -87,10 +87,15 @@ int64_t rowBytesOf(const Value &value) {
   return bytes;
 }
 
-int64_t threadBytesOf(const PlanProgram &plan, int64_t value) {
+int64_t rootOf(const PlanProgram &plan, int64_t value) {
   while (plan.places[value].alias >= 0)
     value = plan.places[value].alias;
-  return plan.places[value].slot >= 0 ? plan.slots[plan.places[value].slot].p : 0;
+  return value;
+}
+
+int64_t threadBytesOf(const PlanProgram &plan, int64_t value) {
+  const int64_t slot = plan.places[rootOf(plan, value)].slot;
+  return slot >= 0 ? plan.slots[slot].p : 0;
 }
 
 int64_t bandOf(const Op &op) { return op.attrs.value("band", int64_t{-1}); }
@@ -112,9 +117,7 @@ void PlannedMemory::returnUpdated(const PlanProgram &plan, const Batch &batch, c
   for (size_t index = 0; index < plan.kinds.size(); ++index) {
     if (plan.kinds[index] != "update")
       continue;
-    int64_t value = plan.body.ops[index].out[0];
-    while (plan.places[value].alias >= 0)
-      value = plan.places[value].alias;
+    const int64_t value = rootOf(plan, plan.body.ops[index].out[0]);
     for (const NamedValue &input : plan.body.inputs) {
       if (input.value != value)
         continue;

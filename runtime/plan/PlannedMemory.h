@@ -12,6 +12,8 @@ namespace peftrt::plan {
 at::ScalarType dtypeOf(ValueType type);
 /// Of a value [rows, …].
 int64_t rowBytesOf(const Value &value);
+/// The value under another name of which this one lies, in memory of its own or in an input.
+int64_t rootOf(const PlanProgram &plan, int64_t value);
 /// Bytes that each thread has of the value, if it lies nowhere for all rows; else 0.
 int64_t threadBytesOf(const PlanProgram &plan, int64_t value);
 /// The band that a step is of, or -1.

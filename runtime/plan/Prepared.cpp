@@ -96,7 +96,7 @@ void findStretches(Prepared &prepared) {
     const Op &op = prepared.plan.body.ops[index];
     work.isPlain = !work.kernel && isPlain(op, prepared.plan.body, work.product, work.branch);
     work.hasRoom = work.isPlain && canHaveRoom(op, prepared.plan, work.products());
-    parts.push_back(work.isNothing() ? Part::idle : work.kernel || work.isPlain || work.copies ? Part::asked : Part::none);
+    parts.push_back(work.isNothing() ? Part::idle : work.isAsked() ? Part::asked : Part::none);
     withRoom.push_back(work.hasRoom ? work.products() : ProductsOfStep());
   }
   if (prepared.plan.streamed) // whose steps come one by one, and whose batches are none

@@ -18,6 +18,7 @@ struct Work {
   bool isPlain = false; ///< its products are asked for without the handler
   bool hasRoom = false; ///< and for more rows than there are
   ProductsOfStep products() const { return {product ? &*product : nullptr, branch ? &*branch : nullptr}; }
+  bool isAsked() const { return kernel || isPlain || copies; } ///< and not done by the handler
   bool isNothing() const { return !handler && !kernel && !copies; }
 };
 

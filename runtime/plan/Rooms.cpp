@@ -1,6 +1,7 @@
 // Rooms: see the header.
 #include "runtime/plan/Rooms.h"
 #include "runtime/bundle/Errors.h"
+#include "runtime/plan/PlannedMemory.h"
 #include <algorithm>
 #include <set>
 
@@ -10,12 +11,8 @@ namespace {
 bool grows(const Extent &extent) { return extent.e != 0 || extent.t != 0; }
 bool sumsOverRows(const ProductStep *product) { return product && grows(product->depth); }
 
-/// Of a value: where in memory of its own it lies, or under another name. Of an input, what was given.
-bool hasSlot(const PlanProgram &plan, int64_t value) {
-  while (plan.places[value].alias >= 0)
-    value = plan.places[value].alias;
-  return plan.places[value].slot >= 0;
-}
+/// Whether it has room: what was given, as an input was, has none.
+bool hasSlot(const PlanProgram &plan, int64_t value) { return plan.places[rootOf(plan, value)].slot >= 0; }
 
 bool canHaveRoom(const Op &op, const PlanProgram &plan, const ProductStep &step) {
   if (grows(step.columns) || (grows(step.rows) && (step.aTurned || grows(step.depth))) || (grows(step.depth) && (!step.aTurned || step.bTurned)))
@@ -25,7 +22,7 @@ bool canHaveRoom(const Op &op, const PlanProgram &plan, const ProductStep &step)
 }
 
 /// Whose memory it is, if that is all of it: a value's of another name is the value's.
-int64_t rootOf(const PlanProgram &plan, int64_t value) {
+int64_t wholeOf(const PlanProgram &plan, int64_t value) {
   while (plan.places[value].alias >= 0 && plan.places[value].pitch == 0)
     value = plan.places[value].alias;
   return value;
@@ -55,7 +52,7 @@ std::vector<std::vector<Factor>> clearingsOf(const PlanProgram &plan, const std:
     for (const int64_t result : ops[step].out)
       made[result] = step;
     for (const bool isB : {false, true})
-      if (sumsOverRows(products[step].product) && seen.insert(rootOf(plan, valueOf({step, isB}))).second)
+      if (sumsOverRows(products[step].product) && seen.insert(wholeOf(plan, valueOf({step, isB}))).second)
         factors.push_back({step, isB});
   }
   std::vector<std::vector<Factor>> clearings(ops.size());

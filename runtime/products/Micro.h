@@ -110,9 +110,7 @@ template <int L, int R, int V> inline void sumPairs(const Factors<Bf16, Pair> &i
   if (in.depth % 2) // what lies behind A's last column is nobody's
     sumHalves<L, R, V, false>(b, [&](int64_t r) { return static_cast<uint32_t>(a[r * in.aRow]); }, sums);
 }
-#endif
-
-#if PEFT_DOTS
+#else
 /// Panels of pairs.
 template <int L, int R, int V> inline void sumPairs(const Factors<Bf16, Pair> &in, Floats<L> (&sums)[R][V]) {
   const auto step = [&](int64_t pair, const uint32_t (&factors)[R]) {

@@ -28,14 +28,14 @@ class GpuReference:
         torch.manual_seed(0)
         transformers.logging.set_verbosity_error()
         config = transformers.AutoConfig.from_pretrained(settings["model"])
-        self.isClassifier = config.model_type == "bert"
-        if self.isClassifier:
+        self.is_classifier = config.model_type == "bert"
+        if self.is_classifier:
             config.num_labels = 3
-        kind = transformers.AutoModelForSequenceClassification if self.isClassifier else transformers.AutoModelForCausalLM
+        kind = transformers.AutoModelForSequenceClassification if self.is_classifier else transformers.AutoModelForCausalLM
         model = kind.from_pretrained(settings["model"], config=config, dtype=torch.bfloat16).to(DEVICE)
         model.config.use_cache = False
         lora = peft.LoraConfig(r=settings["rank"], lora_alpha=settings["rank"], lora_dropout=settings["dropout"], use_dora=settings["dora"], target_modules=LINEARS[config.model_type],
-                               modules_to_save=["classifier"] if self.isClassifier else None)
+                               modules_to_save=["classifier"] if self.is_classifier else None)
         self.model = peft.get_peft_model(model, lora, autocast_adapter_dtype=settings["variant"] == "eager fp32")
         self.model.train()
         self.parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
@@ -51,7 +51,7 @@ class GpuReference:
         ids, mask = torch.zeros(len(rows), length, dtype=torch.long), torch.zeros(len(rows), length, dtype=torch.long)
         for index, row in enumerate(rows):
             ids[index, :len(row["input_ids"])], mask[index, :len(row["input_ids"])] = torch.tensor(row["input_ids"]), 1
-        labels = torch.tensor([row["label"] for row in rows]) if self.isClassifier else ids.masked_fill(mask == 0, -100)
+        labels = torch.tensor([row["label"] for row in rows]) if self.is_classifier else ids.masked_fill(mask == 0, -100)
         whole = {} if bool(mask.all()) else {"attention_mask": mask} # without a mask attention is the library's quickest
         return {name: value.to(DEVICE) for name, value in {"input_ids": ids, "labels": labels, **whole}.items()}
 
@@ -78,7 +78,7 @@ class GpuReference:
         seconds, memory = time.perf_counter() - start, 0
         if DEVICE == "cuda":
             memory = torch.cuda.max_memory_allocated()
-            torch.cuda.empty_cache() # for the other side's turn
+            torch.cuda.empty_cache()  # for the other side's turn
         return {"seconds": seconds, "tokens": tokens, "rate": tokens / seconds, "milliseconds": 1000 * seconds / question["steps"], "losses": [loss.item() for loss in losses], "memory": memory}
 
 

@@ -23,17 +23,17 @@ SUBJECTS = {
 }
 LLAMA_8B = dict(hidden_size=4096, num_hidden_layers=32, num_attention_heads=32, num_key_value_heads=8, intermediate_size=14336, vocab_size=128256, max_position_embeddings=8192)
 BERT_BASE = dict(hidden_size=768, num_hidden_layers=12, num_attention_heads=12, intermediate_size=3072, max_position_embeddings=512, vocab_size=30522)
-LORA_16, LINEARS = "attach lora(r = 16) to {}", "layers[*].** where kind == linear"
+LORA_16, DORA_16 = (f"attach {method}(r = 16) to layers[*].** where kind == linear" for method in ("lora", "dora"))
 # Timed, in bf16. Their weights are made where they are run. name → network, what is attached, layout, sizes, rows of a batch, shortest and longest row; and with whom
 # turns are taken: the settings of tests/bench/gpu_reference.py.
-TIMED_BATCHES = 8 # of rows; then the same again
+TIMED_BATCHES = 8  # of rows; then the same again
 LORA_OF_PEFT = {"rank": 16, "dora": False, "dropout": 0.0}
 TIMED = {
-    "bert-base": ("bert", LORA_16.format(LINEARS), "auto", BERT_BASE, 32, (128, 128), LORA_OF_PEFT),
-    "bert-base-mixed": ("bert", LORA_16.format(LINEARS), "auto", BERT_BASE, 32, (8, 128), LORA_OF_PEFT),
-    "llama-8b": ("llama", LORA_16.format(LINEARS), "auto", LLAMA_8B, 1, (4096, 4096), LORA_OF_PEFT),
-    "llama-8b-added": ("llama", LORA_16.format(LINEARS), "added", LLAMA_8B, 1, (4096, 4096), None),
-    "llama-8b-dora": ("llama", "attach dora(r = 16) to " + LINEARS, "auto", LLAMA_8B, 1, (4096, 4096), {**LORA_OF_PEFT, "dora": True}),
+    "bert-base": ("bert", LORA_16, "auto", BERT_BASE, 32, (128, 128), LORA_OF_PEFT),
+    "bert-base-mixed": ("bert", LORA_16, "auto", BERT_BASE, 32, (8, 128), LORA_OF_PEFT),
+    "llama-8b": ("llama", LORA_16, "auto", LLAMA_8B, 1, (4096, 4096), LORA_OF_PEFT),
+    "llama-8b-added": ("llama", LORA_16, "added", LLAMA_8B, 1, (4096, 4096), None),
+    "llama-8b-dora": ("llama", DORA_16, "auto", LLAMA_8B, 1, (4096, 4096), {**LORA_OF_PEFT, "dora": True}),
     "llama-8b-frozen": ("llama", "train layers[0].attention.norm", "auto", LLAMA_8B, 1, (4096, 4096), None),  # whose gradient needs as much of the frozen layers as LoRA's
 }
 
