@@ -1,8 +1,6 @@
 // KeyRange: see the header.
 #include "compiler/conversion/KeyRange.h"
-#include "compiler/passes/plan/Space.h"
 #include "llvm/ADT/DenseMap.h"
-#include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
 
@@ -10,18 +8,11 @@ namespace peftc::conversion {
 namespace {
 
 using Bound = KeyRange::Bound;
+using plan::Comparison;
 constexpr double kLowest = -1e29; ///< and below: exp of it less any score is 0
 
 nn::NNType typeOf(Value value) { return cast<nn::NNType>(value.getType()); }
 bool isMatrix(Value value) { return plan::isQuadratic(typeOf(value)); }
-
-enum class Axis { rows, keys, none };
-Axis axisOf(Value index) {
-  nn::NNType type = typeOf(index);
-  if (type.rank() != 3)
-    return Axis::none;
-  return plan::isRowOfTiles(type) ? Axis::rows : type.getDims()[2].isStatic() ? Axis::none : Axis::keys;
-}
 
 /// keys begin … end - 1; everything without bounds.
 struct Hull {
@@ -30,36 +21,6 @@ struct Hull {
   bool isAll() const { return !begin && !end; }
   bool operator==(const Hull &other) const { return begin == other.begin && end == other.end; }
 };
-
-/// Key j, less the row or 0, compared with a constant.
-struct Comparison {
-  enum Kind { lt, le, eq, ge, gt } kind;
-  bool ofRow;
-  int64_t offset;
-};
-
-std::optional<Comparison::Kind> kindOf(Operation *op) {
-  return llvm::TypeSwitch<Operation *, std::optional<Comparison::Kind>>(op)
-      .Case<nn::LtOp>([](auto) { return Comparison::lt; })
-      .Case<nn::LeOp>([](auto) { return Comparison::le; })
-      .Case<nn::EqOp>([](auto) { return Comparison::eq; })
-      .Case<nn::GeOp>([](auto) { return Comparison::ge; })
-      .Case<nn::GtOp>([](auto) { return Comparison::gt; })
-      .Default([](Operation *) { return std::nullopt; });
-}
-
-std::optional<Comparison> comparisonOf(Operation *op) {
-  auto kind = kindOf(op);
-  if (!kind || !plan::isIndex(op->getOperand(0)) || !plan::isIndex(op->getOperand(1)))
-    return std::nullopt;
-  const bool turned = axisOf(op->getOperand(1)) == Axis::keys;
-  Value key = op->getOperand(turned ? 1 : 0), other = op->getOperand(turned ? 0 : 1);
-  if (axisOf(key) != Axis::keys || axisOf(other) == Axis::keys)
-    return std::nullopt;
-  if (turned)
-    kind = static_cast<Comparison::Kind>(Comparison::gt - *kind);
-  return Comparison{*kind, axisOf(other) == Axis::rows, offsetOf(other) - offsetOf(key)};
-}
 
 /// What both bounds leave, or none if they do not compare; and either, the nearer one if they do.
 std::optional<Bound> outer(const std::optional<Bound> &x, const std::optional<Bound> &y, bool greater) {
@@ -84,7 +45,7 @@ Hull hullOf(Value seen) {
       return {inner(x.begin, y.begin, true), inner(x.end, y.end, false)};
     return x.isEmpty() ? y : y.isEmpty() ? x : Hull{outer(x.begin, y.begin, false), outer(x.end, y.end, true)};
   }
-  auto comparison = comparisonOf(op);
+  auto comparison = plan::comparisonOf(op);
   if (!comparison)
     return {};
   const Bound here{comparison->ofRow, comparison->offset}, behind{comparison->ofRow, comparison->offset + 1};
@@ -112,7 +73,7 @@ bool isSeen(Value seen, int64_t ahead) {
     return isSeen(op->getOperand(0), ahead) && isSeen(op->getOperand(1), ahead);
   if (isa<nn::OrOp>(op))
     return isSeen(op->getOperand(0), ahead) || isSeen(op->getOperand(1), ahead);
-  auto comparison = comparisonOf(op);
+  auto comparison = plan::comparisonOf(op);
   if (!comparison || !comparison->ofRow)
     return false;
   const int64_t difference = ahead - comparison->offset;
@@ -209,17 +170,6 @@ bool seesSomething(Value seen, const Hull &hull, nn::Dim rowCount, nn::Dim keyCo
 }
 
 } // namespace
-
-int64_t offsetOf(Value index) {
-  Operation *op = index.getDefiningOp();
-  if (auto constant = dyn_cast<nn::ConstantOp>(op))
-    return cast<IntegerAttr>(constant.getValue()).getInt();
-  if (isa<nn::AddOp>(op))
-    return offsetOf(op->getOperand(0)) + offsetOf(op->getOperand(1));
-  if (isa<nn::SubOp>(op))
-    return offsetOf(op->getOperand(0)) - offsetOf(op->getOperand(1));
-  return isa<nn::ExpandDimsOp>(op) ? offsetOf(op->getOperand(0)) : 0; // else an iota
-}
 
 KeyRange::KeyRange(plan::KernelOp op, nn::Dim rowCount, nn::Dim keyCount) {
   for (auto select : op.getBody().front().getOps<nn::SelectOp>()) {

@@ -5,14 +5,12 @@
 // (which exp of the lowest number, less the row's maximum, is). All of that is read off the ops; what is not understood keeps all keys.
 #pragma once
 #include "compiler/conversion/Code.h"
+#include "compiler/passes/plan/KeyPlaces.h"
 #include "dialects/nn/Nn.h"
 #include "dialects/plan/Plan.h"
 #include <optional>
 
 namespace peftc::conversion {
-
-/// The constant that a value of places (`plan::isIndex`) adds to its axis' own.
-int64_t offsetOf(mlir::Value index);
 
 class KeyRange {
 public:

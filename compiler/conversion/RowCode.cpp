@@ -64,7 +64,8 @@ void RowCode::require(Value value, int64_t stage) {
     return;
   }
   int left = kCheapOps;
-  if (levelOf(value) < stage && !isCheap(value, left)) {
+  const bool isTruth = cast<nn::NNType>(value.getType()).isBool(); // a buffer is of floats: what it is made of may lie in one
+  if (levelOf(value) < stage && !isTruth && !isCheap(value, left)) {
     buffered.insert({value, static_cast<int64_t>(buffered.size())});
     require(value, levelOf(value));
     return;

@@ -56,11 +56,7 @@ nn::ReduceOp sumOverGroup(nn::ContractOp op) {
 }
 int64_t headsOf(Value linear) { return typeOf(linear).getDims()[1].constant; }
 
-/// The argument that a product reads, or the value that the kernel yields for one: behind a cast where memory holds bf16.
-Value readFrom(Value operand) {
-  Operation *op = operand.getDefiningOp();
-  return op && (plan::isStorageCast(op) || plan::isHeadsRepeat(op)) ? readFrom(op->getOperand(0)) : operand;
-}
+/// The value that the kernel yields for a product: behind a cast where memory holds bf16.
 Value yieldedFor(nn::ContractOp op) {
   Value made = op.getResult();
   if (nn::ReduceOp sum = sumOverGroup(op))
@@ -79,7 +75,7 @@ Value matrixIn(nn::ContractOp op) { return plan::tileProductOf(op)->matrix == 0 
 Value otherIn(nn::ContractOp op) { return plan::tileProductOf(op)->matrix == 0 ? op.getY() : op.getX(); }
 int64_t sizeOf(Value linear) { return typeOf(linear).getDims()[2].constant; }
 int64_t paddedSize(Value linear) { return llvm::alignTo(sizeOf(linear), kPairLanes); }
-bool isBf16InMemory(Value operand) { return isHalf(readFrom(operand)); }
+bool isBf16InMemory(Value operand) { return isHalf(plan::readFrom(operand)); }
 
 /// A matrix that the row program makes for products alone, which may take it as bf16.
 bool isPairedTile(Value tile) {
@@ -266,7 +262,7 @@ private:
         rowCode.bindNumber(argument, code.load(pointer, code.f32()));
     for (Operation &op : kernel.body()) // places along the rows
       if (op.getNumResults() == 1 && plan::isIndex(op.getResult(0)) && isa<nn::ExpandDimsOp>(op) && plan::isRowOfTiles(typeOf(op.getResult(0))))
-        rowCode.bindNumber(op.getResult(0), arith::TruncIOp::create(code.b, code.loc, code.b.getI32Type(), code.add(row, code.integer(offsetOf(op.getResult(0))))));
+        rowCode.bindNumber(op.getResult(0), arith::TruncIOp::create(code.b, code.loc, code.b.getI32Type(), code.add(row, code.integer(plan::offsetOf(op.getResult(0))))));
     for (auto &[value, place] : random)
       rowCode.bind(value, code.at(place, code.mul(inTile, keyCount)), true);
     SmallVector<Value> rounded; // rows of tiles
@@ -298,7 +294,7 @@ private:
     Value left = product.matrix == 0 ? op.getX() : op.getY();
     Matrix a = linear(left, firstRow);
     if (byPairs(op)) {
-      Pairs rowsOfA{a.pointer, code.integer(headsOf(readFrom(left)) * sizeOf(left) / 2), {}}, columns{code.at(transposed[op], firstKey), pitch, {}};
+      Pairs rowsOfA{a.pointer, code.integer(headsOf(plan::readFrom(left)) * sizeOf(left) / 2), {}}, columns{code.at(transposed[op], firstKey), pitch, {}};
       return emitPairProduct(code, {code.at(places[op.getResult()], firstKey), pitch, {}, false}, rowsOfA, columns, {rows, code.integer(sizeOf(left) / 2), paddedKeys, std::nullopt}, false, functions);
     }
     emitProduct(code, {code.at(places[op.getResult()], firstKey), pitch, {}, false}, a, {code.at(transposed[op], firstKey), pitch, {}, false}, {rows, code.integer(sizeOf(left)), paddedKeys, std::nullopt}, false);
@@ -357,7 +353,7 @@ private:
     Value to = transposed[op];
     int64_t size = sizeOf(op.getX());
     if (byPairs(op))
-      return emitTurnedPairs(code, {right.pointer, code.integer(headsOf(readFrom(otherIn(op))) * size / 2), {}}, keyCount, size / 2, {to, pitch, {}}, functions);
+      return emitTurnedPairs(code, {right.pointer, code.integer(headsOf(plan::readFrom(otherIn(op))) * size / 2), {}}, keyCount, size / 2, {to, pitch, {}}, functions);
     Type element = right.isHalf ? code.half() : code.f32();
     code.loop(code.ownFirst(code.integer(0), 1), keyCount, code.team, [&](Value key) {
       Value line = code.at(right.pointer, element, code.mul(key, right.rowStride)), column = code.at(to, key);
@@ -404,7 +400,7 @@ private:
   }
   /// The same of a product's operand.
   Matrix linear(Value operand, Value firstRow) {
-    Value argument = readFrom(operand);
+    Value argument = plan::readFrom(operand);
     return headOf(argument, pointers[argument], firstRow);
   }
   Matrix resultOf(nn::ContractOp op, Value firstRow) {

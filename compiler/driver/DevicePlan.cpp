@@ -15,11 +15,12 @@ OwningOpRef<ModuleOp> devicePlan(ModuleOp module, const EmitInfo &info, const ta
     builder.clone(*program);
   const NominalBatch batch = nominalBatchOf(info);
   NamedAttrList facts;
-  for (auto [name, number] : {std::pair("bf16", gpu.halfRate), {"f32", gpu.rate}, {"bandwidth", gpu.bandwidth}, {"tokens", batch.examples * batch.length}})
+  for (auto [name, number] : {std::pair("bf16", gpu.halfRate), {"f32", gpu.rate}, {"bandwidth", gpu.bandwidth}, {"tokens", batch.examples * batch.length}, {"length", batch.length}})
     facts.set(name, builder.getI64IntegerAttr(number));
   (*made)->setAttr(plan::kDevice, facts.getDictionary(module.getContext()));
-  if (const auto layout = info.run.find("layout"); layout != info.run.end() && layout->is_string())
-    (*made)->setAttr(plan::kLayout, builder.getStringAttr(layout->get<std::string>()));
+  for (auto [option, name] : {std::pair("layout", plan::kLayout), {"attention", plan::kAttention}})
+    if (const auto word = info.run.find(option); word != info.run.end() && word->is_string())
+      (*made)->setAttr(name, builder.getStringAttr(word->get<std::string>()));
   error = runPhase(devicePhase(), *made, options);
   return made;
 }

@@ -168,6 +168,8 @@ const Phase &devicePhase() {
                               "programs of steps for a GPU",
                               {
                                   {"plan-drop-bands", "threads of a GPU take rows through one step", plan::dropBands},
+                                  // Before layouts: a library finds rows at any pitch.
+                                  {"plan-choose-attention", "attention as a step of a library, where that is quicker", plan::chooseAttention},
                                   {"plan-choose-layout", "products with a branch as one product, where that is quicker", plan::chooseLayout},
                                   // Behind layouts, whose matrices are of their products' type already.
                                   {"plan-round-weights", "weights that products of bf16 read, rounded once", plan::roundWeights},

@@ -97,6 +97,15 @@ private:
       });
       return true;
     }
+    if (auto attention = dyn_cast<plan::AttentionOp>(op)) {
+      step("attention", attention.getBackward() ? "attention_backward" : "attention", op, [&] {
+        out.attribute("scale", attention.getScale().convertToDouble());
+        for (auto [name, bound] : {std::pair("left", attention.getLeft()), {"right", attention.getRight()}})
+          if (bound)
+            out.attribute(name, static_cast<int64_t>(*bound));
+      });
+      return true;
+    }
     if (auto kernel = dyn_cast<plan::KernelOp>(op)) {
       const nlohmann::json call = conversion::callOf(kernel);
       step("kernel", "kernel", op, [&] {

@@ -59,6 +59,9 @@ Value sourceOf(Value value);
 Value rootOf(Value value);
 /// Where the step or kernel that makes `value` puts it; nothing for what lies elsewhere (a parameter, an input) or has no place yet.
 std::optional<int64_t> slotOf(Value value);
+/// Of ops with several results: where each of them lies.
+inline constexpr StringLiteral kSlots = "slots";
+bool hasSlots(Operation *op);
 /// Whether a gemm has a branch: its inputs 2 and 3, by the equation that `branch` is.
 bool hasBranch(StepOp step);
 /// Which input of a gemm is the sum that its products are added to, or -1.

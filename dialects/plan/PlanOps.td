@@ -77,6 +77,30 @@ def Plan_YieldOp : Plan_Op<"yield", [Terminator, ReturnLike, HasParent<"KernelOp
   let arguments = (ins Variadic<AnyType>:$values);
   let assemblyFormat = "$values attr-dict `:` type($values)";
 }
+def Plan_AttentionOp : Plan_Op<"attention"> {
+  let summary = "softmax attention of each head of each example, or its way back (`backward`), by a library";
+  let description = [{
+    Forward: q, k and v to the context and lse, the logarithm of each row's sum. Backward: the context's gradient, q, k, v, the context and lse to the gradients of q, k and v.
+    A query row has its place at row + keys - rows. It sees the keys from `left` before that to `right` behind it; where one is absent, all. `scale` is what products of q and k
+    are multiplied by. Heads of k and v serve as many of q in succession.
+    - attention_c1: so many operands and results; q and what is like it have the rows and heads of q, k and v and what is like them those of k; all have one head size, and are bf16
+    - attention_c2: lse, a number of f32 for each row and head, is in the library's own order: only a way back reads it
+    - attention_c3: with `slots`, one a result
+  }];
+  let arguments = (ins Variadic<Plan_Packed>:$inputs, UnitAttr:$backward, F64Attr:$scale, OptionalAttr<I64Attr>:$left, OptionalAttr<I64Attr>:$right, OptionalAttr<DenseI64ArrayAttr>:$slots);
+  let results = (outs Variadic<Plan_Packed>:$results);
+  let assemblyFormat = "(`backward` $backward^)? `(` $inputs `)` `scale` $scale (`left` $left^)? (`right` $right^)? (`slots` $slots^)? attr-dict `:` functional-type($inputs, $results)";
+  let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    /// Of a way back.
+    ::mlir::Value contextGradient() { return getInputs()[0]; }
+    ::mlir::Value q() { return getInputs()[getBackward()]; }
+    ::mlir::Value k() { return getInputs()[getBackward() + 1]; }
+    ::mlir::Value v() { return getInputs()[getBackward() + 2]; }
+    ::mlir::Value context() { return getBackward() ? getInputs()[4] : getResults()[0]; }
+    ::mlir::Value lse() { return getBackward() ? getInputs()[5] : getResults()[1]; }
+  }];
+}
 def Plan_AliasOp : Plan_Op<"alias"> {
   let summary = "the same bytes in another shape";
   let description = [{

@@ -81,11 +81,12 @@ Value mlir::plan::rootOf(Value value) {
 std::optional<int64_t> mlir::plan::slotOf(Value value) {
   if (auto step = value.getDefiningOp<StepOp>())
     return step.getSlot() ? std::optional<int64_t>(*step.getSlot()) : std::nullopt;
-  auto kernel = value.getDefiningOp<KernelOp>();
-  if (!kernel || !kernel.getSlots())
-    return std::nullopt;
-  return (*kernel.getSlots())[cast<OpResult>(value).getResultNumber()];
+  Operation *op = value.getDefiningOp();
+  auto slots = hasSlots(op) ? op->getAttrOfType<DenseI64ArrayAttr>(kSlots) : DenseI64ArrayAttr();
+  return slots ? std::optional<int64_t>(slots[cast<OpResult>(value).getResultNumber()]) : std::nullopt;
 }
+
+bool mlir::plan::hasSlots(Operation *op) { return isa_and_nonnull<KernelOp, AttentionOp>(op); }
 
 int64_t mlir::plan::bandOf(Operation *op) {
   auto band = op->getAttrOfType<IntegerAttr>(kBand);

@@ -93,6 +93,31 @@ LogicalResult WindowOp::verify() {
   return success();
 }
 
+LogicalResult AttentionOp::verify() {
+  // attention_c1
+  const bool back = getBackward();
+  if (getInputs().size() != (back ? 6 : 3) || getResults().size() != (back ? 3 : 2))
+    return emitOpError("has ") << getInputs().size() << " operands and " << getResults().size() << " results";
+  const auto like = [](Value value, Value other) {
+    auto type = cast<PackedType>(value.getType()), as = cast<PackedType>(other.getType());
+    return rowsOf(type) && type.getElement().isBF16() && type.getDims().size() == 3 && type.getDims() == as.getDims() && type.getExample() == as.getExample();
+  };
+  auto q3 = cast<PackedType>(q().getType()), k3 = cast<PackedType>(k().getType());
+  const SmallVector<Value> ofQ = back ? SmallVector<Value>{q(), contextGradient(), context(), getResults()[0]} : SmallVector<Value>{q(), context()};
+  const SmallVector<Value> ofK = back ? SmallVector<Value>{k(), v(), getResults()[1], getResults()[2]} : SmallVector<Value>{k(), v()};
+  if (!llvm::all_of(ofQ, [&](Value value) { return like(value, q()); }) || !llvm::all_of(ofK, [&](Value value) { return like(value, k()); }) || q3.getDims()[2] != k3.getDims()[2] ||
+      k3.getDims()[1].constant == 0 || q3.getDims()[1].constant % k3.getDims()[1].constant != 0)
+    return emitOpError("is not of rows of heads in bf16");
+  // attention_c2
+  if (lse().getType() != PackedType::get(getContext(), true, q3.getDims().take_front(2), Float32Type::get(getContext())) ||
+      (!back && !llvm::all_of(lse().getUsers(), [](Operation *user) { return isa<AttentionOp>(user); })))
+    return emitOpError("has row sums that something else reads, or of another type");
+  // attention_c3
+  if (getSlots() && getSlots()->size() != getResults().size())
+    return emitOpError("has ") << getSlots()->size() << " slots for " << getResults().size() << " results";
+  return success();
+}
+
 LogicalResult ProgramOp::verify() {
   // program_c1
   if (getInputNames().size() != getBody().getNumArguments())
@@ -226,7 +251,7 @@ LogicalResult ProgramOp::verifyRegions() {
       if (auto slot = slotOf(root); slot && !llvm::is_contained(owners.lookup(*slot), root))
         return op.emitOpError("reads a value whose slot was written since");
     }
-    if (!isa<StepOp, KernelOp>(op))
+    if (!isa<StepOp>(op) && !hasSlots(&op))
       continue;
     for (Value result : op.getResults())
       if (failed(verifySlot(op, result, *getSlots())))

@@ -25,7 +25,7 @@ class PlanExecutor final : public Executor {
 public:
   PlanExecutor(const Bundle &bundle, const ParameterStore &parameters, const PlanOptions &options)
       : parameters_(parameters), options_(options), device_(*options.device), products_(options.cpuTarget, device_.isThreads() ? productChoiceOf(options.products) : ProductChoice::libraryAlone),
-        kernels_(device_.kernels(bundle, options, products_.pairFunctions())), memory_(device_, parameters) {
+        kernels_(device_.kernels(bundle, options, products_.pairFunctions())), memory_(device_, parameters), rowStarts_(device_) {
     for (PlanProgram &program : planOf((device_.isThreads() ? bundle.plan : bundle.gpuPlan).value())) {
       const std::string name = program.body.name;
       const Prepared &prepared = programs_.emplace(name, plan::prepared(std::move(program), *kernels_, device_.isThreads())).first->second;
@@ -64,6 +64,7 @@ private:
     const BatchSize size = sizeOf(plan.body, batch, tensors), room = prepared.hasRoom ? withRoom(size) : size;
     std::vector<Packed> values = memory_.begin(plan, batch, tensors, size, room);
     RunContext context(size, random, parameters_, products_);
+    rowStarts_.begin();
     profile_.start();
     const size_t steps = plan.body.ops.size();
     for (size_t begin = 0, end = 0; begin < steps; begin = end) {
@@ -225,6 +226,10 @@ private:
   }
 
   void run(const Work &work, const Op &op, std::vector<Packed> &values, RunContext &context) {
+    if (work.attention) {
+      device_.beginLibraryStep();
+      return attend(*work.attention, op, values, context.size, rowStarts_);
+    }
     if (work.product && !work.branch) {
       products::Call call = callOf(*work.product, op, values, context.size);
       if (const auto sum = addendOf(op))
@@ -343,6 +348,7 @@ private:
   Products products_;
   std::unique_ptr<Kernels> kernels_;
   PlannedMemory memory_;
+  RowStarts rowStarts_;
   std::map<std::string, Prepared> programs_;
   std::unique_ptr<Recorder> recorder_; ///< gone before the kernels
 };

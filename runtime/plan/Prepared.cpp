@@ -20,12 +20,22 @@ const Handlers &allHandlers() {
   return table;
 }
 
+void verifySlots(const PlanProgram &plan, const Op &op) {
+  for (const int64_t result : op.out)
+    if (plan.places[result].slot < 0)
+      failBundle("`" + plan.body.name + "`: a result of " + op.op + " at " + op.loc + " has no slot");
+}
+
 Work workOf(const PlanProgram &plan, size_t index, Kernels &kernels) {
   Work work;
   const Op &op = plan.body.ops[index];
-  const bool updates = plan.kinds[index] == "update";
-  if (op.op == "kernel") {
-    work.kernel = kernelStepOf(op, kernels);
+  const bool updates = plan.kinds[index] == "update", attends = plan.kinds[index] == "attention";
+  if (op.op == "kernel" || attends) {
+    verifySlots(plan, op);
+    if (attends)
+      work.attention = attentionStepOf(op, plan.body);
+    else
+      work.kernel = kernelStepOf(op, kernels);
     return work;
   }
   const Place &place = plan.places[op.out[0]];
@@ -38,8 +48,8 @@ Work workOf(const PlanProgram &plan, size_t index, Kernels &kernels) {
   const auto found = allHandlers().find(op.op);
   if (found == allHandlers().end())
     failBundle("there is no op `" + op.op + "` (" + op.loc + ")");
-  if (place.slot < 0 && !updates)
-    failBundle("`" + plan.body.name + "`: the result of " + op.op + " at " + op.loc + " has no slot");
+  if (!updates)
+    verifySlots(plan, op);
   work.handler = found->second;
   work.product = productStepOf(op, plan.body);
   work.branch = branchStepOf(op, plan.body);

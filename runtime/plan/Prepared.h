@@ -2,6 +2,7 @@
 //
 // Errs  R0102 a step that there is no handler for; bands whose steps cannot be done by rows
 #pragma once
+#include "runtime/plan/AttentionSteps.h"
 #include "runtime/plan/Borders.h"
 #include "runtime/plan/Rooms.h"
 #include "runtime/plan/Stretches.h"
@@ -13,13 +14,14 @@ struct Work {
   Handler handler = nullptr;
   std::optional<KernelStep> kernel;
   std::optional<ProductStep> product, branch; ///< which its handler does too, slower
+  std::optional<AttentionStep> attention;
   bool copies = false;  ///< Copies.h
   // On a device that is no threads:
   bool isPlain = false; ///< its products are asked for without the handler
   bool hasRoom = false; ///< and for more rows than there are
   ProductsOfStep products() const { return {product ? &*product : nullptr, branch ? &*branch : nullptr}; }
   bool isAsked() const { return kernel || isPlain || copies; } ///< and not done by the handler
-  bool isNothing() const { return !handler && !kernel && !copies; }
+  bool isNothing() const { return !handler && !kernel && !attention && !copies; }
 };
 
 struct Prepared {

@@ -41,7 +41,7 @@ public:
       }
       if (auto step = dyn_cast<StepOp>(op); step && !isParameter(step) && step.getKind() != "update" && failed(place(step, at)))
         return failure();
-      if (auto kernel = dyn_cast<KernelOp>(op); kernel && failed(place(kernel)))
+      if (hasSlots(&op) && failed(place(&op)))
         return failure();
       release(op, at);
       for (Value result : op.getResults())
@@ -95,15 +95,15 @@ private:
     return success();
   }
 
-  LogicalResult place(KernelOp kernel) {
+  LogicalResult place(Operation *op) {
     SmallVector<int64_t> places;
-    for (Value result : kernel.getResults()) {
+    for (Value result : op->getResults()) {
       auto slot = slotFor(result);
       if (failed(slot))
         return failure();
       places.push_back(*slot);
     }
-    kernel.setSlots(places);
+    op->setAttr(kSlots, DenseI64ArrayAttr::get(op->getContext(), places));
     return success();
   }
 

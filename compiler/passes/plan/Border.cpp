@@ -43,7 +43,7 @@ bool hasRows(KernelOp kernel, Value inside) {
   return kernel.getSpace() == "rows" && isWholeRow(spaceOf(kernel), type);
 }
 
-/// "" if whoever reads the value finds its rows at any pitch: products, of which it is a factor, and kernels; else why not.
+/// "" if whoever reads the value finds its rows at any pitch: products, of which it is a factor, kernels and attention; else why not.
 std::string whyDense(Value value) {
   for (OpOperand &use : value.getUses()) {
     Operation *reader = use.getOwner();
@@ -56,6 +56,8 @@ std::string whyDense(Value value) {
         return why;
       continue;
     }
+    if (isa<AttentionOp>(reader))
+      continue;
     auto kernel = dyn_cast<KernelOp>(reader);
     auto step = dyn_cast<StepOp>(reader);
     const bool isFactor = step && step.getKind() == "gemm" && typeOf(value).getDims().size() == 2 && static_cast<int>(use.getOperandNumber()) != addendOf(step);
@@ -74,7 +76,7 @@ std::string whyNoTable(Value value) {
     return "its input is no table of rows";
   if (kernel && !hasRows(kernel, kernel.getBody().front().getTerminator()->getOperand(cast<OpResult>(value).getResultNumber())))
     return "a kernel makes its input in another order";
-  if (!kernel && !(step && step.getKind() == "gemm"))
+  if (!kernel && !isa_and_nonnull<AttentionOp>(made) && !(step && step.getKind() == "gemm"))
     return "its input is made by neither a kernel nor a product";
   if (step && addendOf(step) >= 0) // which is dense, and the sum is made in its place
     return "its input is made by adding to another value";

@@ -97,7 +97,7 @@ void KernelPlanner::keep(Value value, Kernel &kernel) {
 }
 
 /// Counted out by each kernel anew, even where something else has it in memory: with what it is counted from.
-static bool isCounted(Value value) { return isIndex(value); }
+static bool isCounted(Value value) { return isIndex(value) || isKeyTruth(value); }
 
 /// A view that makes one vector of the numbers of a row's parts: no part has the others' numbers.
 static bool gathersParts(Operation *view) {
@@ -113,7 +113,7 @@ bool KernelPlanner::isInside(Value value, const Space &space) const {
   Operation *op = value.getDefiningOp();
   if (!op || rowSum(value))
     return false;
-  if (isa<nn::ConstantOp>(op) || isIndex(value) || (space.kind == Space::tiles && isHeadsRepeat(op)))
+  if (isa<nn::ConstantOp>(op) || isIndex(value) || (space.kind == Space::tiles && (isHeadsRepeat(op) || isKeyTruth(value))))
     return true;
   if (isView(op) && space.kind == Space::tiles && value.hasOneUse() && groupSummed(*value.getUsers().begin()))
     return isInside(op->getOperand(0), space);

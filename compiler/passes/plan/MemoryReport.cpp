@@ -60,7 +60,7 @@ std::string programsReport(ModuleOp module, int64_t examples, int64_t length) {
       q += std::accumulate(size.getQs().begin(), size.getQs().end(), size.getQ());
     }
     for (Operation &op : program.getBody().front()) {
-      if (!isa<StepOp, KernelOp>(op) || isParameter(&op))
+      if ((!isa<StepOp>(op) && !hasSlots(&op)) || isParameter(&op))
         continue;
       ++steps;
       for (Value result : op.getResults()) {

@@ -12,12 +12,16 @@ inline constexpr StringLiteral kRecompute = "plan.recompute";
 /// On an op of a program with kernels that none of them holds: the reason.
 inline constexpr StringLiteral kWhyAlone = "plan.why_alone";
 
-/// On the module of a device's programs: what is known of it (GFLOP/s `bf16` and `f32`, GB/s `bandwidth`) and how many `tokens` a batch is thought to have.
+/// On the module of a device's programs: what is known of it (GFLOP/s `bf16` and `f32`, GB/s `bandwidth`), how many `tokens` a batch is thought to have, and a text (`length`).
 inline constexpr StringLiteral kDevice = "plan.device";
 /// The layout that the program asks for: `bordered`, `added`; else the quicker one.
 inline constexpr StringLiteral kLayout = "plan.layout";
 /// On a product that had a branch: how it is done, and why.
 inline constexpr StringLiteral kLayoutNote = "plan.layout_note";
+/// Who does attention, if the program says: `library`, `generated`; else the quicker one.
+inline constexpr StringLiteral kAttention = "plan.attention";
+/// On attention, and on a kernel that products of heads are in: who does it, and why.
+inline constexpr StringLiteral kAttentionNote = "plan.attention_note";
 
 LogicalResult openPrograms(ModuleOp module);  ///< OpenPrograms.cpp
 LogicalResult recomputeLayers(ModuleOp module); ///< RecomputeLayers.cpp
@@ -32,6 +36,7 @@ LogicalResult lowerPrograms(ModuleOp module); ///< LowerPrograms.cpp
 LogicalResult formBands(ModuleOp module);     ///< FormBands.cpp
 LogicalResult assignBuffers(ModuleOp module); ///< AssignBuffers.cpp
 LogicalResult dropBands(ModuleOp module);     ///< DropBands.cpp
+LogicalResult chooseAttention(ModuleOp module); ///< ChooseAttention.cpp
 LogicalResult chooseLayout(ModuleOp module);  ///< ChooseLayout.cpp
 LogicalResult roundWeights(ModuleOp module);  ///< RoundWeights.cpp
 
@@ -41,6 +46,7 @@ std::string memoryReport(ModuleOp module, int64_t examples, int64_t length, int6
 std::string gpuMemoryReport(ModuleOp module, ModuleOp gpu, int64_t examples, int64_t length);
 /// Each kernel with its ops and traffic, and what stands alone.
 std::string kernelReport(ModuleOp module, int64_t examples, int64_t length);
-/// Of a device's programs: how each product with a branch is done, and why.
+/// Of a device's programs: who does attention, how each product with a branch is done, and why.
+std::string attentionReport(ModuleOp module);
 std::string layoutReport(ModuleOp module);
 } // namespace mlir::plan

@@ -131,7 +131,7 @@ Fusable elementwise(Operation *op) {
       return type.getExample() && own.size() == 3 && (own[0] == other[0] || own[0].is(1)) && own[1] == other[1] && (row || own[2] == other[2]);
     };
     bool matrix = isQuadratic(type) || isRowOfTiles(type);
-    if (tiles && !(matrix && alike(isRowOfTiles(type))) && !isTileIndex(operand) && !(!type.getExample() && allOnes(type.getDims())))
+    if (tiles && !(matrix && alike(isRowOfTiles(type))) && !isTileIndex(operand) && !isKeyTruth(operand) && !(!type.getExample() && allOnes(type.getDims())))
       return no("an operand is no matrix of a head, no number of its rows and none of the run");
     if (!tiles && meetingOf(type, result) == Meeting::none)
       return no(whyApart(type, result));
@@ -322,6 +322,13 @@ bool mlir::plan::isIndex(Value value) {
   return isa<ExpandDimsOp, AddOp, SubOp>(op) && llvm::all_of(op->getOperands(), isIndex);
 }
 
+bool mlir::plan::isKeyTruth(Value value) {
+  Operation *op = value.getDefiningOp();
+  NNType type = typeOf(value);
+  const bool compares = op && type.isBool() && isa<LtOp, LeOp, EqOp, NeOp, GtOp, GeOp>(op) && llvm::all_of(op->getOperands(), isIndex);
+  return compares && isQuadratic(type) && type.getDims()[0].is(1) && type.getDims()[1].is(1);
+}
+
 bool mlir::plan::isHeadsRepeat(Operation *op) {
   auto repeat = dyn_cast<RepeatOp>(op);
   if (!repeat || repeat.getAxis() != 1)
@@ -359,7 +366,7 @@ ReduceOp mlir::plan::rowSum(Value value) {
 }
 
 bool mlir::plan::isMadeWhereRead(Operation *op) {
-  return isView(op) || isa<ConstantOp>(op) || isHeadsRepeat(op) || (op->getNumResults() == 1 && isIndex(op->getResult(0)));
+  return isView(op) || isa<ConstantOp>(op) || isHeadsRepeat(op) || (op->getNumResults() == 1 && (isIndex(op->getResult(0)) || isKeyTruth(op->getResult(0))));
 }
 
 bool mlir::plan::isUpdate(Operation *op) { return isa<PutLastOp>(op) && isa<BlockArgument>(op->getOperand(0)) && op->getOperand(0).hasOneUse(); }
@@ -369,6 +376,11 @@ bool mlir::plan::isView(Operation *op) { return isa<SplitOp, MergeOp, ExpandDims
 bool mlir::plan::isStorageCast(Operation *op) {
   auto cast = dyn_cast<CastOp>(op);
   return cast && typeOf(cast.getX()).isFloat() && typeOf(cast.getResult()).isFloat() && cast.getX().getType() != cast.getResult().getType();
+}
+
+Value mlir::plan::readFrom(Value operand) {
+  Operation *op = operand.getDefiningOp();
+  return op && (isStorageCast(op) || isHeadsRepeat(op)) ? readFrom(op->getOperand(0)) : operand;
 }
 
 Fusable mlir::plan::fusableIn(Operation *op, bool flatProgram) {
@@ -382,6 +394,8 @@ Fusable mlir::plan::fusableIn(Operation *op, bool flatProgram) {
     bool met = llvm::all_of(op->getOperands(), [](Value operand) { return typeOf(operand).isFloat() && typeOf(operand).rank() <= 1; });
     return vector && met ? Fusable{flatSpace, ""} : no("no elementwise op on the run's vectors");
   }
+  if (isKeyTruth(op->getResult(0)))
+    return no("");
   if (isElementwise(op))
     return elementwise(op);
   if (auto reduce = dyn_cast<ReduceOp>(op))

@@ -62,6 +62,8 @@ std::optional<TileProduct> tileProductOf(nn::ContractOp op);
 
 /// Whole numbers that a kernel counts out as it goes: places along an axis (`iota`), seen along other axes, and sums with constants.
 bool isIndex(Value value);
+/// What is true of a key wherever a row is: a comparison of places along the keys, [1, 1, keys]. Kernels count it out as well.
+bool isKeyTruth(Value value);
 /// Keys or values for more heads than they have: read where they lie.
 bool isHeadsRepeat(Operation *op);
 /// The transpose of that: the sum over heads that shared them, of a product `overRows`; null if `op` is none.
@@ -86,4 +88,6 @@ bool isView(Operation *op);
 bool isUpdate(Operation *op);
 /// Between a kernel's bf16 in memory and its f32 in registers: no op of its own.
 bool isStorageCast(Operation *op);
+/// The argument that a product of a head reads: behind a storage cast, or for more heads than it has.
+Value readFrom(Value operand);
 } // namespace mlir::plan

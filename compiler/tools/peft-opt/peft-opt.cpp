@@ -8,6 +8,7 @@
 #include "mlir/Pass/Pass.h"
 #include "mlir/Tools/mlir-opt/MlirOptMain.h"
 #include "mlir/Transforms/Passes.h"
+#include "llvm/ADT/StringSet.h"
 
 namespace {
 /// A row of the table as MLIR's pass manager wants it.
@@ -30,11 +31,14 @@ struct TablePass : mlir::PassWrapper<TablePass, mlir::OperationPass<mlir::Module
 int main(int count, char **words) {
   mlir::DialectRegistry registry;
   registry.insert<mlir::func::FuncDialect, mlir::nn::NNDialect, mlir::peft::PEFTDialect, mlir::plan::PlanDialect>();
-  for (const peftc::Phase &phase : peftc::phases())
+  llvm::StringSet<> known; // passes may be in several phases
+  const auto registerPasses = [&](const peftc::Phase &phase) {
     for (const peftc::PassEntry &entry : phase.passes)
-      mlir::registerPass([&entry] { return std::make_unique<TablePass>(entry); });
-  for (const peftc::PassEntry &entry : llvm::ArrayRef(peftc::devicePhase().passes).take_front(3)) // the others are among those
-    mlir::registerPass([&entry] { return std::make_unique<TablePass>(entry); });
+      if (known.insert(entry.name).second)
+        mlir::registerPass([&entry] { return std::make_unique<TablePass>(entry); });
+  };
+  llvm::for_each(peftc::phases(), registerPasses);
+  registerPasses(peftc::devicePhase());
   peftc::emit::registerEmitBundle();
   mlir::registerCanonicalizerPass();
   mlir::registerCSEPass();

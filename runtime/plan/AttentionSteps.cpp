@@ -1,0 +1,178 @@
+// AttentionSteps: see the header.
+#include "runtime/plan/AttentionSteps.h"
+#include "runtime/bundle/Errors.h"
+#include <ATen/ATen.h>
+#include <algorithm>
+#include <limits>
+
+namespace peftrt::plan {
+namespace {
+
+constexpr size_t kForward[] = {3, 2}, kBackward[] = {6, 3}; ///< operands, results
+
+struct Operands {
+  at::Tensor gradient, q, k, v, context, lse; ///< forward: the last two are written
+};
+
+/// [heads, rows of the batch], in its own order.
+at::Tensor lseOf(const at::Tensor &value, const at::Tensor &q) { return value.view({-1}).narrow(0, 0, q.size(0) * q.size(1)).view({q.size(1), q.size(0)}); }
+
+Operands operandsOf(const AttentionStep &step, const Op &op, const std::vector<Packed> &values) {
+  const auto in = [&](size_t place) { return values[op.in[place]].tensor; };
+  if (!step.isBackward)
+    return {{}, in(0), in(1), in(2), values[op.out[0]].tensor, lseOf(values[op.out[1]].tensor, in(0))};
+  return {in(0), in(1), in(2), in(3), in(4), lseOf(in(5), in(1))};
+}
+
+int64_t longestOf(const Dim &rows, const BatchSize &size) {
+  int64_t longest = 0;
+  for (int64_t example = 0; example < size.examples(); ++example)
+    longest = std::max(longest, rows.at(size.rooms, example));
+  return longest;
+}
+
+// ---- LibTorch's ----------------------------------------------------------------------------------------------------
+
+struct Ranges {
+  const at::Tensor &rows, &keys;
+  int64_t longestRows, longestKeys;
+  bool isCausal; ///< as LibTorch has it: the last row's place is the last key
+};
+
+Ranges rangesOf(const AttentionStep &step, const BatchSize &size, RowStarts &starts) {
+  return {starts.of(step.rows, size), starts.of(step.keys, size), longestOf(step.rows, size), longestOf(step.keys, size), !step.left && step.right == 0};
+}
+
+std::vector<at::Tensor> flashForward(const AttentionStep &step, const Operands &of, const Ranges &ranges) {
+  auto [context, lse, seed, unused, mask] = at::_flash_attention_forward(of.q, of.k, of.v, ranges.rows, ranges.keys, ranges.longestRows, ranges.longestKeys, /*dropout_p=*/0.0, ranges.isCausal,
+                                                                         /*return_debug_mask=*/false, step.scale, step.left, step.right);
+  return {context, lse};
+}
+
+std::vector<at::Tensor> flashBackward(const AttentionStep &step, const Operands &of, const Ranges &ranges) {
+  const at::Tensor seed = at::empty({0}, of.lse.options()); // of random numbers that none are drawn of
+  auto [q, k, v] = at::_flash_attention_backward(of.gradient, of.q, of.k, of.v, of.context, of.lse, ranges.rows, ranges.keys, ranges.longestRows, ranges.longestKeys, /*dropout_p=*/0.0,
+                                                 ranges.isCausal, seed, seed, step.scale, step.left, step.right);
+  return {q, k, v};
+}
+
+// ---- by products ---------------------------------------------------------------------------------------------------
+
+/// An example's rows [rows, heads, size] as f32 [heads, rows, size].
+at::Tensor matricesOf(const at::Tensor &value, int64_t begin, int64_t rows) { return value.narrow(0, begin, rows).to(at::kFloat).transpose(0, 1); }
+/// The same for a tensor [heads, rows], as [heads, rows, 1].
+at::Tensor numbersOf(const at::Tensor &value, int64_t begin, int64_t rows) { return value.narrow(1, begin, rows).unsqueeze(-1); }
+void put(const at::Tensor &matrices, const at::Tensor &to, int64_t begin) { at::Tensor(to.narrow(0, begin, matrices.size(1))).copy_(matrices.transpose(0, 1)); }
+
+/// -inf where a row does not see a key: [rows, keys].
+at::Tensor hiddenOf(const AttentionStep &step, int64_t rows, int64_t keys) {
+  const at::Tensor distance = at::arange(keys).unsqueeze(0) - (at::arange(rows).unsqueeze(1) + (keys - rows));
+  at::Tensor hidden = at::zeros({rows, keys});
+  if (step.right)
+    hidden.masked_fill_(distance.gt(*step.right), -std::numeric_limits<float>::infinity());
+  if (step.left)
+    hidden.masked_fill_(distance.lt(-*step.left), -std::numeric_limits<float>::infinity());
+  return hidden;
+}
+
+/// One example.
+class ByProducts {
+public:
+  ByProducts(const AttentionStep &step, const Operands &of, int64_t row, int64_t rows, int64_t key, int64_t keys)
+      : step_(step), of_(of), row_(row), rows_(rows), key_(key), keys_(keys), sharing_(of.q.size(1) / of.k.size(1)) {
+    q_ = matricesOf(of.q, row, rows), k_ = shared(of.k), v_ = shared(of.v);
+    scores_ = at::bmm(q_, k_.transpose(1, 2)).mul_(step.scale).add_(hiddenOf(step, rows, keys));
+  }
+  void forward() const {
+    const at::Tensor lse = at::logsumexp(scores_, -1, /*keepdim=*/true);
+    numbersOf(of_.lse, row_, rows_).copy_(lse);
+    put(at::bmm(at::exp(scores_ - lse), v_), of_.context, row_);
+  }
+  void backward(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v) const {
+    const at::Tensor gradient = matricesOf(of_.gradient, row_, rows_), seen = at::exp(scores_ - numbersOf(of_.lse, row_, rows_));
+    const at::Tensor all = (gradient * matricesOf(of_.context, row_, rows_)).sum(-1, /*keepdim=*/true);
+    const at::Tensor scores = seen * (at::bmm(gradient, v_.transpose(1, 2)) - all) * step_.scale;
+    put(at::bmm(scores, k_), q, row_);
+    put(summed(at::bmm(scores.transpose(1, 2), q_)), k, key_);
+    put(summed(at::bmm(seen.transpose(1, 2), gradient)), v, key_);
+  }
+
+private:
+  at::Tensor shared(const at::Tensor &value) const { return matricesOf(value, key_, keys_).repeat_interleave(sharing_, 0); }
+  at::Tensor summed(const at::Tensor &value) const { return value.view({value.size(0) / sharing_, sharing_, value.size(1), value.size(2)}).sum(1); }
+
+  const AttentionStep &step_;
+  const Operands &of_;
+  int64_t row_, rows_, key_, keys_, sharing_;
+  at::Tensor q_, k_, v_, scores_;
+};
+
+void attendByProducts(const AttentionStep &step, const Op &op, const Operands &of, const std::vector<Packed> &values, const BatchSize &size) {
+  int64_t row = 0, key = 0;
+  for (int64_t example = 0; example < size.examples(); ++example) {
+    const int64_t rows = step.rows.at(size.rooms, example), keys = step.keys.at(size.rooms, example);
+    if (rows > 0 && keys > 0) {
+      const ByProducts one(step, of, row, rows, key, keys);
+      if (step.isBackward)
+        one.backward(values[op.out[0]].tensor, values[op.out[1]].tensor, values[op.out[2]].tensor);
+      else
+        one.forward();
+    }
+    row += rows, key += keys;
+  }
+}
+
+} // namespace
+
+AttentionStep attentionStepOf(const Op &op, const Program &program) {
+  AttentionStep step;
+  step.isBackward = op.op == "attention_backward";
+  const auto &[operands, results] = step.isBackward ? kBackward : kForward;
+  if (op.in.size() != operands || op.out.size() != results)
+    failBundle("an attention step has another number of operands or results than it should");
+  const Value &q = program.values[op.in[step.isBackward ? 1 : 0]], &k = program.values[op.in[step.isBackward ? 2 : 1]];
+  const auto isRows = [](const Value &value) { return value.perExample && value.type == ValueType::bf16 && value.dims.size() == 3 && value.dims[0].ragged() && layoutOf(value) == Layout::leading; };
+  if (!isRows(q) || !isRows(k) || k.dims[1].c == 0 || q.dims[1].c % k.dims[1].c != 0 || q.dims[2] != k.dims[2])
+    failBundle("an attention step is not of rows of heads in bf16");
+  try {
+    step.scale = op.attrs.at("scale");
+    for (auto [name, bound] : {std::pair("left", &step.left), {"right", &step.right}})
+      if (op.attrs.contains(name))
+        *bound = op.attrs[name].get<int64_t>();
+  } catch (const nlohmann::json::exception &error) {
+    failBundle("an attention step lacks something or has it in another form: " + std::string(error.what()));
+  }
+  step.rows = q.dims[0], step.keys = k.dims[0];
+  return step;
+}
+
+const at::Tensor &RowStarts::of(const Dim &rows, const BatchSize &size) {
+  const Key key{rows.c, rows.k, rows.sequence};
+  at::Tensor &starts = starts_[key];
+  if (starts.defined())
+    return starts;
+  at::Tensor counted = at::empty({size.examples() + 1}, at::kInt);
+  auto *data = counted.data_ptr<int32_t>();
+  int64_t begin = 0;
+  for (int64_t example = 0; example <= size.examples(); ++example) {
+    data[example] = static_cast<int32_t>(begin);
+    begin += example < size.examples() ? rows.at(size.rooms, example) : 0;
+  }
+  if (begin > std::numeric_limits<int32_t>::max())
+    failBundle("a batch has more rows than LibTorch's attention can count");
+  return starts = device_.here(counted, rooms_[key]);
+}
+
+void attend(const AttentionStep &step, const Op &op, std::vector<Packed> &values, const BatchSize &size, RowStarts &starts) {
+  if (!step.right && size.rooms != size.lengths)
+    failBundle("an attention step sees keys behind a text that grows");
+  const Operands of = operandsOf(step, op, values);
+  if (of.q.is_cpu())
+    return attendByProducts(step, op, of, values, size);
+  const Ranges ranges = rangesOf(step, size, starts);
+  const std::vector<at::Tensor> made = step.isBackward ? flashBackward(step, of, ranges) : flashForward(step, of, ranges);
+  for (size_t place = 0; place < made.size(); ++place)
+    (!step.isBackward && place == 1 ? of.lse : values[op.out[place]].tensor).copy_(made[place]);
+}
+
+} // namespace peftrt::plan

@@ -1,0 +1,44 @@
+// AttentionSteps: softmax attention of each head of each example, and its way back, by LibTorch: on CUDA by its flash attention of examples of different lengths, where
+// it has no CUDA by products, head by head.
+//
+// A query row i of an example with r rows and n keys has its place among the keys: i + n - r. It sees the keys from `left` before that place to `right` behind it.
+//   scores[i, j] = scale · q[i] · k[j]      lse[i] = log Σ_j exp(scores[i, j])      context[i] = Σ_j exp(scores[i, j] - lse[i]) v[j]
+// In   q [rows, heads, size], k and v [keys, kv heads, size], each of which serves heads / kv heads in succession; bf16, their rows at any pitch
+//      backward: the context's gradient before them, the context and lse behind them
+// Out  context like q, lse; backward: the gradients of q, k and v
+// lse is f32 in the library's order, [heads, rows of the batch]: no other step reads it
+// Errs R0102 a step that says something else
+#pragma once
+#include "runtime/plan/Device.h"
+#include "runtime/plan/Packed.h"
+#include <map>
+#include <optional>
+#include <tuple>
+
+namespace peftrt::plan {
+
+struct AttentionStep {
+  bool isBackward = false;
+  double scale = 1;
+  std::optional<int64_t> left, right; ///< absent: all
+  Dim rows, keys;
+};
+AttentionStep attentionStepOf(const Op &op, const Program &program);
+
+/// Where each example's rows begin in a run's batch, and the end: [E + 1] i32, as LibTorch's attention asks for it; at the same place in each run.
+class RowStarts {
+public:
+  explicit RowStarts(Device &device) : device_(device) {}
+  /// For another batch.
+  void begin() { starts_.clear(); }
+  const at::Tensor &of(const Dim &rows, const BatchSize &size);
+
+private:
+  using Key = std::tuple<int64_t, int64_t, int64_t>;
+  Device &device_;
+  std::map<Key, at::Tensor> starts_, rooms_;
+};
+
+void attend(const AttentionStep &step, const Op &op, std::vector<Packed> &values, const BatchSize &size, RowStarts &starts);
+
+} // namespace peftrt::plan
