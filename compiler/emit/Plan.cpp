@@ -100,6 +100,10 @@ private:
     if (auto attention = dyn_cast<plan::AttentionOp>(op)) {
       step("attention", attention.getBackward() ? "attention_backward" : "attention", op, [&] {
         out.attribute("scale", attention.getScale().convertToDouble());
+        if (attention.getDropout()) {
+          out.attribute("dropout", attention.getDropout()->convertToDouble());
+          out.attribute("site", static_cast<int64_t>(*attention.getSite()));
+        }
         for (auto [name, bound] : {std::pair("left", attention.getLeft()), {"right", attention.getRight()}})
           if (bound)
             out.attribute(name, static_cast<int64_t>(*bound));

@@ -82,14 +82,16 @@ def Plan_AttentionOp : Plan_Op<"attention"> {
   let description = [{
     Forward: q, k and v to the context and lse, the logarithm of each row's sum. Backward: the context's gradient, q, k, v, the context and lse to the gradients of q, k and v.
     A query row has its place at row + keys - rows. It sees the keys from `left` before that to `right` behind it; where one is absent, all. `scale` is what products of q and k
-    are multiplied by. Heads of k and v serve as many of q in succession.
-    - attention_c1: so many operands and results; q and what is like it have the rows and heads of q, k and v and what is like them those of k; all have one head size, and are bf16
+    are multiplied by. Heads of k and v serve as many of q in succession. With `dropout` that share of what a row looks at is dropped, by numbers that the library draws for the
+    run's step and the `site`; forward gives, and backward takes, what it drew them by.
+    - attention_c1: so many operands and results; a rate between 0 and 1 has a site; q and what is like it have the rows and heads of q, k and v and what is like them those of k; all have one head size, and are bf16
     - attention_c2: lse, a number of f32 for each row and head, is in the library's own order: only a way back reads it
     - attention_c3: with `slots`, one a result
   }];
-  let arguments = (ins Variadic<Plan_Packed>:$inputs, UnitAttr:$backward, F64Attr:$scale, OptionalAttr<I64Attr>:$left, OptionalAttr<I64Attr>:$right, OptionalAttr<DenseI64ArrayAttr>:$slots);
+  let arguments = (ins Variadic<Plan_Packed>:$inputs, UnitAttr:$backward, F64Attr:$scale, OptionalAttr<I64Attr>:$left, OptionalAttr<I64Attr>:$right, OptionalAttr<F64Attr>:$dropout,
+                       OptionalAttr<I64Attr>:$site, OptionalAttr<DenseI64ArrayAttr>:$slots);
   let results = (outs Variadic<Plan_Packed>:$results);
-  let assemblyFormat = "(`backward` $backward^)? `(` $inputs `)` `scale` $scale (`left` $left^)? (`right` $right^)? (`slots` $slots^)? attr-dict `:` functional-type($inputs, $results)";
+  let assemblyFormat = "(`backward` $backward^)? `(` $inputs `)` `scale` $scale (`left` $left^)? (`right` $right^)? (`dropout` $dropout^)? (`site` $site^)? (`slots` $slots^)? attr-dict `:` functional-type($inputs, $results)";
   let hasVerifier = 1;
   let extraClassDeclaration = [{
     /// Of a way back.
@@ -99,6 +101,8 @@ def Plan_AttentionOp : Plan_Op<"attention"> {
     ::mlir::Value v() { return getInputs()[getBackward() + 2]; }
     ::mlir::Value context() { return getBackward() ? getInputs()[4] : getResults()[0]; }
     ::mlir::Value lse() { return getBackward() ? getInputs()[5] : getResults()[1]; }
+    /// What random numbers were drawn by: two whole numbers of the run.
+    static PackedType drawnType(::mlir::MLIRContext *context) { return PackedType::get(context, false, {Dim{2, 0}}, ::mlir::IntegerType::get(context, 64)); }
   }];
 }
 def Plan_AliasOp : Plan_Op<"alias"> {

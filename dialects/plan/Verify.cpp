@@ -95,8 +95,10 @@ LogicalResult WindowOp::verify() {
 
 LogicalResult AttentionOp::verify() {
   // attention_c1
-  const bool back = getBackward();
-  if (getInputs().size() != (back ? 6 : 3) || getResults().size() != (back ? 3 : 2))
+  const bool back = getBackward(), drops = getDropout().has_value();
+  if (drops != getSite().has_value() || (drops && !(getDropout()->convertToDouble() > 0 && getDropout()->convertToDouble() < 1)))
+    return emitOpError("drops with no probability, or for no site");
+  if (getInputs().size() != (back ? 6u + drops : 3u) || getResults().size() != (back ? 3u : 2u + drops) || (drops && (back ? getInputs()[6] : getResults()[2]).getType() != drawnType(getContext())))
     return emitOpError("has ") << getInputs().size() << " operands and " << getResults().size() << " results";
   const auto like = [](Value value, Value other) {
     auto type = cast<PackedType>(value.getType()), as = cast<PackedType>(other.getType());

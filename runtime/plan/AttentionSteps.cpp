@@ -1,17 +1,20 @@
 // AttentionSteps: see the header.
 #include "runtime/plan/AttentionSteps.h"
 #include "runtime/bundle/Errors.h"
+#include "runtime/cpu/Philox.h"
 #include <ATen/ATen.h>
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/Context.h>
 #include <algorithm>
 #include <limits>
 
 namespace peftrt::plan {
 namespace {
 
-constexpr size_t kForward[] = {3, 2}, kBackward[] = {6, 3}; ///< operands, results
+constexpr size_t kForward[] = {3, 2}, kBackward[] = {6, 3}; ///< operands, results; one more of the forward pass where it drops
 
 struct Operands {
-  at::Tensor gradient, q, k, v, context, lse; ///< forward: the last two are written
+  at::Tensor gradient, q, k, v, context, lse, drawn; ///< forward: the last three are written
 };
 
 /// [heads, rows of the batch], in its own order.
@@ -19,9 +22,11 @@ at::Tensor lseOf(const at::Tensor &value, const at::Tensor &q) { return value.vi
 
 Operands operandsOf(const AttentionStep &step, const Op &op, const std::vector<Packed> &values) {
   const auto in = [&](size_t place) { return values[op.in[place]].tensor; };
+  const auto out = [&](size_t place) { return values[op.out[place]].tensor; };
+  const bool drops = step.dropout > 0;
   if (!step.isBackward)
-    return {{}, in(0), in(1), in(2), values[op.out[0]].tensor, lseOf(values[op.out[1]].tensor, in(0))};
-  return {in(0), in(1), in(2), in(3), in(4), lseOf(in(5), in(1))};
+    return {{}, in(0), in(1), in(2), out(0), lseOf(out(1), in(0)), drops ? out(2) : at::Tensor()};
+  return {in(0), in(1), in(2), in(3), in(4), lseOf(in(5), in(1)), drops ? in(6) : at::Tensor()};
 }
 
 int64_t longestOf(const Dim &rows, const BatchSize &size) {
@@ -29,6 +34,13 @@ int64_t longestOf(const Dim &rows, const BatchSize &size) {
   for (int64_t example = 0; example < size.examples(); ++example)
     longest = std::max(longest, rows.at(size.rooms, example));
   return longest;
+}
+
+/// What the library draws by for this step of the run.
+uint64_t seedOf(const AttentionStep &step, const RandomState &random) {
+  const auto low = [](auto number) { return static_cast<uint32_t>(number); };
+  const std::array<uint32_t, 4> block = philox({step.site, low(random.step), low(random.step >> 32), low(random.pass)}, {low(random.seed), low(random.seed >> 32)});
+  return static_cast<uint64_t>(block[0]) << 32 | block[1];
 }
 
 // ---- LibTorch's ----------------------------------------------------------------------------------------------------
@@ -43,16 +55,27 @@ Ranges rangesOf(const AttentionStep &step, const BatchSize &size, RowStarts &sta
   return {starts.of(step.rows, size), starts.of(step.keys, size), longestOf(step.rows, size), longestOf(step.keys, size), !step.left && step.right == 0};
 }
 
-std::vector<at::Tensor> flashForward(const AttentionStep &step, const Operands &of, const Ranges &ranges) {
-  auto [context, lse, seed, unused, mask] = at::_flash_attention_forward(of.q, of.k, of.v, ranges.rows, ranges.keys, ranges.longestRows, ranges.longestKeys, /*dropout_p=*/0.0, ranges.isCausal,
-                                                                         /*return_debug_mask=*/false, step.scale, step.left, step.right);
+/// The device's own generator, from its begin on: it draws for nothing else.
+void beginDrawing(uint64_t seed, c10::Device device) {
+  at::Generator generator = at::globalContext().defaultGenerator(device);
+  const std::lock_guard<std::mutex> held(generator.mutex());
+  generator.set_current_seed(seed);
+}
+
+std::vector<at::Tensor> flashForward(const AttentionStep &step, const Operands &of, const Ranges &ranges, const RandomState &random) {
+  if (step.dropout > 0)
+    beginDrawing(seedOf(step, random), of.q.device());
+  auto [context, lse, drawn, unused, mask] = at::_flash_attention_forward(of.q, of.k, of.v, ranges.rows, ranges.keys, ranges.longestRows, ranges.longestKeys, step.dropout, ranges.isCausal,
+                                                                          /*return_debug_mask=*/false, step.scale, step.left, step.right);
+  if (step.dropout > 0)
+    return {context, lse, drawn.view(at::kLong)};
   return {context, lse};
 }
 
 std::vector<at::Tensor> flashBackward(const AttentionStep &step, const Operands &of, const Ranges &ranges) {
-  const at::Tensor seed = at::empty({0}, of.lse.options()); // of random numbers that none are drawn of
-  auto [q, k, v] = at::_flash_attention_backward(of.gradient, of.q, of.k, of.v, of.context, of.lse, ranges.rows, ranges.keys, ranges.longestRows, ranges.longestKeys, /*dropout_p=*/0.0,
-                                                 ranges.isCausal, seed, seed, step.scale, step.left, step.right);
+  const at::Tensor unused = at::empty({0}, of.lse.options()), drawn = step.dropout > 0 ? of.drawn.view(at::kUInt64) : unused;
+  auto [q, k, v] = at::_flash_attention_backward(of.gradient, of.q, of.k, of.v, of.context, of.lse, ranges.rows, ranges.keys, ranges.longestRows, ranges.longestKeys, step.dropout,
+                                                 ranges.isCausal, drawn, unused, step.scale, step.left, step.right);
   return {q, k, v};
 }
 
@@ -78,23 +101,24 @@ at::Tensor hiddenOf(const AttentionStep &step, int64_t rows, int64_t keys) {
 /// One example.
 class ByProducts {
 public:
-  ByProducts(const AttentionStep &step, const Operands &of, int64_t row, int64_t rows, int64_t key, int64_t keys)
+  ByProducts(const AttentionStep &step, const Operands &of, int64_t row, int64_t rows, int64_t key, int64_t keys, const at::Generator &random)
       : step_(step), of_(of), row_(row), rows_(rows), key_(key), keys_(keys), sharing_(of.q.size(1) / of.k.size(1)) {
     q_ = matricesOf(of.q, row, rows), k_ = shared(of.k), v_ = shared(of.v);
     scores_ = at::bmm(q_, k_.transpose(1, 2)).mul_(step.scale).add_(hiddenOf(step, rows, keys));
+    left_ = step.dropout > 0 ? at::rand(scores_.sizes(), random).ge(step.dropout).to(at::kFloat).div_(1 - step.dropout) : at::ones_like(scores_);
   }
   void forward() const {
     const at::Tensor lse = at::logsumexp(scores_, -1, /*keepdim=*/true);
     numbersOf(of_.lse, row_, rows_).copy_(lse);
-    put(at::bmm(at::exp(scores_ - lse), v_), of_.context, row_);
+    put(at::bmm(at::exp(scores_ - lse).mul_(left_), v_), of_.context, row_);
   }
   void backward(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v) const {
     const at::Tensor gradient = matricesOf(of_.gradient, row_, rows_), seen = at::exp(scores_ - numbersOf(of_.lse, row_, rows_));
     const at::Tensor all = (gradient * matricesOf(of_.context, row_, rows_)).sum(-1, /*keepdim=*/true);
-    const at::Tensor scores = seen * (at::bmm(gradient, v_.transpose(1, 2)) - all) * step_.scale;
+    const at::Tensor scores = seen * (at::bmm(gradient, v_.transpose(1, 2)).mul_(left_) - all) * step_.scale;
     put(at::bmm(scores, k_), q, row_);
     put(summed(at::bmm(scores.transpose(1, 2), q_)), k, key_);
-    put(summed(at::bmm(seen.transpose(1, 2), gradient)), v, key_);
+    put(summed(at::bmm((seen * left_).transpose(1, 2), gradient)), v, key_);
   }
 
 private:
@@ -104,15 +128,18 @@ private:
   const AttentionStep &step_;
   const Operands &of_;
   int64_t row_, rows_, key_, keys_, sharing_;
-  at::Tensor q_, k_, v_, scores_;
+  at::Tensor q_, k_, v_, scores_, left_;
 };
 
-void attendByProducts(const AttentionStep &step, const Op &op, const Operands &of, const std::vector<Packed> &values, const BatchSize &size) {
+void attendByProducts(const AttentionStep &step, const Op &op, const Operands &of, const std::vector<Packed> &values, const BatchSize &size, const RandomState &state) {
+  if (step.dropout > 0 && !step.isBackward)
+    at::Tensor(of.drawn).fill_(static_cast<int64_t>(seedOf(step, state)));
+  const at::Generator random = at::make_generator<at::CPUGeneratorImpl>(step.dropout > 0 ? static_cast<uint64_t>(of.drawn.data_ptr<int64_t>()[0]) : 0);
   int64_t row = 0, key = 0;
   for (int64_t example = 0; example < size.examples(); ++example) {
     const int64_t rows = step.rows.at(size.rooms, example), keys = step.keys.at(size.rooms, example);
     if (rows > 0 && keys > 0) {
-      const ByProducts one(step, of, row, rows, key, keys);
+      const ByProducts one(step, of, row, rows, key, keys, random);
       if (step.isBackward)
         one.backward(values[op.out[0]].tensor, values[op.out[1]].tensor, values[op.out[2]].tensor);
       else
@@ -128,7 +155,8 @@ AttentionStep attentionStepOf(const Op &op, const Program &program) {
   AttentionStep step;
   step.isBackward = op.op == "attention_backward";
   const auto &[operands, results] = step.isBackward ? kBackward : kForward;
-  if (op.in.size() != operands || op.out.size() != results)
+  const size_t drops = op.attrs.contains("dropout");
+  if (op.in.size() != operands + (step.isBackward ? drops : 0) || op.out.size() != results + (step.isBackward ? 0 : drops))
     failBundle("an attention step has another number of operands or results than it should");
   const Value &q = program.values[op.in[step.isBackward ? 1 : 0]], &k = program.values[op.in[step.isBackward ? 2 : 1]];
   const auto isRows = [](const Value &value) { return value.perExample && value.type == ValueType::bf16 && value.dims.size() == 3 && value.dims[0].ragged() && layoutOf(value) == Layout::leading; };
@@ -136,6 +164,10 @@ AttentionStep attentionStepOf(const Op &op, const Program &program) {
     failBundle("an attention step is not of rows of heads in bf16");
   try {
     step.scale = op.attrs.at("scale");
+    if (drops)
+      step.dropout = op.attrs["dropout"], step.site = op.attrs.at("site");
+    if (step.dropout < 0 || step.dropout >= 1)
+      failBundle("an attention step drops with a probability of " + std::to_string(step.dropout));
     for (auto [name, bound] : {std::pair("left", &step.left), {"right", &step.right}})
       if (op.attrs.contains(name))
         *bound = op.attrs[name].get<int64_t>();
@@ -163,14 +195,14 @@ const at::Tensor &RowStarts::of(const Dim &rows, const BatchSize &size) {
   return starts = device_.here(counted, rooms_[key]);
 }
 
-void attend(const AttentionStep &step, const Op &op, std::vector<Packed> &values, const BatchSize &size, RowStarts &starts) {
+void attend(const AttentionStep &step, const Op &op, std::vector<Packed> &values, const BatchSize &size, const RandomState &random, RowStarts &starts) {
   if (!step.right && size.rooms != size.lengths)
     failBundle("an attention step sees keys behind a text that grows");
   const Operands of = operandsOf(step, op, values);
   if (of.q.is_cpu())
-    return attendByProducts(step, op, of, values, size);
+    return attendByProducts(step, op, of, values, size, random);
   const Ranges ranges = rangesOf(step, size, starts);
-  const std::vector<at::Tensor> made = step.isBackward ? flashBackward(step, of, ranges) : flashForward(step, of, ranges);
+  const std::vector<at::Tensor> made = step.isBackward ? flashBackward(step, of, ranges) : flashForward(step, of, ranges, random);
   for (size_t place = 0; place < made.size(); ++place)
     (!step.isBackward && place == 1 ? of.lse : values[op.out[place]].tensor).copy_(made[place]);
 }

@@ -2,10 +2,11 @@
 // it has no CUDA by products, head by head.
 //
 // A query row i of an example with r rows and n keys has its place among the keys: i + n - r. It sees the keys from `left` before that place to `right` behind it.
-//   scores[i, j] = scale · q[i] · k[j]      lse[i] = log Σ_j exp(scores[i, j])      context[i] = Σ_j exp(scores[i, j] - lse[i]) v[j]
+//   scores[i, j] = scale · q[i] · k[j]      lse[i] = log Σ_j exp(scores[i, j])      context[i] = Σ_j exp(scores[i, j] - lse[i]) left[i, j] v[j]
+// Where it drops, left is 0 with that probability and else 1 / (1 - it); without, 1. The library draws for that by a seed which the run, its step and the site make.
 // In   q [rows, heads, size], k and v [keys, kv heads, size], each of which serves heads / kv heads in succession; bf16, their rows at any pitch
-//      backward: the context's gradient before them, the context and lse behind them
-// Out  context like q, lse; backward: the gradients of q, k and v
+//      backward: the context's gradient before them, and behind them all that forward gave
+// Out  context like q, lse, and where it drops what was drawn by, [2] i64; backward: the gradients of q, k and v
 // lse is f32 in the library's order, [heads, rows of the batch]: no other step reads it
 // Errs R0102 a step that says something else
 #pragma once
@@ -19,7 +20,8 @@ namespace peftrt::plan {
 
 struct AttentionStep {
   bool isBackward = false;
-  double scale = 1;
+  double scale = 1, dropout = 0;
+  uint32_t site = 0; ///< of random numbers
   std::optional<int64_t> left, right; ///< absent: all
   Dim rows, keys;
 };
@@ -39,6 +41,6 @@ private:
   std::map<Key, at::Tensor> starts_, rooms_;
 };
 
-void attend(const AttentionStep &step, const Op &op, std::vector<Packed> &values, const BatchSize &size, RowStarts &starts);
+void attend(const AttentionStep &step, const Op &op, std::vector<Packed> &values, const BatchSize &size, const RandomState &random, RowStarts &starts);
 
 } // namespace peftrt::plan

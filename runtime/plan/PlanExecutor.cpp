@@ -228,7 +228,7 @@ private:
   void run(const Work &work, const Op &op, std::vector<Packed> &values, RunContext &context) {
     if (work.attention) {
       device_.beginLibraryStep();
-      return attend(*work.attention, op, values, context.size, rowStarts_);
+      return attend(*work.attention, op, values, context.size, context.random, rowStarts_);
     }
     if (work.product && !work.branch) {
       products::Call call = callOf(*work.product, op, values, context.size);

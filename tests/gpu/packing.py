@@ -8,7 +8,7 @@ LORA = "attach lora(r = 8, dropout = 0.1) to layers[*].** where kind == linear"
 BERT = dict(hidden_size=96, num_hidden_layers=3, num_attention_heads=3, intermediate_size=200, max_position_embeddings=160)
 LLAMA = dict(hidden_size=96, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2, intermediate_size=168, vocab_size=211, max_position_embeddings=256)
 
-# name → network, what is attached, precision and layout. Each is checked against the CPU and the reference interpreter.
+# name → network, what is attached, precision and who does what. Each is checked against the CPU and the reference interpreter.
 SUBJECTS = {
     "lora": ("bert", LORA, "fp32"),
     "lora-bf16": ("bert", LORA, "bf16"),
@@ -20,6 +20,8 @@ SUBJECTS = {
     "adapters": ("bert", "attach serial_adapter(reduction = 8, act = gelu) to layers[*].ffn\nattach parallel_adapter(k = 8) to layers[*].attention", "fp32"),
     "llama": ("llama", LORA, "fp32"),
     "llama-bf16": ("llama", LORA, "bf16"),
+    "attention": ("llama", LORA, "bf16, attention = library"),
+    "attention-all": ("bert", LORA, "bf16, attention = library, base_dropout = 0"),  # what the library would drop a CPU would not
 }
 LLAMA_8B = dict(hidden_size=4096, num_hidden_layers=32, num_attention_heads=32, num_key_value_heads=8, intermediate_size=14336, vocab_size=128256, max_position_embeddings=8192)
 BERT_BASE = dict(hidden_size=768, num_hidden_layers=12, num_attention_heads=12, intermediate_size=3072, max_position_embeddings=512, vocab_size=30522)
@@ -39,9 +41,11 @@ TIMED = {
 
 
 def spec(network, attach, precision, batch=4, length=96):
+    if network == "bert" and "base_dropout" not in precision:
+        precision += ", base_dropout = 0.1"
     task, head = ("classify(labels = 3)", "train head\n") if network == "bert" else ("causal_lm", "")
     return (f"{USES}model base = {network}\ntask {task}\n{attach}\n{head}optimize adamw(lr = 1e-3)\n"
-            f"run {{ epochs = 2, batch = {batch}, max_length = {length}, precision = {precision}{', base_dropout = 0.1' if network == 'bert' else ''}, clip = 1.0 }}\n")
+            f"run {{ epochs = 2, batch = {batch}, max_length = {length}, precision = {precision}, clip = 1.0 }}\n")
 
 
 def rows(network, count, vocabulary, lengths, seed=3):

@@ -22,8 +22,8 @@ class Pack(unittest.TestCase):
         cls.addClassCleanup(scratch.cleanup)
         cls.folder = pathlib.Path(scratch.name)
         cls.pack = cls.folder / "pack"
-        said = cls.command(ROOT / "tests/gpu/pack", cls.pack, "--targets", "sm_80", "--only", "ia3-bitfit,bert-base", **PTXAS)
-        assert re.search(r"2 subjects, \d+\.\d MiB", said), said
+        said = cls.command(ROOT / "tests/gpu/pack", cls.pack, "--targets", "sm_80", "--only", "ia3-bitfit,attention,bert-base", **PTXAS)
+        assert re.search(r"3 subjects, \d+\.\d MiB", said), said
 
     @staticmethod
     def command(*words, code=0, **environment):
@@ -37,8 +37,9 @@ class Pack(unittest.TestCase):
     def test_check(self):
         gpu, report = self.gpu(), self.folder / "check.json"
         said = self.command(self.pack / "check", "--json", report, **gpu.environment)
-        self.assertIn("1 of 1 are right", said)
-        entry, = json.loads(report.read_text())
+        self.assertIn("2 of 2 are right", said)
+        attention, entry = json.loads(report.read_text())
+        self.assertEqual((attention["name"], attention["wrong"]), ("attention", []))
         self.assertEqual((entry["gpu"], entry["code"], entry["wrong"]), ("emulated GPU", "sm_80 ptx", []))
         self.assertLess(entry["tensors"]["reference"], 1e-3)
         self.assertGreater(len(gpu.launches()), 100)
@@ -47,7 +48,7 @@ class Pack(unittest.TestCase):
         whole = text.read_text()
         try:
             text.write_text(re.sub(r"add\.rn\.f32|add\.f32", "sub.f32", whole))
-            said = self.command(self.pack / "check", code=1, **gpu.environment)
+            said = self.command(self.pack / "check", "--only", "ia3-bitfit", code=1, **gpu.environment)
         finally:
             text.write_text(whole)
         self.assertIn("0 of 1 are right", said)

@@ -56,12 +56,18 @@ std::optional<Sight> intervalOf(Value seen) {
   }
 }
 
+/// Whether it says of random numbers which are small.
+bool isDrawn(Value truth) {
+  auto less = truth.getDefiningOp<nn::LtOp>();
+  return less && less.getX().getDefiningOp<nn::RandomOp>();
+}
+
 /// Whether truth decides nothing but what is selected, and places nothing but truth: then a number can depend on places by its masks alone.
 bool hasMasksAlone(Block &body) {
   for (Operation &op : body.without_terminator())
     for (OpOperand &use : op.getUses()) {
       Operation *user = use.getOwner();
-      const bool isTruth = typeOf(op.getResult(0)).getElement().isInteger(1), isPlace = isIndex(op.getResult(0)) && typeOf(op.getResult(0)).rank() > 0;
+      const bool isTruth = typeOf(op.getResult(0)).isBool() && !isDrawn(op.getResult(0)), isPlace = isIndex(op.getResult(0)) && typeOf(op.getResult(0)).rank() > 0;
       const bool decides = isa<nn::AndOp, nn::OrOp>(user) || (isa<nn::SelectOp>(user) && use.getOperandNumber() == 0);
       if ((isTruth && !decides) || (isPlace && !comparisonOf(user) && !(user->getNumResults() == 1 && isIndex(user->getResult(0)))))
         return false;
@@ -91,12 +97,40 @@ std::optional<Sight> sightOf(Block &body, nn::Dim rows, nn::Dim keys) {
   return sight;
 }
 
+// ---- dropout -------------------------------------------------------------------------------------------------------
+
+struct Draws {
+  bool areDropouts = true; ///< or none
+  std::optional<Dropout> dropout{};
+};
+
+/// Of one random op per pass whose numbers are compared with how many are kept.
+Draws drawsOf(Block &body) {
+  Draws draws;
+  for (auto random : body.getOps<nn::RandomOp>()) {
+    std::optional<double> kept;
+    for (Operation *user : random.getResult().getUsers()) {
+      auto less = dyn_cast<nn::LtOp>(user);
+      auto bound = less && less.getX() == random.getResult() ? less.getY().getDefiningOp<nn::ConstantOp>() : nn::ConstantOp();
+      auto number = bound ? dyn_cast<FloatAttr>(bound.getValue()) : FloatAttr();
+      if (!number || (kept && *kept != number.getValueAsDouble()))
+        return {false};
+      kept = number.getValueAsDouble();
+    }
+    if (draws.dropout || !kept || *kept <= 0 || *kept >= 1 || random.getRate() != "token")
+      return {false};
+    draws.dropout = Dropout{std::round((1 - *kept) / kClose) * kClose, static_cast<unsigned>(random.getSite())};
+  }
+  return draws;
+}
+
 // ---- numbers -------------------------------------------------------------------------------------------------------
 
 /// Heads of queries, and of keys and values, of one example: [rows, heads, size].
 struct Example {
   SmallVector<int64_t> lengths;
   Numbers q, k, v, gradient;
+  Numbers random; ///< [heads, rows, keys], uniform
 };
 
 struct Truth {
@@ -104,7 +138,9 @@ struct Truth {
 };
 
 /// Softmax attention and its way back, from their definition.
-Truth attend(const Example &of, double scale, const Sight &sight) {
+Truth attend(const Example &of, const ForwardAttention &attention) {
+  const double scale = attention.scale, dropped = attention.dropout ? attention.dropout->rate : 0;
+  const Sight &sight = attention.sight;
   const int64_t rows = of.q.shape[0], heads = of.q.shape[1], size = of.q.shape[2], keys = of.k.shape[0], kvHeads = of.k.shape[1];
   Truth truth{Numbers::of(of.q.shape), Numbers::of(of.q.shape), Numbers::of(of.k.shape), Numbers::of(of.v.shape)};
   for (int64_t head = 0; head < heads; ++head)
@@ -117,18 +153,19 @@ Truth attend(const Example &of, double scale, const Sight &sight) {
           sum += a.data[mine + e] * b.data[theirs(key) + e];
         return sum;
       };
+      const auto left = [&](int64_t key) { return of.random.data[(head * rows + row) * keys + key] < 1 - dropped ? 1 / (1 - dropped) : 0; };
       std::vector<double> share(keys, 0), slope(keys, 0);
       double sum = 0, mean = 0;
       for (int64_t key = 0; key < keys; ++key)
         if ((!sight.left || key >= place - *sight.left) && (!sight.right || key <= place + *sight.right))
           sum += share[key] = std::exp(scale * dot(of.q, of.k, key));
       for (int64_t key = 0; key < keys; ++key)
-        mean += (share[key] /= sum) * (slope[key] = dot(of.gradient, of.v, key));
+        mean += (share[key] /= sum) * (slope[key] = left(key) * dot(of.gradient, of.v, key));
       for (int64_t key = 0; key < keys; ++key)
         for (int64_t e = 0; e < size; ++e) {
           const double score = scale * share[key] * (slope[key] - mean);
-          truth.context.data[mine + e] += share[key] * of.v.data[theirs(key) + e];
-          truth.v.data[theirs(key) + e] += share[key] * of.gradient.data[mine + e];
+          truth.context.data[mine + e] += share[key] * left(key) * of.v.data[theirs(key) + e];
+          truth.v.data[theirs(key) + e] += share[key] * left(key) * of.gradient.data[mine + e];
           truth.q.data[mine + e] += score * of.k.data[theirs(key) + e];
           truth.k.data[theirs(key) + e] += score * of.q.data[mine + e];
         }
@@ -143,12 +180,14 @@ bool areClose(const Numbers &a, const Numbers &b) {
          });
 }
 
+double uniform(std::mt19937_64 &random) { return static_cast<double>(random() >> 11) * 0x1p-53; }
+
 /// Numbers of about 1 for scores of about 1; the same each time.
 Numbers drawn(nn::NNType type, ArrayRef<int64_t> lengths, std::mt19937_64 &random) {
   Numbers numbers = Numbers::of(shapeOf(type, lengths));
   const double spread = 2 / std::pow(static_cast<double>(numbers.shape[2]), 0.25);
   for (double &number : numbers.data)
-    number = spread * (static_cast<double>(random() >> 11) * 0x1p-53 - 0.5);
+    number = spread * (uniform(random) - 0.5);
   return numbers;
 }
 
@@ -163,6 +202,9 @@ Example exampleOf(ForwardAttention &of, int64_t length, std::mt19937_64 &random)
     example.lengths.push_back(length + 2 * sequence);
   example.q = drawn(typeAt(of.q), example.lengths, random), example.k = drawn(typeAt(of.k), example.lengths, random);
   example.v = drawn(typeAt(of.v), example.lengths, random), example.gradient = drawn(typeAt(of.q), example.lengths, random);
+  example.random = Numbers::of({example.q.shape[1], example.q.shape[0], example.k.shape[0]});
+  for (double &number : example.random.data)
+    number = uniform(random);
   return example;
 }
 
@@ -174,7 +216,7 @@ FailureOr<SmallVector<Numbers>> forwardOf(ForwardAttention &of, const Example &e
     const unsigned index = argument.getArgNumber();
     given.push_back(index == of.q ? example.q : index == of.k ? example.k : index == of.v ? example.v : Numbers{shapeOf(typeOf(argument), example.lengths), {}});
   }
-  return evaluate(body, given, example.lengths);
+  return evaluate(body, given, example.random, example.lengths);
 }
 
 /// By an example where the first key that the last row sees scores 0 and counts 0, and all others score `scale` and count 1: what the row makes of them says how they are shared.
@@ -191,10 +233,11 @@ std::optional<double> scaleOf(ForwardAttention &of) {
     number = static_cast<int64_t>(place) % size == 0 && static_cast<int64_t>(place) / inKey != first;
   for (auto [place, number] : llvm::enumerate(example.v.data))
     number = static_cast<int64_t>(place) / inKey != first;
+  std::fill(example.random.data.begin(), example.random.data.end(), 0); // nothing is dropped
   auto results = forwardOf(of, example);
   if (failed(results))
     return std::nullopt;
-  const double share = (*results)[of.context].data.back();
+  const double share = (*results)[of.context].data.back() * (of.dropout ? 1 - of.dropout->rate : 1);
   const double scale = std::log(share / (1 - share) / static_cast<double>(others)), rounded = static_cast<float>(scale); // as it is where it was written short
   return std::isfinite(scale) ? std::optional(std::fabs(scale - rounded) < kClose / 1000 ? rounded : scale) : std::nullopt;
 }
@@ -304,9 +347,11 @@ bool findGradients(BackwardAttention &back, ArrayRef<Numbers> made, const Truth 
 std::optional<ForwardAttention> readForward(KernelOp kernel, std::string &why) {
   Block &body = kernel.getBody().front();
   const auto refuse = [&](StringRef reason) { return why = reason.str(), std::nullopt; };
-  if (!body.getOps<nn::RandomOp>().empty())
-    return refuse("it draws random numbers");
+  const Draws draws = drawsOf(body);
+  if (!draws.areDropouts)
+    return refuse("it draws random numbers that are no dropout's");
   ForwardAttention found{kernel};
+  found.dropout = draws.dropout;
   if (!findRoles(found))
     return refuse("it computes something else than softmax attention");
   const Value q = body.getArgument(found.q), k = body.getArgument(found.k);
@@ -327,7 +372,7 @@ std::optional<ForwardAttention> readForward(KernelOp kernel, std::string &why) {
   for (int64_t length : triedLengths(found.sight)) {
     const Example example = exampleOf(found, length, random);
     auto made = forwardOf(found, example);
-    if (failed(made) || !areClose((*made)[found.context], attend(example, found.scale, found.sight).context))
+    if (failed(made) || !areClose((*made)[found.context], attend(example, found).context))
       return refuse("it computes something else than softmax attention");
   }
   return found;
@@ -339,6 +384,11 @@ std::optional<BackwardAttention> readBackward(KernelOp kernel, ForwardAttention 
   const auto rowsOf = [&](unsigned index) { return typeOf(there.getArgument(index)).getDims()[0]; };
   if (sightOf(body, rowsOf(forward.q), rowsOf(forward.k)) != forward.sight)
     return refuse("its mask is another one than forward");
+  const Draws draws = drawsOf(body);
+  if (!draws.areDropouts || draws.dropout.has_value() != forward.dropout.has_value())
+    return refuse("it drops otherwise than forward");
+  if (draws.dropout && (draws.dropout->rate != forward.dropout->rate || kernel.getSites()[draws.dropout->site] != forward.kernel.getSites()[forward.dropout->site]))
+    return refuse("it drops otherwise than forward");
   BackwardAttention back{kernel};
   std::mt19937_64 random;
   const SmallVector<int64_t> lengths = triedLengths(forward.sight);
@@ -346,8 +396,8 @@ std::optional<BackwardAttention> readBackward(KernelOp kernel, ForwardAttention 
     const Example example = exampleOf(forward, length, random);
     auto made = forwardOf(forward, example);
     auto given = succeeded(made) ? givenFor(back, forward, example, *made) : std::nullopt;
-    auto results = given ? evaluate(body, *given, example.lengths) : FailureOr<SmallVector<Numbers>>(failure());
-    if (failed(results) || !findGradients(back, *results, attend(example, forward.scale, forward.sight), turn == 0))
+    auto results = given ? evaluate(body, *given, example.random, example.lengths) : FailureOr<SmallVector<Numbers>>(failure());
+    if (failed(results) || !findGradients(back, *results, attend(example, forward), turn == 0))
       return refuse("it computes something else than the gradients of softmax attention");
   }
   SmallVector<Value> ours(kernel.getResults());
@@ -368,6 +418,8 @@ std::string wiringOf(KernelOp kernel, ForwardAttention &forward) {
     else if (auto number = numberOf(input))
       text += "= " + std::to_string(*number);
   }
+  for (int64_t site : kernel.getSites())
+    text += llvm::is_contained(forward.kernel.getSites(), site) ? " its site" : " another site";
   return text;
 }
 } // namespace

@@ -14,13 +14,20 @@ struct Sight {
   bool operator==(const Sight &) const = default;
 };
 
-/// context = softmax(scale q kᵀ where seen) v
+/// What attention looks at is dropped with this probability, and what is left grows by as much.
+struct Dropout {
+  double rate = 0;
+  unsigned site = 0; ///< which of the kernel's
+};
+
+/// context = dropped(softmax(scale q kᵀ where seen)) v
 struct ForwardAttention {
   KernelOp kernel;
   unsigned q = 0, k = 0, v = 0; ///< which operands
   unsigned context = 0;         ///< which result; the others are numbers of rows
   double scale = 1;
   Sight sight{};
+  std::optional<Dropout> dropout{};
   Value operand(unsigned index) { return kernel.getInputs()[index]; }
 };
 struct BackwardAttention {

@@ -116,7 +116,7 @@ private:
                                                                                            : "";
     std::string why = "generated: " + refused;
     const bool chosen = refused.empty() && choice.isLibrarys(type, forward.sight, 1 + kBackward * static_cast<double>(found.backwards.size()), why);
-    note(forward.kernel, found.backwards.empty() ? why : why + ", with its way back");
+    note(forward.kernel, why + (found.backwards.empty() ? "" : ", with its way back") + (chosen && forward.dropout ? "; it draws numbers of its own" : ""));
     for (BackwardAttention &back : found.backwards)
       note(back.kernel, chosen ? "library: a way back" : "generated: a way back");
     return chosen;
@@ -127,7 +127,11 @@ private:
   static AttentionOp made(KernelOp kernel, const ForwardAttention &forward, TypeRange results, ValueRange inputs, bool isBackward) {
     OpBuilder builder(kernel);
     auto op = AttentionOp::create(builder, kernel.getLoc(), results, inputs, isBackward, llvm::APFloat(forward.scale), boundOf(builder, forward.sight.left),
-                                  boundOf(builder, forward.sight.right), DenseI64ArrayAttr());
+                                  boundOf(builder, forward.sight.right), FloatAttr(), IntegerAttr(), DenseI64ArrayAttr());
+    if (forward.dropout) {
+      op.setDropoutAttr(builder.getF64FloatAttr(forward.dropout->rate));
+      op.setSiteAttr(builder.getI64IntegerAttr(KernelOp(forward.kernel).getSites()[forward.dropout->site]));
+    }
     op->setAttr(kAttentionNote, kernel->getAttr(kAttentionNote));
     return op;
   }
@@ -137,9 +141,14 @@ private:
     const Value q = forward.operand(forward.q), k = forward.operand(forward.k), v = forward.operand(forward.v);
     auto type = cast<PackedType>(q.getType());
     auto lse = PackedType::get(type.getContext(), true, type.getDims().take_front(2), Float32Type::get(type.getContext()));
-    AttentionOp attention = made(forward.kernel, forward, {forward.kernel.getResult(forward.context).getType(), lse}, {q, k, v}, false);
+    SmallVector<Type> results = {forward.kernel.getResult(forward.context).getType(), lse};
+    if (forward.dropout)
+      results.push_back(AttentionOp::drawnType(type.getContext()));
+    AttentionOp attention = made(forward.kernel, forward, results, {q, k, v}, false);
     for (BackwardAttention &back : found.backwards) {
-      AttentionOp gradients = made(back.kernel, forward, {q.getType(), k.getType(), v.getType()}, {back.kernel.getInputs()[back.gradient], q, k, v, attention.getResult(0), attention.getResult(1)}, true);
+      SmallVector<Value> read = {back.kernel.getInputs()[back.gradient], q, k, v};
+      llvm::append_range(read, attention.getResults());
+      AttentionOp gradients = made(back.kernel, forward, {q.getType(), k.getType(), v.getType()}, read, true);
       const std::optional<unsigned> results[] = {back.q, back.k, back.v};
       for (auto [place, which] : llvm::enumerate(results))
         if (which)

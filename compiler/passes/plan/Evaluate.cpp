@@ -63,7 +63,7 @@ const Scalar *scalarOf(StringRef name) {
 
 class Evaluation {
 public:
-  explicit Evaluation(ArrayRef<int64_t> lengths) : lengths(lengths) {}
+  Evaluation(ArrayRef<int64_t> lengths, const Numbers &random) : lengths(lengths), random(random) {}
   llvm::DenseMap<Value, Numbers> known;
 
   LogicalResult run(Operation &op) {
@@ -83,6 +83,10 @@ private:
       for (auto [place, number] : llvm::enumerate(result.data))
         number = static_cast<double>(place);
       return success();
+    }
+    if (isa<nn::RandomOp>(op)) {
+      result.data = random.data;
+      return success(random.shape == result.shape);
     }
     if (llvm::any_of(operands, [](const Numbers *one) { return static_cast<int64_t>(one->data.size()) != elementsOf(one->shape); }))
       return failure(); // only the shape is known
@@ -182,6 +186,7 @@ private:
   }
 
   ArrayRef<int64_t> lengths;
+  const Numbers &random;
 };
 } // namespace
 
@@ -194,8 +199,8 @@ SmallVector<int64_t> mlir::plan::shapeOf(nn::NNType type, ArrayRef<int64_t> leng
   return llvm::map_to_vector(type.getDims(), [&](nn::Dim dim) { return dim.constant + (dim.scale ? dim.scale * lengths[dim.sequence] : 0); });
 }
 
-FailureOr<SmallVector<Numbers>> mlir::plan::evaluate(Block &body, ArrayRef<Numbers> given, ArrayRef<int64_t> lengths) {
-  Evaluation evaluation(lengths);
+FailureOr<SmallVector<Numbers>> mlir::plan::evaluate(Block &body, ArrayRef<Numbers> given, const Numbers &random, ArrayRef<int64_t> lengths) {
+  Evaluation evaluation(lengths, random);
   for (auto [argument, numbers] : llvm::zip_equal(body.getArguments(), given))
     evaluation.known[argument] = numbers;
   for (Operation &op : body.without_terminator())

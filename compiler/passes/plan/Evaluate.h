@@ -17,7 +17,8 @@ struct Numbers {
 /// A type's shape for an example whose sequences have these lengths.
 SmallVector<int64_t> shapeOf(nn::NNType type, ArrayRef<int64_t> lengths);
 
-/// The results of a body, for one example. `given`: its arguments'; those without data are asked for their shape alone. Failure where it has an op that is not known here.
-FailureOr<SmallVector<Numbers>> evaluate(Block &body, ArrayRef<Numbers> given, ArrayRef<int64_t> lengths);
+/// The results of a body, for one example. `given`: its arguments'; those without data are asked for their shape alone. `random`: what every random op draws. Failure where
+/// the body has an op that is not known here.
+FailureOr<SmallVector<Numbers>> evaluate(Block &body, ArrayRef<Numbers> given, const Numbers &random, ArrayRef<int64_t> lengths);
 
 } // namespace mlir::plan
