@@ -8,18 +8,20 @@ LORA = "attach lora(r = 8, dropout = 0.1) to layers[*].** where kind == linear"
 BERT = dict(hidden_size=96, num_hidden_layers=3, num_attention_heads=3, intermediate_size=200, max_position_embeddings=160)
 LLAMA = dict(hidden_size=96, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2, intermediate_size=168, vocab_size=211, max_position_embeddings=256)
 
+OWN = "attention = generated"  # which drops what a CPU drops
+
 # name → network, what is attached, precision and who does what. Each is checked against the CPU and the reference interpreter.
 SUBJECTS = {
     "lora": ("bert", LORA, "fp32"),
-    "lora-bf16": ("bert", LORA, "bf16"),
-    "lora-bordered": ("bert", LORA.replace("0.1", "0"), "bf16, layout = bordered"),
-    "lora-added": ("bert", LORA.replace("0.1", "0"), "bf16, layout = added"),
+    "lora-bf16": ("bert", LORA, f"bf16, {OWN}"),
+    "lora-bordered": ("bert", LORA.replace("0.1", "0"), f"bf16, {OWN}, layout = bordered"),
+    "lora-added": ("bert", LORA.replace("0.1", "0"), f"bf16, {OWN}, layout = added"),
     "dora": ("bert", "attach dora(r = 4) to layers[*].attention.{q, o}", "fp32"),
     "ia3-bitfit": ("bert", "attach ia3 to layers[*].attention.{k, v}\nattach bitfit to layers[*].ffn.up", "fp32"),
     "prefix": ("bert", "attach prefix(n = 5, hidden = 16) to layers[*].attention", "fp32"),
     "adapters": ("bert", "attach serial_adapter(reduction = 8, act = gelu) to layers[*].ffn\nattach parallel_adapter(k = 8) to layers[*].attention", "fp32"),
     "llama": ("llama", LORA, "fp32"),
-    "llama-bf16": ("llama", LORA, "bf16"),
+    "llama-bf16": ("llama", LORA, f"bf16, {OWN}"),
     "attention": ("llama", LORA, "bf16, attention = library"),
     "attention-all": ("bert", LORA, "bf16, attention = library, base_dropout = 0"),  # what the library would drop a CPU would not
 }

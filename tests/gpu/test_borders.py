@@ -31,7 +31,7 @@ class Borders(test_training.Training):
     test_methods = test_mistakes_are_seen = None  # those of other programs
 
     def program(self, attach, layout="bordered", precision="fp32"):
-        return f"{USES}model base = bert\ntask classify(labels = {LABELS})\n{attach}\ntrain head\noptimize adamw(lr = 1e-3)\nrun {{ base_dropout = 0.1, precision = {precision}, layout = {layout} }}\n"
+        return f"{USES}model base = bert\ntask classify(labels = {LABELS})\n{attach}\ntrain head\noptimize adamw(lr = 1e-3)\nrun {{ base_dropout = 0.1, precision = {precision}, layout = {layout}, attention = generated }}\n"
 
     def test_steps(self):
         for name, attach, products in CASES:

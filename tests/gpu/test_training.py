@@ -34,7 +34,7 @@ class Training(OddModel):
         tiny_bert.make(cls.folder / "even", **EVEN)
 
     def subject(self, method, precision="fp32", target="sm_80", model="odd", **options):
-        text = f"{USES}model base = bert\ntask classify(labels = {LABELS})\n{METHODS[method]}\ntrain head\noptimize adamw(lr = 1e-3)\nrun {{ base_dropout = 0.1, precision = {precision} }}\n"
+        text = f"{USES}model base = bert\ntask classify(labels = {LABELS})\n{METHODS[method]}\ntrain head\noptimize adamw(lr = 1e-3)\nrun {{ base_dropout = 0.1, precision = {precision}, attention = generated }}\n"
         return Emulated(self.folder / f"{model} {method} {precision} {target}".replace(" ", "_"), self.folder / model, text, target, **options)
 
     def started(self, subject):
