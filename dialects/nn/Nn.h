@@ -38,6 +38,9 @@ inline llvm::hash_code hash_value(const Dim &dim) { return llvm::hash_combine(di
 /// `384`, `seq`, `seq+10`, `2*seq-1`; of the second sequence `seq1`.
 std::string toString(Dim dim);
 
+/// Results, and inputs of the program that goes on with them, whose names begin so are kept from run to run.
+inline constexpr StringLiteral kKept = "cache.";
+
 /// How often a value changes; each rate includes those before it.
 enum class Rate { constant, step, pass, example, token };
 

@@ -84,7 +84,7 @@ public:
     SmallVector<std::pair<std::string, Value>> results;
     makeWhole();
     for (auto [index, cache] : llvm::enumerate(caches)) // of @prefill
-      if (!add(results, "cache." + std::to_string(index), ask(cache, {})))
+      if (!add(results, kKept.str() + std::to_string(index), ask(cache, {})))
         return failure();
     Value next = whole.getBody().front().getTerminator()->getOperand(0);
     Marks last(typeOf(next).rank());
@@ -94,7 +94,7 @@ public:
     if (decode)
       for (auto [index, cache] : llvm::enumerate(caches))
         if (!isAside(cache))
-          add(results, "cache." + std::to_string(index), made.at({cache, {}}));
+          add(results, kKept.str() + std::to_string(index), made.at({cache, {}}));
     addStages(results);
     SmallVector<Value> values = llvm::map_to_vector(results, [](auto &result) { return result.second; });
     func::ReturnOp::create(builder, func.getLoc(), values);
@@ -204,7 +204,7 @@ private:
 
   /// An argument of @decode: what @prefill, or the token before, left of the value.
   Value kept(Value value) {
-    NamedAttribute name = builder.getNamedAttr("nn.name", builder.getStringAttr("cache." + std::to_string(caches.size())));
+    NamedAttribute name = builder.getNamedAttr("nn.name", builder.getStringAttr(kKept.str() + std::to_string(caches.size())));
     if (failed(func.insertArgument(func.getNumArguments(), value.getType(), builder.getDictionaryAttr(name), value.getLoc())))
       return nullptr;
     caches.push_back(value);

@@ -1,6 +1,7 @@
 // Attention: see the header.
 #include "compiler/passes/plan/Attention.h"
 #include "compiler/passes/plan/Evaluate.h"
+#include "compiler/passes/plan/KernelSpace.h"
 #include "compiler/passes/plan/KeyPlaces.h"
 #include <cmath>
 #include <random>
@@ -347,6 +348,8 @@ bool findGradients(BackwardAttention &back, ArrayRef<Numbers> made, const Truth 
 std::optional<ForwardAttention> readForward(KernelOp kernel, std::string &why) {
   Block &body = kernel.getBody().front();
   const auto refuse = [&](StringRef reason) { return why = reason.str(), std::nullopt; };
+  if (spaceOf(kernel).rowCount.isStatic())
+    return refuse("its rows are not of a text's tokens");
   const Draws draws = drawsOf(body);
   if (!draws.areDropouts)
     return refuse("it draws random numbers that are no dropout's");
@@ -356,7 +359,7 @@ std::optional<ForwardAttention> readForward(KernelOp kernel, std::string &why) {
     return refuse("it computes something else than softmax attention");
   const Value q = body.getArgument(found.q), k = body.getArgument(found.k);
   if (!isRowsOfHeads(typeOf(q)) || !isRowsOfHeads(typeOf(k)))
-    return refuse("its rows are not of a text's tokens");
+    return refuse("its keys are not of a text's tokens");
   for (Value value : {found.operand(found.q), found.operand(found.k), found.operand(found.v), Value(kernel.getResult(found.context))})
     if (!isBf16(value))
       return refuse("it is not in bf16");

@@ -30,13 +30,19 @@ bool isTokens(nn::NNType type) {
 
 bool knowsBf16(Operation *op) { return isa<plan::KernelOp, plan::ProductOp>(op) || plan::isView(op); }
 
-/// What is kept may be returned as it lies: who gives it back reads it so.
+/// Whether what is read is returned to be kept from run to run.
+bool isReturnedToKeep(OpOperand &use) {
+  auto program = isa<plan::ReturnOp>(use.getOwner()) ? use.getOwner()->getParentOfType<plan::ProgramOp>() : plan::ProgramOp();
+  return program && cast<StringAttr>(program.getResultNames()[use.getOperandNumber()]).getValue().starts_with(nn::kKept);
+}
+
+/// What is kept may be returned as it lies: who gives it back reads it so, and who keeps it has the type of who reads it.
 bool mayBeRounded(Value value) {
   Operation *op = value.getDefiningOp();
   const bool isKept = op ? plan::isUpdate(op) : value.hasOneUse() && plan::isUpdate(*value.user_begin()) && value.user_begin()->getOperand(0) == value;
   if ((!isKept && (!op || !knowsBf16(op))) || !isTokens(cast<nn::NNType>(value.getType())))
     return false;
-  return llvm::all_of(value.getUsers(), [&](Operation *user) { return knowsBf16(user) || plan::isUpdate(user) || (isKept && isa<plan::ReturnOp>(user)); });
+  return llvm::all_of(value.getUses(), [&](OpOperand &use) { return knowsBf16(use.getOwner()) || plan::isUpdate(use.getOwner()) || (isKept && isa<plan::ReturnOp>(use.getOwner())) || isReturnedToKeep(use); });
 }
 
 void retype(Value value) {

@@ -54,4 +54,15 @@ module attributes {plan.bf16} {
     %y = nn.contract "ay,zy->az" %all, %w over_examples false : (!nn.tensor<example, [seq, 4], f32>, !nn.tensor<[4, 4], f32>) -> !nn.tensor<example, [seq, 4], f32>
     return %y, %all : !nn.tensor<example, [seq, 4], f32>, !nn.tensor<example, [seq, 4], f32>
   }
+
+  // What a prompt leaves to be kept is so from the beginning; what else is returned stays f32.
+  // CHECK: plan.program @prefill
+  // CHECK: plan.kernel {{.*}} -> (!nn.tensor<example, [seq, 4], bf16>)
+  // CHECK: plan.return %{{.*}}, %{{.*}} : !nn.tensor<example, [seq, 4], bf16>, !nn.tensor<example, [seq, 4], f32>
+  func.func @prefill(%x: !nn.tensor<example, [seq, 4], f32> {nn.name = "x"}) -> (!nn.tensor<example, [seq, 4], f32> {nn.name = "cache.0"}, !nn.tensor<example, [seq, 4], f32> {nn.name = "y"}) {
+    %w = nn.param "W" : !nn.tensor<[4, 4], f32>
+    %new = nn.exp %x : (!nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [seq, 4], f32>
+    %y = nn.contract "ay,zy->az" %new, %w over_examples false : (!nn.tensor<example, [seq, 4], f32>, !nn.tensor<[4, 4], f32>) -> !nn.tensor<example, [seq, 4], f32>
+    return %new, %y : !nn.tensor<example, [seq, 4], f32>, !nn.tensor<example, [seq, 4], f32>
+  }
 }
