@@ -57,7 +57,7 @@ module attributes {plan.bf16} {
 
   // What a prompt leaves to be kept is so from the beginning; what else is returned stays f32.
   // CHECK: plan.program @prefill
-  // CHECK: plan.kernel {{.*}} -> (!nn.tensor<example, [seq, 4], bf16>)
+  // CHECK: plan.kernel "rows"
   // CHECK: plan.return %{{.*}}, %{{.*}} : !nn.tensor<example, [seq, 4], bf16>, !nn.tensor<example, [seq, 4], f32>
   func.func @prefill(%x: !nn.tensor<example, [seq, 4], f32> {nn.name = "x"}) -> (!nn.tensor<example, [seq, 4], f32> {nn.name = "cache.0"}, !nn.tensor<example, [seq, 4], f32> {nn.name = "y"}) {
     %w = nn.param "W" : !nn.tensor<[4, 4], f32>
