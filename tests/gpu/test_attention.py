@@ -113,6 +113,18 @@ class Attention(unittest.TestCase):
         self.assertRegex(self.explained("fp32", "bert", "library", precision="fp32"), r"train_step:\n +×\d +generated: it is not in bf16")
         self.assertIn("with its way back; it draws numbers of its own\n", self.explained("dropout", "bert", "library", base_dropout=0.1))
 
+    def test_memory(self):
+        """What the library has for a moment is counted; kernels of ours have nothing of that."""
+        found = {}
+        for attention in ("library", "generated"):
+            spec = self.folder / f"memory {attention}.peft"
+            spec.write_text(self.program("llama", LORA, attention))
+            gpu = run(BIN / "peftc", spec, "--model", self.folder / "llama", "--target", "sm_90a", "--explain", "memory").partition("training on a GPU, ")[2]
+            found[attention] = float((re.search(r"(?m)^  attention +([\d.]+) KiB ", gpu) or [0, 0])[1])
+        rows = 3 * 64
+        self.assertAlmostEqual(found["library"], (rows * 4 * 8 * 2 + 2 * rows * 2 * 8 * 2 + (rows + 3 * 128) * 4 * 33 * 4 + 2 * rows * 4 * 8 * 2) / 1024, delta=0.1)
+        self.assertEqual(found["generated"], 0)
+
     def test_what_libtorch_asks_for(self):
         """The shapes of its flash attention, which a GPU alone computes."""
         q, k, starts, none = (torch.empty(shape, dtype=kind, device="meta") for shape, kind in (((9, 4, 8), torch.bfloat16), ((12, 2, 8), torch.bfloat16), ((3,), torch.int32), ((0,), torch.float32)))

@@ -3,6 +3,7 @@
 #include "compiler/passes/plan/TrainingMemory.h"
 #include "dialects/plan/Plan.h"
 #include "llvm/Support/FormatVariadic.h"
+#include "llvm/Support/MathExtras.h"
 #include <map>
 #include <numeric>
 
@@ -39,13 +40,32 @@ int64_t borderBytes(ModuleOp gpu) {
   return std::accumulate(borders.begin(), borders.end(), int64_t{0}, [](int64_t sum, const auto &border) { return sum + border.second; });
 }
 
+/// What LibTorch's flash attention has for a moment, at most: results that are copied to their places; on the way back sums of q's gradient in f32, for 128 rows more of each
+/// text, and gradients of keys and values for each head by itself where heads share them (as read in LibTorch 2.11).
+int64_t attentionBytes(ModuleOp gpu, int64_t examples, int64_t length) {
+  constexpr int64_t kBlock = 128, kHalf = 2, kFloat = 4;
+  int64_t most = 0;
+  gpu.walk([&](AttentionOp op) {
+    auto q = cast<PackedType>(op.q().getType()), k = cast<PackedType>(op.k().getType());
+    const auto rowsOf = [&](PackedType type) { return examples * (type.getDims()[0].constant + type.getDims()[0].scale * length); };
+    const int64_t heads = q.getDims()[1].constant, kvHeads = k.getDims()[1].constant, size = q.getDims()[2].constant, rows = rowsOf(q), keys = rowsOf(k);
+    int64_t bytes = rows * heads * size * kHalf + rows * heads * kFloat;
+    if (op.getBackward()) {
+      const int64_t padded = rows + kBlock * examples;
+      bytes = rows * heads * size * kHalf + 2 * keys * kvHeads * size * kHalf + padded * heads * (llvm::alignTo(size, size <= kBlock ? 32 : 64) + 1) * kFloat + (heads == kvHeads ? 0 : 2 * keys * heads * size * kHalf);
+    }
+    most = std::max(most, bytes);
+  });
+  return most;
+}
+
 std::string gpuReport(ModuleOp module, ModuleOp gpu, int64_t examples, int64_t length) {
   const TrainingMemory parameters = trainingMemory(module, examples, length), memory = trainingMemory(gpu, examples, length);
-  const int64_t borders = borderBytes(gpu);
+  const int64_t borders = borderBytes(gpu), attention = attentionBytes(gpu, examples, length);
   return llvm::formatv("training on a GPU, {0} texts of {1} tokens\n", examples, length).str() + lineOf("frozen weights", parameters.weights, "as the checkpoint has them, or f32") +
          lineOf("with borders, rounded", borders, "matrices of products; a weight that only they read, in their type, is in them and not above") + lineOf("trained", parameters.trained, "values, gradients, the optimizer's states") +
          lineOf("a step's values", memory.arena, "of all tokens; what batches of nearly one size share is a little more") + lineOf("  of them saved", memory.saved, "what backward reads of forward") +
-         lineOf("in all", parameters.weights + borders + parameters.trained + memory.arena, "beside the driver, LibTorch's libraries and the scratch of kernels") + "\n";
+         (attention ? lineOf("attention", attention, "what the library has for a moment") : "") + lineOf("in all", parameters.weights + borders + parameters.trained + memory.arena + attention, "beside the driver, LibTorch's libraries and the scratch of kernels") + "\n";
 }
 
 std::string programsReport(ModuleOp module, int64_t examples, int64_t length) {
