@@ -2,6 +2,7 @@
 #include "compiler/passes/plan/Passes.h"
 #include "compiler/passes/plan/TrainingMemory.h"
 #include "dialects/plan/Plan.h"
+#include "llvm/ADT/StringSet.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/MathExtras.h"
 #include <map>
@@ -40,6 +41,28 @@ int64_t borderBytes(ModuleOp gpu) {
   return std::accumulate(borders.begin(), borders.end(), int64_t{0}, [](int64_t sum, const auto &border) { return sum + border.second; });
 }
 
+/// Of weights that lie in such a matrix alone: it has their type, and who reads them by themselves finds rows at any pitch (runtime/plan/Borders.h).
+int64_t movedBytes(ModuleOp gpu) {
+  std::map<StringRef, int64_t> moved;
+  llvm::StringSet<> dense;
+  for (ProgramOp program : gpu.getOps<ProgramOp>())
+    for (auto step : program.getBody().front().getOps<StepOp>()) {
+      if (!isParameter(step) || program.getStreamed())
+        continue;
+      auto type = cast<PackedType>(step.getResult().getType());
+      const StringRef name = cast<StringAttr>(step.getHow().get("name")).getValue();
+      for (Operation *user : step.getResult().getUsers()) {
+        auto border = dyn_cast<BorderOp>(user);
+        auto reader = dyn_cast<StepOp>(user);
+        if (border && border.getWeight() == step.getResult() && cast<PackedType>(border.getResult().getType()).getElement() == type.getElement())
+          moved[name] = type.getDims()[0].constant * type.getDims()[1].constant * widthOf(type);
+        else if (!border && !(reader && reader.getKind() == "gemm"))
+          dense.insert(name);
+      }
+    }
+  return std::accumulate(moved.begin(), moved.end(), int64_t{0}, [&](int64_t sum, const auto &one) { return dense.contains(one.first) ? sum : sum + one.second; });
+}
+
 /// What LibTorch's flash attention has for a moment, at most: results that are copied to their places; on the way back sums of q's gradient in f32, for 128 rows more of each
 /// text, and gradients of keys and values for each head by itself where heads share them (as read in LibTorch 2.11).
 int64_t attentionBytes(ModuleOp gpu, int64_t examples, int64_t length) {
@@ -61,11 +84,11 @@ int64_t attentionBytes(ModuleOp gpu, int64_t examples, int64_t length) {
 
 std::string gpuReport(ModuleOp module, ModuleOp gpu, int64_t examples, int64_t length) {
   const TrainingMemory parameters = trainingMemory(module, examples, length), memory = trainingMemory(gpu, examples, length);
-  const int64_t borders = borderBytes(gpu), attention = attentionBytes(gpu, examples, length);
-  return llvm::formatv("training on a GPU, {0} texts of {1} tokens\n", examples, length).str() + lineOf("frozen weights", parameters.weights, "as the checkpoint has them, or f32") +
+  const int64_t weights = parameters.weights - movedBytes(gpu), borders = borderBytes(gpu), attention = attentionBytes(gpu, examples, length);
+  return llvm::formatv("training on a GPU, {0} texts of {1} tokens\n", examples, length).str() + lineOf("frozen weights", weights, "as the checkpoint has them, or f32") +
          lineOf("with borders, rounded", borders, "matrices of products; a weight that only they read, in their type, is in them and not above") + lineOf("trained", parameters.trained, "values, gradients, the optimizer's states") +
          lineOf("a step's values", memory.arena, "of all tokens; what batches of nearly one size share is a little more") + lineOf("  of them saved", memory.saved, "what backward reads of forward") +
-         (attention ? lineOf("attention", attention, "what the library has for a moment") : "") + lineOf("in all", parameters.weights + borders + parameters.trained + memory.arena + attention, "beside the driver, LibTorch's libraries and the scratch of kernels") + "\n";
+         (attention ? lineOf("attention", attention, "what the library has for a moment") : "") + lineOf("in all", weights + borders + parameters.trained + memory.arena + attention, "beside the driver, LibTorch's libraries and the scratch of kernels") + "\n";
 }
 
 std::string programsReport(ModuleOp module, int64_t examples, int64_t length) {
