@@ -105,6 +105,20 @@ class Attention(unittest.TestCase):
         spec.write_text(self.program(arch, LORA, attention, **options))
         return run(BIN / "peftc", spec, "--model", self.folder / arch, "--target", "sm_90a", "--explain", "layout")
 
+    def test_networks(self):
+        """That attention is found does not hang on how one network writes it; nor on whether a layer is computed again."""
+        shared = {**SMALL, "num_key_value_heads": 2}
+        networks = {
+            "gpt2": transformers.GPT2Config(vocab_size=101, n_positions=64, n_embd=32, n_layer=2, n_head=4, bos_token_id=0, eos_token_id=0), "qwen3": transformers.Qwen3Config(**shared, head_dim=8),
+            "gemma": transformers.GemmaConfig(**shared, head_dim=8), "phi3": transformers.Phi3Config(**shared, pad_token_id=0, bos_token_id=0, eos_token_id=0)}
+        for name, config in networks.items():
+            decoders.random_checkpoint(self.folder / name, config)
+        for name, options in [*((name, {}) for name in networks), ("llama", {"recompute": "layers"})]:
+            with self.subTest(name):
+                step = self.explained(f"{name} found", name, "library", base_dropout=0.1, **options).partition("train_step:\n")[2].partition("inspect:")[0]
+                self.assertEqual(len(re.findall(r"(?m)^ +×2 +library: .* with its way back", step)), 1, step)
+                self.assertNotIn("generated:", step)
+
     def test_what_is_quicker(self):
         """Long texts by the library, short ones not; and never what it cannot do."""
         words = r"train_step:\n +×2 +{0}: [\d.]+ us by the library, [\d.]+ us generated, with its way back\n +×2 +{0}: a way back\n"
