@@ -96,8 +96,8 @@ void KernelPlanner::keep(Value value, Kernel &kernel) {
   ready[value] = kernel.place;
 }
 
-/// Counted out by each kernel anew, even where something else has it in memory: with what it is counted from.
-static bool isCounted(Value value) { return isIndex(value) || isKeyTruth(value); }
+/// Counted out by each kernel anew, even where something else has it in memory, with what it is counted from; and a constant, of which more is known than of a number that is read.
+static bool isCounted(Value value) { return isIndex(value) || isKeyTruth(value) || value.getDefiningOp<nn::ConstantOp>(); }
 
 /// A view that makes one vector of the numbers of a row's parts: no part has the others' numbers.
 static bool gathersParts(Operation *view) {

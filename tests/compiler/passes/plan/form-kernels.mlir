@@ -97,4 +97,33 @@ module {
     %e = nn.exp %x : (!nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [seq, 4], f32>
     plan.return %e : !nn.tensor<example, [seq, 4], f32>
   }
+
+  // A mask is counted out with what is true of a key wherever a row is, and a constant is known inside though something else has it in memory.
+  // CHECK: plan.program @masked
+  // CHECK: nn.concat
+  // CHECK-NOT: plan.kernel "tiles"({{.*}},
+  // CHECK: plan.kernel "tiles"(%arg0) sites []
+  // CHECK-DAG: nn.or
+  // CHECK-DAG: nn.constant(0.000000e+00 : f64)
+  // CHECK: nn.select
+  // CHECK-NOT: plan.kernel
+  // CHECK: plan.return
+  plan.program @masked inputs ["q"] results ["y", "z"] {
+  ^bb0(%h: !nn.tensor<example, [seq, 2, 2], f32>):
+    %zero = nn.constant(0.000000e+00 : f64) : !nn.tensor<[], f32>
+    %z1 = nn.expand_dims %zero axis 0 : (!nn.tensor<[], f32>) -> !nn.tensor<[1], f32>
+    %z = nn.concat %z1, %z1 axis 0 : (!nn.tensor<[1], f32>, !nn.tensor<[1], f32>) -> !nn.tensor<[2], f32>
+    %i = nn.iota %h axis 0 : (!nn.tensor<example, [seq, 2, 2], f32>) -> !nn.tensor<example, [seq], i64>
+    %i1 = nn.expand_dims %i axis 0 : (!nn.tensor<example, [seq], i64>) -> !nn.tensor<example, [1, seq], i64>
+    %key = nn.expand_dims %i1 axis 1 : (!nn.tensor<example, [1, seq], i64>) -> !nn.tensor<example, [1, 1, seq], i64>
+    %row = nn.expand_dims %i1 axis 2 : (!nn.tensor<example, [1, seq], i64>) -> !nn.tensor<example, [1, seq, 1], i64>
+    %three = nn.constant(3 : i64) : !nn.tensor<[], i64>
+    %early = nn.lt %key, %three : (!nn.tensor<example, [1, 1, seq], i64>, !nn.tensor<[], i64>) -> !nn.tensor<example, [1, 1, seq], i1>
+    %behind = nn.le %key, %row : (!nn.tensor<example, [1, 1, seq], i64>, !nn.tensor<example, [1, seq, 1], i64>) -> !nn.tensor<example, [1, seq, seq], i1>
+    %seen = nn.or %behind, %early : (!nn.tensor<example, [1, seq, seq], i1>, !nn.tensor<example, [1, 1, seq], i1>) -> !nn.tensor<example, [1, seq, seq], i1>
+    %s = nn.contract "ahd,bhd->hab" %h, %h over_examples false : (!nn.tensor<example, [seq, 2, 2], f32>, !nn.tensor<example, [seq, 2, 2], f32>) -> !nn.tensor<example, [2, seq, seq], f32>
+    %m = nn.select %seen, %s, %zero : (!nn.tensor<example, [1, seq, seq], i1>, !nn.tensor<example, [2, seq, seq], f32>, !nn.tensor<[], f32>) -> !nn.tensor<example, [2, seq, seq], f32>
+    %y = nn.contract "hab,bhd->ahd" %m, %h over_examples false : (!nn.tensor<example, [2, seq, seq], f32>, !nn.tensor<example, [seq, 2, 2], f32>) -> !nn.tensor<example, [seq, 2, 2], f32>
+    plan.return %y, %z : !nn.tensor<example, [seq, 2, 2], f32>, !nn.tensor<[2], f32>
+  }
 }
