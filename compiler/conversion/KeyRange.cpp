@@ -7,62 +7,14 @@ using namespace mlir;
 namespace peftc::conversion {
 namespace {
 
-using Bound = KeyRange::Bound;
+using plan::Bound;
 using plan::Comparison;
+using plan::Hull;
+using plan::hullOf;
 constexpr double kLowest = -1e29; ///< and below: exp of it less any score is 0
 
 nn::NNType typeOf(Value value) { return cast<nn::NNType>(value.getType()); }
 bool isMatrix(Value value) { return plan::isQuadratic(typeOf(value)); }
-
-/// keys begin … end - 1; everything without bounds.
-struct Hull {
-  std::optional<Bound> begin, end;
-  bool isEmpty() const { return end && !end->ofRow && end->offset <= 0; }
-  bool isAll() const { return !begin && !end; }
-  bool operator==(const Hull &other) const { return begin == other.begin && end == other.end; }
-};
-
-/// What both bounds leave, or none if they do not compare; and either, the nearer one if they do.
-std::optional<Bound> outer(const std::optional<Bound> &x, const std::optional<Bound> &y, bool greater) {
-  if (!x || !y || x->ofRow != y->ofRow)
-    return std::nullopt;
-  return (x->offset > y->offset) == greater ? x : y;
-}
-std::optional<Bound> inner(const std::optional<Bound> &x, const std::optional<Bound> &y, bool greater) {
-  if (!x || !y)
-    return x ? x : y;
-  return x->ofRow != y->ofRow || (x->offset > y->offset) == greater ? x : y;
-}
-
-/// Where `seen` may hold.
-Hull hullOf(Value seen) {
-  Operation *op = seen.getDefiningOp();
-  if (!op)
-    return {};
-  if (isa<nn::AndOp, nn::OrOp>(op)) {
-    Hull x = hullOf(op->getOperand(0)), y = hullOf(op->getOperand(1));
-    if (isa<nn::AndOp>(op))
-      return {inner(x.begin, y.begin, true), inner(x.end, y.end, false)};
-    return x.isEmpty() ? y : y.isEmpty() ? x : Hull{outer(x.begin, y.begin, false), outer(x.end, y.end, true)};
-  }
-  auto comparison = plan::comparisonOf(op);
-  if (!comparison)
-    return {};
-  const Bound here{comparison->ofRow, comparison->offset}, behind{comparison->ofRow, comparison->offset + 1};
-  switch (comparison->kind) {
-  case Comparison::lt:
-    return {{}, here};
-  case Comparison::le:
-    return {{}, behind};
-  case Comparison::eq:
-    return {here, behind};
-  case Comparison::ge:
-    return {here, {}};
-  case Comparison::gt:
-    return {behind, {}};
-  }
-  return {};
-}
 
 /// Whether every row sees the key that is `ahead` of its own index: true only if that is sure.
 bool isSeen(Value seen, int64_t ahead) {

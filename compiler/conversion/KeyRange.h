@@ -16,19 +16,13 @@ class KeyRange {
 public:
   /// `rowCount`, `keyCount`: of the kernel's tiles.
   KeyRange(mlir::plan::KernelOp op, mlir::nn::Dim rowCount, mlir::nn::Dim keyCount);
-  /// A key index: a constant, or so far behind a row's own index.
-  struct Bound {
-    bool ofRow = false;
-    int64_t offset = 0;
-    bool operator==(const Bound &other) const { return ofRow == other.ofRow && offset == other.offset; }
-  };
   /// The first key of a tile that begins with `firstRow`, and one beyond the last of one that ends with `lastRow`; nothing where all keys are needed on that side.
   std::optional<mlir::Value> begin(Code &code, mlir::Value firstRow) const { return at(code, first, firstRow); }
   std::optional<mlir::Value> end(Code &code, mlir::Value lastRow) const { return at(code, last, lastRow); }
 
 private:
-  static std::optional<mlir::Value> at(Code &code, const std::optional<Bound> &bound, mlir::Value row);
-  std::optional<Bound> first, last;
+  static std::optional<mlir::Value> at(Code &code, const std::optional<mlir::plan::Bound> &bound, mlir::Value row);
+  std::optional<mlir::plan::Bound> first, last;
 };
 
 } // namespace peftc::conversion

@@ -29,13 +29,6 @@ Operands operandsOf(const AttentionStep &step, const Op &op, const std::vector<P
   return {in(0), in(1), in(2), in(3), in(4), lseOf(in(5), in(1)), drops ? in(6) : at::Tensor()};
 }
 
-int64_t longestOf(const Dim &rows, const BatchSize &size) {
-  int64_t longest = 0;
-  for (int64_t example = 0; example < size.examples(); ++example)
-    longest = std::max(longest, rows.at(size.rooms, example));
-  return longest;
-}
-
 /// What the library draws by for this step of the run.
 uint64_t seedOf(const AttentionStep &step, const RandomState &random) {
   const auto low = [](auto number) { return static_cast<uint32_t>(number); };
@@ -46,14 +39,9 @@ uint64_t seedOf(const AttentionStep &step, const RandomState &random) {
 // ---- LibTorch's ----------------------------------------------------------------------------------------------------
 
 struct Ranges {
-  const at::Tensor &rows, &keys;
-  int64_t longestRows, longestKeys;
+  const RowStarts::Rows &rows, &keys;
   bool isCausal; ///< as LibTorch has it: the last row's place is the last key
 };
-
-Ranges rangesOf(const AttentionStep &step, const BatchSize &size, RowStarts &starts) {
-  return {starts.of(step.rows, size), starts.of(step.keys, size), longestOf(step.rows, size), longestOf(step.keys, size), !step.left && step.right == 0};
-}
 
 /// The device's own generator, from its begin on: it draws for nothing else.
 void beginDrawing(uint64_t seed, c10::Device device) {
@@ -65,7 +53,7 @@ void beginDrawing(uint64_t seed, c10::Device device) {
 std::vector<at::Tensor> flashForward(const AttentionStep &step, const Operands &of, const Ranges &ranges, const RandomState &random) {
   if (step.dropout > 0)
     beginDrawing(seedOf(step, random), of.q.device());
-  auto [context, lse, drawn, unused, mask] = at::_flash_attention_forward(of.q, of.k, of.v, ranges.rows, ranges.keys, ranges.longestRows, ranges.longestKeys, step.dropout, ranges.isCausal,
+  auto [context, lse, drawn, unused, mask] = at::_flash_attention_forward(of.q, of.k, of.v, ranges.rows.starts, ranges.keys.starts, ranges.rows.longest, ranges.keys.longest, step.dropout, ranges.isCausal,
                                                                           /*return_debug_mask=*/false, step.scale, step.left, step.right);
   if (step.dropout > 0)
     return {context, lse, drawn.view(at::kLong)};
@@ -74,7 +62,7 @@ std::vector<at::Tensor> flashForward(const AttentionStep &step, const Operands &
 
 std::vector<at::Tensor> flashBackward(const AttentionStep &step, const Operands &of, const Ranges &ranges) {
   const at::Tensor unused = at::empty({0}, of.lse.options()), drawn = step.dropout > 0 ? of.drawn.view(at::kUInt64) : unused;
-  auto [q, k, v] = at::_flash_attention_backward(of.gradient, of.q, of.k, of.v, of.context, of.lse, ranges.rows, ranges.keys, ranges.longestRows, ranges.longestKeys, step.dropout,
+  auto [q, k, v] = at::_flash_attention_backward(of.gradient, of.q, of.k, of.v, of.context, of.lse, ranges.rows.starts, ranges.keys.starts, ranges.rows.longest, ranges.keys.longest, step.dropout,
                                                  ranges.isCausal, drawn, unused, step.scale, step.left, step.right);
   return {q, k, v};
 }
@@ -178,21 +166,18 @@ AttentionStep attentionStepOf(const Op &op, const Program &program) {
   return step;
 }
 
-const at::Tensor &RowStarts::of(const Dim &rows, const BatchSize &size) {
+const RowStarts::Rows &RowStarts::of(const Dim &rows, const BatchSize &size) {
   const Key key{rows.c, rows.k, rows.sequence};
-  at::Tensor &starts = starts_[key];
-  if (starts.defined())
-    return starts;
-  at::Tensor counted = at::empty({size.examples() + 1}, at::kInt);
-  auto *data = counted.data_ptr<int32_t>();
-  int64_t begin = 0;
-  for (int64_t example = 0; example <= size.examples(); ++example) {
-    data[example] = static_cast<int32_t>(begin);
-    begin += example < size.examples() ? rows.at(size.rooms, example) : 0;
-  }
-  if (begin > std::numeric_limits<int32_t>::max())
+  Rows &made = known_[key];
+  if (made.starts.defined())
+    return made;
+  const std::vector<int64_t> offsets = blockOffsets({ValueType::i64, true, {rows}}, size);
+  if (offsets.back() > std::numeric_limits<int32_t>::max())
     failBundle("a batch has more rows than LibTorch's attention can count");
-  return starts = device_.here(counted, rooms_[key]);
+  for (size_t example = 1; example < offsets.size(); ++example)
+    made.longest = std::max(made.longest, offsets[example] - offsets[example - 1]);
+  made.starts = device_.here(at::tensor(offsets, at::kInt), rooms_[key]);
+  return made;
 }
 
 void attend(const AttentionStep &step, const Op &op, std::vector<Packed> &values, const BatchSize &size, const RandomState &random, RowStarts &starts) {
@@ -201,7 +186,7 @@ void attend(const AttentionStep &step, const Op &op, std::vector<Packed> &values
   const Operands of = operandsOf(step, op, values);
   if (of.q.is_cpu())
     return attendByProducts(step, op, of, values, size, random);
-  const Ranges ranges = rangesOf(step, size, starts);
+  const Ranges ranges{starts.of(step.rows, size), starts.of(step.keys, size), !step.left && step.right == 0};
   const std::vector<at::Tensor> made = step.isBackward ? flashBackward(step, of, ranges) : flashForward(step, of, ranges, random);
   for (size_t place = 0; place < made.size(); ++place)
     (!step.isBackward && place == 1 ? of.lse : values[op.out[place]].tensor).copy_(made[place]);

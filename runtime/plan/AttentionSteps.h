@@ -27,18 +27,23 @@ struct AttentionStep {
 };
 AttentionStep attentionStepOf(const Op &op, const Program &program);
 
-/// Where each example's rows begin in a run's batch, and the end: [E + 1] i32, as LibTorch's attention asks for it; at the same place in each run.
+/// Where each example's rows begin in a run's batch, and the end, as LibTorch's attention asks for it; at the same place in each run.
 class RowStarts {
 public:
+  struct Rows {
+    at::Tensor starts; ///< [E + 1] i32
+    int64_t longest = 0;
+  };
   explicit RowStarts(Device &device) : device_(device) {}
   /// For another batch.
-  void begin() { starts_.clear(); }
-  const at::Tensor &of(const Dim &rows, const BatchSize &size);
+  void begin() { known_.clear(); }
+  const Rows &of(const Dim &rows, const BatchSize &size);
 
 private:
   using Key = std::tuple<int64_t, int64_t, int64_t>;
   Device &device_;
-  std::map<Key, at::Tensor> starts_, rooms_;
+  std::map<Key, Rows> known_;
+  std::map<Key, at::Tensor> rooms_;
 };
 
 void attend(const AttentionStep &step, const Op &op, std::vector<Packed> &values, const BatchSize &size, const RandomState &random, RowStarts &starts);

@@ -17,44 +17,28 @@ constexpr double kClose = 1e-9;
 nn::NNType typeOf(Value value) { return cast<nn::NNType>(value.getType()); }
 /// [rows, heads, size] of an example, bf16 in memory.
 bool isRowsOfHeads(nn::NNType type) { return type.isFloat() && type.getExample() && type.rank() == 3 && !type.getDims()[0].isStatic() && type.getDims()[1].isStatic() && type.getDims()[2].isStatic(); }
-bool isScalar(nn::NNType type) { return type.isFloat() && !type.getExample() && type.rank() == 0; }
 
 // ---- masks ---------------------------------------------------------------------------------------------------------
 
-/// What is true of no key.
-bool isNever(Value truth) {
-  Operation *op = truth.getDefiningOp();
-  auto comparison = op ? comparisonOf(op) : std::nullopt;
-  return comparison && !comparison->ofRow && ((comparison->kind == Comparison::lt && comparison->offset <= 0) || (comparison->kind == Comparison::le && comparison->offset < 0));
-}
-
-/// The sight that a condition leaves, its bounds from a row's own index on; nothing if it is no interval around it.
-std::optional<Sight> intervalOf(Value seen) {
+/// Whether a condition is just its hull, an interval of keys around each row.
+bool isInterval(Value seen) {
   Operation *op = seen.getDefiningOp();
   if (!op)
-    return std::nullopt;
-  if (isa<nn::OrOp>(op) && (isNever(op->getOperand(0)) || isNever(op->getOperand(1))))
-    return intervalOf(op->getOperand(isNever(op->getOperand(0)) ? 1 : 0));
-  if (isa<nn::AndOp>(op)) {
-    auto x = intervalOf(op->getOperand(0)), y = intervalOf(op->getOperand(1));
-    if (!x || !y)
-      return std::nullopt;
-    const auto nearer = [](std::optional<int64_t> a, std::optional<int64_t> b) { return a && b ? std::min(*a, *b) : a ? a : b; };
-    return Sight{nearer(x->left, y->left), nearer(x->right, y->right)};
-  }
+    return false;
+  if (isa<nn::AndOp>(op))
+    return isInterval(op->getOperand(0)) && isInterval(op->getOperand(1));
+  if (isa<nn::OrOp>(op)) // of nothing and an interval
+    return (hullOf(op->getOperand(0)).isEmpty() && isInterval(op->getOperand(1))) || (hullOf(op->getOperand(1)).isEmpty() && isInterval(op->getOperand(0)));
   auto comparison = comparisonOf(op);
-  if (!comparison || !comparison->ofRow || comparison->kind == Comparison::eq)
+  return comparison && comparison->ofRow;
+}
+
+/// The sight that a condition leaves, its bounds from a row's own index on.
+std::optional<Sight> intervalOf(Value seen) {
+  if (!isInterval(seen))
     return std::nullopt;
-  switch (comparison->kind) {
-  case Comparison::lt:
-    return Sight{{}, comparison->offset - 1};
-  case Comparison::le:
-    return Sight{{}, comparison->offset};
-  case Comparison::gt:
-    return Sight{-comparison->offset - 1, {}};
-  default:
-    return Sight{-comparison->offset, {}};
-  }
+  const Hull hull = hullOf(seen);
+  return Sight{hull.begin ? std::optional(-hull.begin->offset) : std::nullopt, hull.end ? std::optional(hull.end->offset - 1) : std::nullopt};
 }
 
 /// Whether it says of random numbers which are small.
@@ -294,13 +278,6 @@ bool findRoles(ForwardAttention &found) {
 /// The same value, by whatever name.
 bool areSame(Value a, Value b) { return a == b || (rootOf(a) == rootOf(b) && a.getType() == b.getType()); }
 
-/// The number that a constant of the program is.
-std::optional<double> numberOf(Value value) {
-  auto step = value.getDefiningOp<StepOp>();
-  auto number = step && step.getOp() == "constant" ? dyn_cast_or_null<FloatAttr>(step.getHow().get("value")) : FloatAttr();
-  return number ? std::optional(number.getValueAsDouble()) : std::nullopt;
-}
-
 /// What the way back is given for an example: `forward` is what the forward kernel made of it. Finds the context's gradient.
 std::optional<SmallVector<Numbers>> givenFor(BackwardAttention &back, ForwardAttention &forward, const Example &example, ArrayRef<Numbers> made) {
   SmallVector<Numbers> given;
@@ -315,8 +292,6 @@ std::optional<SmallVector<Numbers>> givenFor(BackwardAttention &back, ForwardAtt
       given.push_back(example.v);
     else if (input.getDefiningOp() == forward.kernel)
       given.push_back(made[cast<OpResult>(input).getResultNumber()]);
-    else if (auto number = numberOf(input); number && isScalar(type))
-      given.push_back({{}, {*number}});
     else if (isShapeAlone(back.kernel.getBody().getArgument(index)))
       given.push_back({shapeOf(type, example.lengths), {}});
     else if (!gradient && isRowsOfHeads(type) && shapeOf(type, example.lengths) == example.gradient.shape)
@@ -345,6 +320,9 @@ bool findGradients(BackwardAttention &back, ArrayRef<Numbers> made, const Truth 
   }
   return true;
 }
+
+// ---- kernels -------------------------------------------------------------------------------------------------------
+
 std::optional<ForwardAttention> readForward(KernelOp kernel, std::string &why) {
   Block &body = kernel.getBody().front();
   const auto refuse = [&](StringRef reason) { return why = reason.str(), std::nullopt; };
@@ -418,8 +396,6 @@ std::string wiringOf(KernelOp kernel, ForwardAttention &forward) {
         text += std::to_string(index) + '.';
     if (input.getDefiningOp() == forward.kernel)
       text += "result " + std::to_string(cast<OpResult>(input).getResultNumber());
-    else if (auto number = numberOf(input))
-      text += "= " + std::to_string(*number);
   }
   for (int64_t site : kernel.getSites())
     text += llvm::is_contained(forward.kernel.getSites(), site) ? " its site" : " another site";

@@ -106,12 +106,10 @@ private:
 
   bool isChosen(Found &found) {
     ForwardAttention &forward = found.forward;
-    const Value q = forward.operand(forward.q), k = forward.operand(forward.k);
-    auto type = cast<PackedType>(q.getType()), keyType = cast<PackedType>(k.getType());
-    const int64_t heads = type.getDims()[1].constant, size = type.getDims()[2].constant;
+    auto type = cast<PackedType>(forward.operand(forward.q).getType());
+    const int64_t size = type.getDims()[2].constant;
     std::string refused = found.isRead                                    ? "what it sums of a row is read by something else than its way back"
                           : size % kHeadSizes != 0 || size > kLargestHead ? "the library has no heads of this size"
-                          : heads % keyType.getDims()[1].constant != 0    ? "the library has no heads that share keys so"
                                                                           : "";
     std::string why = "generated: " + refused;
     const bool chosen = refused.empty() && choice.isLibrarys(type, forward.sight, 1 + kBackward * static_cast<double>(found.backwards.size()), why);

@@ -1,7 +1,6 @@
 // Evaluate: see the header.
 #include "compiler/passes/plan/Evaluate.h"
 #include "llvm/ADT/StringMap.h"
-#include "llvm/ADT/StringSwitch.h"
 #include <cmath>
 #include <functional>
 #include <limits>
@@ -79,7 +78,7 @@ public:
 
 private:
   LogicalResult compute(Operation &op, ArrayRef<const Numbers *> operands, Numbers &result) const {
-    if (auto iota = dyn_cast<nn::IotaOp>(op)) {
+    if (isa<nn::IotaOp>(op)) {
       for (auto [place, number] : llvm::enumerate(result.data))
         number = static_cast<double>(place);
       return success();

@@ -24,6 +24,17 @@ std::optional<Comparison::Kind> kindOf(Operation *op) {
       .Default([](Operation *) { return std::nullopt; });
 }
 
+/// What both bounds leave, or none if they do not compare; and either, the nearer one if they do.
+std::optional<Bound> outer(const std::optional<Bound> &x, const std::optional<Bound> &y, bool greater) {
+  if (!x || !y || x->ofRow != y->ofRow)
+    return std::nullopt;
+  return (x->offset > y->offset) == greater ? x : y;
+}
+std::optional<Bound> inner(const std::optional<Bound> &x, const std::optional<Bound> &y, bool greater) {
+  if (!x || !y)
+    return x ? x : y;
+  return x->ofRow != y->ofRow || (x->offset > y->offset) == greater ? x : y;
+}
 } // namespace
 
 int64_t mlir::plan::offsetOf(Value index) {
@@ -48,4 +59,33 @@ std::optional<Comparison> mlir::plan::comparisonOf(Operation *op) {
   if (turned)
     kind = static_cast<Comparison::Kind>(Comparison::gt - *kind);
   return Comparison{*kind, axisOf(other) == Axis::rows, offsetOf(other) - offsetOf(key)};
+}
+
+Hull mlir::plan::hullOf(Value seen) {
+  Operation *op = seen.getDefiningOp();
+  if (!op)
+    return {};
+  if (isa<nn::AndOp, nn::OrOp>(op)) {
+    Hull x = hullOf(op->getOperand(0)), y = hullOf(op->getOperand(1));
+    if (isa<nn::AndOp>(op))
+      return {inner(x.begin, y.begin, true), inner(x.end, y.end, false)};
+    return x.isEmpty() ? y : y.isEmpty() ? x : Hull{outer(x.begin, y.begin, false), outer(x.end, y.end, true)};
+  }
+  auto comparison = comparisonOf(op);
+  if (!comparison)
+    return {};
+  const Bound here{comparison->ofRow, comparison->offset}, behind{comparison->ofRow, comparison->offset + 1};
+  switch (comparison->kind) {
+  case Comparison::lt:
+    return {{}, here};
+  case Comparison::le:
+    return {{}, behind};
+  case Comparison::eq:
+    return {here, behind};
+  case Comparison::ge:
+    return {here, {}};
+  case Comparison::gt:
+    return {behind, {}};
+  }
+  return {};
 }

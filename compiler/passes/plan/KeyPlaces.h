@@ -16,4 +16,21 @@ struct Comparison {
 /// Nothing for an op that compares something else.
 std::optional<Comparison> comparisonOf(Operation *op);
 
+/// A key index: a constant, or so far behind a row's own index.
+struct Bound {
+  bool ofRow = false;
+  int64_t offset = 0;
+  bool operator==(const Bound &other) const { return ofRow == other.ofRow && offset == other.offset; }
+};
+/// keys begin … end - 1; everything without bounds.
+struct Hull {
+  std::optional<Bound> begin, end;
+  bool isEmpty() const { return end && !end->ofRow && end->offset <= 0; }
+  bool isAll() const { return !begin && !end; }
+  bool operator==(const Hull &other) const { return begin == other.begin && end == other.end; }
+};
+
+/// Where a mask may hold; everything where it says something else of places.
+Hull hullOf(Value seen);
+
 } // namespace mlir::plan
