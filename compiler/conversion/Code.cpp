@@ -249,7 +249,7 @@ Value Code::across(Value number, const std::function<Value(Value, Value)> &combi
 
 LLVM::LLVMStructType Code::callType() {
   Type p = pointer(), n = i64(), w = b.getI32Type();
-  return LLVM::LLVMStructType::getLiteral(b.getContext(), {p, p, p, p, p, n, n, w, w, w, w, p, p, n, n});
+  return LLVM::LLVMStructType::getLiteral(b.getContext(), {p, p, p, p, p, n, n, w, w, w, w, p, p, n, n, n});
 }
 
 Value Code::fieldAddress(Value call, CallField field) {

@@ -13,7 +13,7 @@
 namespace peftc::conversion {
 
 /// Fields of the struct that a kernel is called with (runtime/cpu/Kernels.h has the same in C).
-enum class CallField : int32_t { data, offsets, squares, sites, scratch, examples, elements, key0, key1, step, pass, lengths, pairs, tasks, scratchBytes };
+enum class CallField : int32_t { data, offsets, squares, sites, scratch, examples, elements, key0, key1, step, pass, lengths, pairs, tasks, scratchBytes, first };
 
 /// What code is made for.
 struct Machine {

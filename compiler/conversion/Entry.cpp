@@ -53,16 +53,16 @@ void emitEntry(Bodies bodies, OpBuilder &builder, Machine machine, int64_t share
   Block *entry = function.addEntryBlock(builder);
   OpBuilder inside = OpBuilder::atBlockEnd(entry);
   Code code(inside, loc, machine);
-  Value given = entry->getArgument(0), tasks = code.field(given, CallField::tasks), scratchBytes = code.field(given, CallField::scratchBytes);
+  Value given = entry->getArgument(0), first = code.field(given, CallField::first), tasks = code.field(given, CallField::tasks), scratchBytes = code.field(given, CallField::scratchBytes);
 
   Value width = arith::DivUIOp::create(inside, loc, code.coordinate("ntid.x"), code.integer(machine.team));
   Value team = code.add(code.mul(code.coordinate("ctaid.x"), width), arith::DivUIOp::create(inside, loc, code.coordinate("tid.x"), code.integer(machine.team)));
   Value teams = code.mul(code.coordinate("nctaid.x"), width), call = ownCall(code, given, code.mul(team, scratchBytes));
-  Value shares = arith::DivUIOp::create(inside, loc, code.add(tasks, code.integer(share - 1)), code.integer(share));
+  Value shares = arith::DivUIOp::create(inside, loc, code.add(code.sub(tasks, first), code.integer(share - 1)), code.integer(share));
   Value isWhole = bodies.whole ? areWhole(code, call, bodies.pointers) : Value();
   auto loop = scf::ForOp::create(inside, loc, team, shares, teams);
   inside.setInsertionPointToStart(loop.getBody());
-  Value begin = code.mul(loop.getInductionVar(), share), end = code.least(tasks, code.add(begin, code.integer(share)));
+  Value begin = code.add(first, code.mul(loop.getInductionVar(), share)), end = code.least(tasks, code.add(begin, code.integer(share)));
   auto callBody = [&](LLVM::LLVMFuncOp body) { LLVM::CallOp::create(inside, loc, body, ValueRange{call, begin, end}); };
   if (isWhole)
     code.choose(isWhole, [&] { callBody(bodies.whole); }, [&] { callBody(bodies.any); });

@@ -6,7 +6,7 @@
 // A kernel of rows that sums over them (RowSums.h) is called with `begin` a multiple of a stretch; then `NAME__sums` is, with columns.
 //
 // On a GPU the functions are internal, and what is started is `NAME__entry(const KernelCall *call)`: a grid of one axis, of any size, does tasks
-// 0 … `call->tasks` - 1. The call is read from memory, so that what changes from run to run is not in what a launch is given (runtime/cuda/Graphs.h). A row is done by
+// `call->first` … `call->tasks` - 1. The call is read from memory, so that what changes from run to run is not in what a launch is given (runtime/cuda/Graphs.h). A row is done by
 // a team of `team` neighbouring threads (callOf), and blocks are whole teams. Every team has `call->scratchBytes` of its own, a multiple of 4, behind `call->scratch`. All pointers are to memory that the GPU reaches.
 #pragma once
 #include "compiler/conversion/Code.h"

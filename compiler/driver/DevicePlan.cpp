@@ -21,6 +21,8 @@ OwningOpRef<ModuleOp> devicePlan(ModuleOp module, const EmitInfo &info, const ta
   for (auto [option, name] : {std::pair("layout", plan::kLayout), {"attention", plan::kAttention}})
     if (const auto word = info.run.find(option); word != info.run.end() && word->is_string())
       (*made)->setAttr(name, builder.getStringAttr(word->get<std::string>()));
+  if (const auto rows = info.run.find("chunk_rows"); rows != info.run.end() && rows->is_number())
+    (*made)->setAttr(plan::kChunkRows, builder.getI64IntegerAttr(rows->get<int64_t>()));
   error = runPhase(devicePhase(), *made, options);
   return made;
 }

@@ -167,13 +167,15 @@ const Phase &devicePhase() {
   static const Phase phase = {"device", Stop::Plan,
                               "programs of steps for a GPU",
                               {
-                                  {"plan-drop-bands", "threads of a GPU take rows through one step", plan::dropBands},
+                                  {"plan-drop-places", "what a CPU has put where is decided anew", plan::dropPlaces},
                                   // Before layouts: a library finds rows at any pitch.
                                   {"plan-choose-attention", "attention as a step of a library, where that is quicker", plan::chooseAttention},
                                   {"plan-choose-layout", "products with a branch as one product, where that is quicker", plan::chooseLayout},
                                   // Behind layouts, whose matrices are of their products' type already.
                                   {"plan-round-weights", "weights that products of bf16 read, rounded once", plan::roundWeights},
                                   {"plan-name-kernels", "kernels that do the same share one function", plan::nameKernels},
+                                  // Behind all that puts steps between others.
+                                  {"plan-narrow-bands", "wide rows some at a time", plan::narrowBands},
                                   {"plan-assign-buffers", "where each step's result lies", plan::assignBuffers},
                               },
                               verifyPlan};

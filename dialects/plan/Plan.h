@@ -39,6 +39,8 @@ inline constexpr StringLiteral kBand = "plan.band";
 int64_t bandOf(Operation *op);
 /// The packed rows of a value [rows, …] of every example; nothing for any other.
 std::optional<Dim> rowsOf(PackedType type);
+/// Those that may lie in a table beside others: they, or the one row of every example of a value [1, …].
+std::optional<Dim> tableRowsOf(PackedType type);
 /// Bytes of one of them.
 int64_t rowBytesOf(PackedType type);
 /// Bytes of a packed value; failure where a block grows faster than the product of two lengths.

@@ -119,6 +119,12 @@ std::optional<plan::Dim> mlir::plan::rowsOf(PackedType type) {
   return type.getDims()[0];
 }
 
+std::optional<plan::Dim> mlir::plan::tableRowsOf(PackedType type) {
+  const plan::Dim one{1, 0};
+  const bool isOneRow = type.getExample() && type.getDims().size() > 1 && llvm::all_of(type.getDims(), [](Dim dim) { return dim.scale == 0; }) && type.getDims()[0] == one;
+  return isOneRow ? one : rowsOf(type);
+}
+
 int64_t mlir::plan::rowBytesOf(PackedType type) {
   int64_t bytes = widthOf(type);
   for (Dim dim : type.getDims().drop_front())

@@ -193,11 +193,13 @@ static LogicalResult verifySlot(Operation &op, Value result, ArrayAttr slots) {
   return success();
 }
 
+/// Whether a row of either begins where the table that both lie in has that row.
+static bool areOfOneTable(PackedType a, PackedType b) { return a.getPitch() != 0 && a.getPitch() == b.getPitch() && a.getElement() == b.getElement() && a.getDims()[0] == b.getDims()[0]; }
+
 /// Whether both lie in columns of one table that the other does not have.
 static bool areBeside(Value one, Value other) {
   auto a = cast<PackedType>(one.getType()), b = cast<PackedType>(other.getType());
-  const bool isOneTable = a.getPitch() != 0 && a.getPitch() == b.getPitch() && a.getElement() == b.getElement() && a.getDims()[0] == b.getDims()[0];
-  return isOneTable && (a.getColumn() + a.columns() <= b.getColumn() || b.getColumn() + b.columns() <= a.getColumn());
+  return areOfOneTable(a, b) && (a.getColumn() + a.columns() <= b.getColumn() || b.getColumn() + b.columns() <= a.getColumn());
 }
 
 // program_c5
@@ -232,7 +234,10 @@ static LogicalResult verifyBands(Block &block, ArrayAttr slots) {
         Value root = rootOf(value);
         auto slot = slotOf(root);
         auto type = cast<PackedType>(root.getType());
-        if (slot && !isThreads(*slot) && types.try_emplace(*slot, type).first->second != type)
+        if (!slot || isThreads(*slot))
+          continue;
+        const PackedType first = types.try_emplace(*slot, type).first->second;
+        if (first != type && !areOfOneTable(first, type))
           return op.emitOpError("shares slot ") << *slot << " with other rows of its band";
       }
   }

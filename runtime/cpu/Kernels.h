@@ -25,10 +25,13 @@ struct KernelCall {
   uint32_t step, pass;
   const int64_t *lengths; ///< tokens of each example, sequence after sequence
   const void *pairs;      ///< products::PairFunctions (runtime/products/Code.h) that the kernel is to use, or null
-  int64_t tasks, scratchBytes; ///< of a GPU's entry (compiler/conversion/Kernels.h); else nothing reads them
+  // Of a GPU's entry (compiler/conversion/Kernels.h); else nothing reads them:
+  int64_t tasks; ///< behind the last one
+  int64_t scratchBytes;
+  int64_t first; ///< of the tasks
 };
 static_assert(offsetof(KernelCall, sites) == 24 && offsetof(KernelCall, examples) == 40 && offsetof(KernelCall, key) == 56 && offsetof(KernelCall, pass) == 68 &&
-                  offsetof(KernelCall, lengths) == 72 && offsetof(KernelCall, pairs) == 80 && offsetof(KernelCall, tasks) == 88,
+                  offsetof(KernelCall, lengths) == 72 && offsetof(KernelCall, pairs) == 80 && offsetof(KernelCall, tasks) == 88 && offsetof(KernelCall, first) == 104,
               "code in trainers that are already compiled has this layout");
 
 /// Does the part [begin, end) of its work; what is counted is the kernel's.

@@ -57,42 +57,57 @@ Launches::Shape Launches::shapeFor(int64_t tasks, int64_t share, int64_t team, i
   int64_t blocks = std::min(ceilingOf(parts(parts(tasks, share), teams)), kBlocksPerMultiprocessor * gpu_->facts.multiprocessors);
   if (scratch > 0)
     blocks = std::min(blocks, std::max<int64_t>(1, kMostScratch / (ceilingOf(scratch) * teams)));
-  return {static_cast<unsigned>(blocks), blocks * teams, tasks, scratch};
+  return {static_cast<unsigned>(blocks), blocks * teams, 0, tasks, scratch};
 }
 
-/// A team takes as many tasks at a time as the entry has it (compiler/conversion/Kernels.cpp).
-Launches::Shape Launches::shapeOf(const plan::KernelStep &step) const {
-  const int64_t share = step.space == plan::KernelStep::Space::flat ? code_.flatShare() : step.stretch;
-  return shapeFor(tables_.tasksOf(step), share, step.team, parts(tables_.scratchOf(step), kScratchAlignment) * kScratchAlignment);
+/// A team takes as many tasks at a time as the entry has it (compiler/conversion/Kernels.cpp). Of a band's rows there are as many blocks as for all that may be there.
+Launches::Shape Launches::shapeOf(const plan::KernelUse &use) const {
+  const plan::KernelStep &step = *use.step;
+  const int64_t share = step.space == plan::KernelStep::Space::flat ? code_.flatShare() : step.stretch, all = tables_.tasksOf(step);
+  Shape shape = shapeFor(use.rows ? use.rows->last - use.rows->first : all, share, step.team, parts(tables_.scratchOf(step), kScratchAlignment) * kScratchAlignment);
+  if (use.rows)
+    shape.first = std::min(all, use.rows->first), shape.tasks = std::min(all, use.rows->last);
+  return shape;
 }
 
 void Launches::list(const plan::KernelUse &use, Table &table, std::vector<Told> &told) {
   const plan::KernelStep &step = *use.step;
   std::vector<void *> data = use.data, added; // the tables follow a kernel's results, and come before their sums
   const std::vector<int64_t> places = tables_.placesOfSums(step);
+  const int64_t begin = use.rows ? bandTables_.at(&step) : 0;
   for (size_t sum = 0; sum < step.sums.size(); ++sum)
-    added.push_back(reinterpret_cast<void *>(sums_.address + static_cast<Address>(places[sum]) * sizeof(float)));
+    added.push_back(reinterpret_cast<void *>(sums_.address + static_cast<Address>(begin + places[sum]) * sizeof(float)));
   data.insert(data.end(), added.begin(), added.end());
   for (const plan::RowSum &sum : step.sums)
     added.push_back(use.data[use.data.size() - step.results + sum.result]);
   const size_t sites = table.add(step.sites);
-  add(step.function, shapeOf(step));
+  add(step.function, shapeOf(use));
   told.push_back({table.add(data), sites, tables_.elements});
-  if (!step.sums.empty()) {
+  if (!step.sums.empty() && (!use.rows || use.rows->isEnd)) {
     add(step.addUp, shapeFor(step.columnsOfSums(), code_.flatShare(), 1, 0));
     told.push_back({table.add(added), sites, tables_.stretchesOf(step)});
   }
   ends_.push_back(launches_.size());
 }
 
+/// One use's tables at a time: on one stream the next one's may take their place. Those of a band's steps stay until it ends: each step has its own, behind them.
+void Launches::placeTables(const std::vector<plan::KernelUse> &uses) {
+  int64_t floats = 0;
+  for (const plan::KernelUse &use : uses)
+    floats = std::max(floats, use.rows ? 0 : tables_.placesOfSums(*use.step).back());
+  bandTables_.clear();
+  for (const plan::KernelUse &use : uses)
+    if (use.rows && bandTables_.emplace(use.step, floats).second)
+      floats += tables_.placesOfSums(*use.step).back();
+  growTo(sums_, static_cast<size_t>(floats) * sizeof(float));
+}
+
 /// Calls come first, then tails, so that a program's are always at the same places while the table is.
 void Launches::begin(const BatchSize &size, const RandomState &random, const std::vector<plan::KernelUse> &uses, const std::vector<plan::Tail> &tails) {
   tables_.fill(size);
   launches_.clear(), ends_.clear();
-  int64_t sums = 0, scratch = 0;
-  for (const plan::KernelUse &use : uses) // one use's tables at a time: on one stream the next one's may take their place
-    sums = std::max(sums, tables_.placesOfSums(*use.step).back());
-  growTo(sums_, static_cast<size_t>(sums) * sizeof(float));
+  int64_t scratch = 0;
+  placeTables(uses);
   Table table;
   const std::array<size_t, 4> places = {table.add(tails), table.add(tables_.offsets), table.add(tables_.squares), table.add(tables_.lengths)};
   std::vector<Told> told;
@@ -122,7 +137,7 @@ std::string Launches::callsOf(const std::vector<Told> &told, const RandomState &
   std::string calls;
   for (size_t index = 0; index < told.size(); ++index) {
     const KernelCall call{static_cast<void *const *>(at(told[index].data)), wholes(places[1]), wholes(places[2]), static_cast<const uint32_t *>(at(told[index].sites)), reinterpret_cast<void *>(scratch_.address), tables_.examples,
-                          told[index].elements, {static_cast<uint32_t>(random.seed), static_cast<uint32_t>(random.seed >> 32)}, static_cast<uint32_t>(random.step), static_cast<uint32_t>(random.pass), wholes(places[3]), nullptr, launches_[index].shape.tasks, launches_[index].shape.scratch};
+                          told[index].elements, {static_cast<uint32_t>(random.seed), static_cast<uint32_t>(random.seed >> 32)}, static_cast<uint32_t>(random.step), static_cast<uint32_t>(random.pass), wholes(places[3]), nullptr, launches_[index].shape.tasks, launches_[index].shape.scratch, launches_[index].shape.first};
     launches_[index].call = table_.address + index * sizeof(KernelCall);
     calls.append(reinterpret_cast<const char *>(&call), sizeof call);
   }

@@ -10,6 +10,7 @@
 #include "runtime/cuda/Memory.h"
 #include "runtime/plan/KernelSteps.h"
 #include <array>
+#include <map>
 
 namespace peftrt::cuda {
 
@@ -34,7 +35,7 @@ private:
   /// Blocks of one launch, and each team's scratch.
   struct Shape {
     unsigned blocks;
-    int64_t teams, tasks, scratch;
+    int64_t teams, first, tasks, scratch; ///< tasks: behind the last one
   };
   /// What the driver is given: the call lies in the table.
   struct Launch {
@@ -48,8 +49,9 @@ private:
     int64_t elements;
   };
   class Table;
-  Shape shapeOf(const plan::KernelStep &step) const;
+  Shape shapeOf(const plan::KernelUse &use) const;
   Shape shapeFor(int64_t tasks, int64_t share, int64_t team, int64_t scratch) const;
+  void placeTables(const std::vector<plan::KernelUse> &uses);
   /// A use's launches: its kernel, and what adds up its sums over rows.
   void list(const plan::KernelUse &use, Table &table, std::vector<Told> &told);
   void add(const void *function, const Shape &shape) { launches_.push_back({static_cast<const Code::Entry *>(function), shape, 0}); }
@@ -67,6 +69,7 @@ private:
   plan::BatchTables tables_;
   Block table_, scratch_, sums_;
   Address tails_ = 0; ///< in the table
+  std::map<const plan::KernelStep *, int64_t> bandTables_; ///< where a band's step has the tables of its sums: floats behind `sums_`
   std::vector<Launch> launches_;
   std::vector<size_t> ends_; ///< by use: behind its launches
 };

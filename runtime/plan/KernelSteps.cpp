@@ -128,7 +128,7 @@ KernelCall KernelRunner::callOf(const KernelStep &step, void *const *data) const
   const auto begin = (reinterpret_cast<uintptr_t>(scratch_.data()) + kScratchAlignment - 1) / kScratchAlignment * kScratchAlignment;
   void *const scratch = reinterpret_cast<char *>(begin) + scratchOfThread_ * at::get_thread_num();
   return {data, tables_.offsets.data(), tables_.squares.data(), step.sites.data(), scratch, tables_.examples, tables_.elements, {static_cast<uint32_t>(random_.seed), static_cast<uint32_t>(random_.seed >> 32)},
-          static_cast<uint32_t>(random_.step), static_cast<uint32_t>(random_.pass), tables_.lengths.data(), pairs_, 0, 0};
+          static_cast<uint32_t>(random_.step), static_cast<uint32_t>(random_.pass), tables_.lengths.data(), pairs_, 0, 0, 0};
 }
 
 void KernelRunner::runPart(const KernelStep &step, void *const *data, int64_t first, int64_t last) const {

@@ -5,6 +5,7 @@
 #include "runtime/cpu/Kernels.h"
 #include "runtime/plan/Packed.h"
 #include <array>
+#include <optional>
 
 namespace peftrt::plan {
 
@@ -51,10 +52,17 @@ struct BatchTables {
   int64_t scratchOf(const KernelStep &step) const { return step.scratch.at(longest.at(static_cast<size_t>(step.scratch.sequence))); }
 };
 
+/// Rows first … last - 1 of a band's, which it is at; they may end behind the batch's last one.
+struct RowRange {
+  int64_t first, last;
+  bool isEnd; ///< none come behind them
+};
+
 /// A step of one run, with the operands' and results' bytes.
 struct KernelUse {
   const KernelStep *step;
-  std::vector<void *> data;
+  std::vector<void *> data; ///< where row 0 is or would be
+  std::optional<RowRange> rows = {}; ///< nothing: all
 };
 
 /// Rows behind a value's last one: zeros, where sums over rows are to go beyond it.

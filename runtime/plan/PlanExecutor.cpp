@@ -11,6 +11,7 @@
 #include "runtime/plan/PlannedMemory.h"
 #include "runtime/plan/Prepared.h"
 #include "runtime/plan/Profile.h"
+#include "runtime/plan/Turns.h"
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <algorithm>
@@ -85,7 +86,7 @@ private:
     const std::vector<Op> &ops = prepared.plan.body.ops;
     for (size_t index = begin; index < end; ++index)
       memory_.place(prepared.plan, ops[index], values, context.size, prepared.readings[index]);
-    const std::vector<KernelUse> uses = usesOf(prepared, begin, end, values);
+    const std::vector<KernelUse> uses = usesOf(prepared, turnsOf(prepared, begin, end, room), values);
     Asking asking{prepared, values, context.size, room, uses};
     size_t stretch = 0;
     kernels_->begin(context.size, context.random, uses, tailsOf(asking, begin, end));
@@ -96,15 +97,17 @@ private:
         continue;
       }
       next = std::max(prepared.bandEnds[index], index + 1);
-      if (bandOf(ops[index]) >= 0) {
+      if (bandOf(ops[index]) >= 0 && prepared.onThreads) {
         runBand(prepared, index, next, values, context.size);
         continue;
       }
-      ask(asking, index);
-      if (!prepared.works[index].isAsked())
-        run(prepared.works[index], ops[index], values, context);
-      if (options_.profile)
-        profile_.add(prepared.plan.body, ops[index]);
+      for (const Turn &turn : turnsOf(prepared, index, next, room)) {
+        ask(asking, turn);
+        if (!prepared.works[turn.step].isAsked())
+          run(prepared.works[turn.step], ops[turn.step], values, context);
+        if (options_.profile)
+          profile_.add(prepared.plan.body, ops[turn.step]);
+      }
     }
   }
 
@@ -115,11 +118,6 @@ private:
     const BatchSize &size, &room;
     const std::vector<KernelUse> &uses;
     size_t use = 0, tail = 0; ///< the next ones
-
-    std::vector<products::Call> productsOf(size_t index) const {
-      const Work &work = prepared.works[index];
-      return work.isPlain ? plainCallsOf(prepared.plan.body.ops[index], *work.product, work.branch, values, work.hasRoom ? room : size) : std::vector<products::Call>();
-    }
   };
   /// What LibTorch does for a step without its handler.
   struct Plain {
@@ -127,8 +125,9 @@ private:
     std::vector<Copy> copies;
   };
 
-  static Plain plainOf(const Asking &asking, size_t index) {
-    return {asking.productsOf(index), asking.prepared.works[index].copies ? copiesOf(asking.prepared.plan.body.ops[index], asking.values) : std::vector<Copy>()};
+  static Plain plainOf(const Asking &asking, const Turn &turn) {
+    const bool copies = asking.prepared.works[turn.step].copies;
+    return {productsOf(asking.prepared, turn, asking.values, asking.size, asking.room), copies ? copiesOf(asking.prepared.plan.body.ops[turn.step], asking.values) : std::vector<Copy>()};
   }
 
   static std::vector<Tail> tailsOf(const Asking &asking, size_t begin, size_t end) {
@@ -142,7 +141,7 @@ private:
   }
 
   /// A kernel, or what LibTorch does without the handler, behind what is cleared for it.
-  void ask(Asking &asking, size_t index) { ask(asking, index, plainOf(asking, index)); }
+  void ask(Asking &asking, const Turn &turn) { ask(asking, turn.step, plainOf(asking, turn)); }
   void ask(Asking &asking, size_t index, const Plain &plain) {
     const Prepared &prepared = asking.prepared;
     if (const size_t count = prepared.clearings.empty() ? 0 : prepared.clearings[index].size()) {
@@ -171,14 +170,15 @@ private:
     const Prepared &prepared = asking.prepared;
     const Asking begin = asking;
     Given given;
-    std::vector<Plain> plain; // by step; of a kernel nothing
-    for (size_t index = stretch.begin; index < stretch.end; ++index) {
-      plain.push_back(plainOf(asking, index));
-      if (const size_t count = prepared.clearings[index].size()) {
+    const std::vector<Turn> turns = turnsOf(prepared, stretch.begin, stretch.end, asking.room);
+    std::vector<Plain> plain; // by turn; of a kernel nothing
+    for (const Turn &turn : turns) {
+      plain.push_back(plainOf(asking, turn));
+      if (const size_t count = prepared.clearings[turn.step].size()) {
         kernels_->tellClear(asking.tail, count, given);
         asking.tail += count;
       }
-      if (prepared.works[index].kernel)
+      if (prepared.works[turn.step].kernel)
         kernels_->tell(asking.use++, given);
       for (const products::Call &call : plain.back().products)
         tell(call, given);
@@ -187,19 +187,9 @@ private:
     }
     recorder_->run("steps " + std::to_string(stretch.begin) + " to " + std::to_string(stretch.end - 1) + " of `" + prepared.plan.body.name + "`", stretch.asked, std::move(given), [&] {
       Asking again = begin;
-      for (size_t index = stretch.begin; index < stretch.end; ++index)
-        ask(again, index, plain[index - stretch.begin]);
+      for (size_t index = 0; index < turns.size(); ++index)
+        ask(again, turns[index].step, plain[index]);
     });
-  }
-
-  /// Kernel steps outside bands.
-  static std::vector<KernelUse> usesOf(const Prepared &prepared, size_t begin, size_t end, const std::vector<Packed> &values) {
-    std::vector<KernelUse> uses;
-    const std::vector<Op> &ops = prepared.plan.body.ops;
-    for (size_t index = begin; index < end; ++index)
-      if (prepared.works[index].kernel && bandOf(ops[index]) < 0)
-        uses.push_back({&*prepared.works[index].kernel, dataOf(ops[index], values)});
-    return uses;
   }
 
   static at::Tensor resultOf(const Packed &value) { return value.tensor.dim() > 1 && value.layout == Layout::leading ? value.flat() : value.tensor; }

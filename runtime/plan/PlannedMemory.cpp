@@ -34,12 +34,19 @@ std::vector<int64_t> packedShape(const Value &value, Layout layout, const BatchS
   return shape;
 }
 
+/// Which axis of its packed shape counts a value's rows: of an example's [rows, …] the second.
+size_t rowsAxis(Layout layout) { return layout == Layout::example ? 1 : 0; }
+
 /// Bytes that a value takes where it lies: with what may lie beside it.
 int64_t bytesOf(const Value &value, const Place &place, const BatchSize &size) {
   if (place.pitch == 0)
     return bytesOf(value, size);
-  const std::vector<int64_t> shape = packedShape(value, layoutOf(value), size);
-  return shape[0] * place.pitch * widthOf(value.type);
+  const Layout layout = layoutOf(value);
+  const std::vector<int64_t> shape = packedShape(value, layout, size);
+  int64_t rows = shape[0];
+  if (rowsAxis(layout) == 1)
+    rows *= shape.at(1);
+  return rows * place.pitch * widthOf(value.type);
 }
 
 /// Where it lies in storage like that of `like`, from the element `begin` on: dense, or its rows in a table that begins there.
@@ -50,9 +57,12 @@ Packed packAt(const Value &value, const Place &place, const at::Storage &storage
   for (int64_t axis = static_cast<int64_t>(shape.size()) - 2; axis >= 0; --axis)
     strides[axis] = strides[axis + 1] * std::max<int64_t>(shape[axis + 1], 1);
   if (place.pitch != 0) {
-    if (shape.size() < 2 || place.column + strides[0] > place.pitch)
+    const size_t axis = rowsAxis(layout);
+    if (shape.size() < axis + 2 || place.column + strides[axis] > place.pitch)
       failBundle("a table has values that do not fit its rows");
-    strides[0] = place.pitch;
+    strides[axis] = place.pitch;
+    if (axis == 1)
+      strides[0] = shape[1] * place.pitch;
   }
   at::Tensor tensor = at::empty({0}, like.options().dtype(dtypeOf(value.type)));
   tensor.set_(storage, begin + place.column, shape, strides);
@@ -128,11 +138,13 @@ void PlannedMemory::returnUpdated(const PlanProgram &plan, const Batch &batch, c
   }
 }
 
+int64_t PlannedMemory::threads() const { return device_.isThreads() ? at::get_num_threads() : 1; }
+
 /// Where each slot begins, and the end. Grows the arena.
 std::vector<int64_t> PlannedMemory::placeSlots(const PlanProgram &plan, const BatchSize &size, const BatchSize &room) {
   std::vector<int64_t> bytes;
   for (const SlotSize &slot : plan.slots)
-    bytes.push_back(room.bytesOf(slot) + slot.p * at::get_num_threads());
+    bytes.push_back(room.bytesOf(slot) + slot.p * threads());
   if (size.flat) // its slots are written for vectors of one element
     for (size_t value = 0; value < plan.places.size(); ++value)
       if (plan.places[value].slot >= 0)
@@ -207,7 +219,7 @@ Packed PlannedMemory::placeResult(const PlanProgram &plan, const Op &op, int64_t
     return {&value, Layout::run, borders_.of(op.attrs.at("weight"), packedShape(value, Layout::run, size), value.type, plan.body.values[op.in.at(0)].type), false};
   const int64_t begin = offsets_[place.slot];
   if (const int64_t thread = plan.slots[place.slot].p) {
-    const int64_t width = widthOf(value.type), elements = thread * at::get_num_threads() / width, next = 1;
+    const int64_t width = widthOf(value.type), elements = thread * threads() / width, next = 1;
     at::Tensor tensor = at::empty({0}, arena_.options().dtype(dtypeOf(value.type)));
     tensor.set_(arena_.storage(), begin / width, elements, next);
     return {&value, layoutOf(value), tensor, false};

@@ -40,6 +40,8 @@ private:
   Packed placeResult(const PlanProgram &plan, const Op &op, int64_t index, const std::vector<Packed> &values, const BatchSize &size, Reading reading);
   Packed placeParameter(const PlanProgram &plan, const Op &op, const Value &value, const BatchSize &size, Reading reading) const;
 
+  /// Who has own rows of what only a band sees.
+  int64_t threads() const;
   Device &device_;
   const ParameterStore &parameters_;
   at::Tensor arena_; ///< bytes

@@ -140,14 +140,19 @@ void findBands(Prepared &prepared) {
 
 Prepared prepared(PlanProgram plan, Kernels &kernels, bool onThreads) {
   Prepared made{std::move(plan)};
+  made.onThreads = onThreads;
   made.readings = readingsOf(made.plan);
   if (made.plan.streamed)
     made.unread = unreadAfter(made.plan);
   for (size_t index = 0; index < made.plan.body.ops.size(); ++index)
     made.works.push_back(workOf(made.plan, index, kernels));
   findBands(made);
-  if (!onThreads)
-    findStretches(made);
+  if (onThreads)
+    return made;
+  findStretches(made);
+  for (size_t index = 0; index < made.works.size(); ++index)
+    if (bandOf(made.plan.body.ops[index]) >= 0 && !made.works[index].isNothing() && !made.works[index].isAsked())
+      failBundle("`" + made.plan.body.name + "`: the device cannot do some rows of " + made.plan.body.ops[index].op + " at " + made.plan.body.ops[index].loc);
   return made;
 }
 

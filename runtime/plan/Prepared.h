@@ -30,6 +30,7 @@ struct Prepared {
   std::vector<size_t> bandEnds = {};               ///< one per step: behind the band that begins with it, or the step itself
   std::vector<Reading> readings = {};              ///< one per step
   std::vector<std::vector<int64_t>> unread = {};   ///< of a streamed program, one per step: values that no later one reads
+  bool onThreads = true;                           ///< this process's own do the steps
   bool hasRoom = false;                            ///< of a device: its batches may have more room than they take (Rooms.h)
   std::vector<Stretch> stretches = {};             ///< of a device: what it may record, in order
   std::vector<std::vector<Factor>> clearings = {}; ///< of a device, one per step: the tails that are cleared before it

@@ -115,7 +115,10 @@ products::Call callOf(const ProductStep &step, const Op &op, const std::vector<P
   const auto isBf16 = [](const at::Tensor &tensor) { return tensor.scalar_type() == at::kBFloat16; };
   products::Call call{};
   call.a = a.data_ptr(), call.b = b.data_ptr(), call.c = c.data_ptr();
-  const auto next = [](const at::Tensor &tensor, int64_t dense) { return tensor.dim() == 2 ? tensor.stride(0) : dense; }; // rows of a matrix may lie in a table
+  const auto next = [](const at::Tensor &tensor, int64_t dense) { // rows of a matrix may lie in a table, and so may one of every example
+    const bool isOneOfEach = tensor.dim() == 3 && tensor.size(1) == 1;
+    return tensor.dim() == 2 || isOneOfEach ? tensor.stride(0) : dense;
+  };
   call.aRow = step.aTurned ? 1 : next(a, depth), call.aDepth = step.aTurned ? next(a, rows) : 1;
   call.bDepth = step.bTurned ? 1 : next(b, columns), call.bColumn = step.bTurned ? next(b, depth) : 1;
   call.cRow = next(c, columns), call.cColumn = 1;

@@ -163,10 +163,11 @@ public:
       uint64_t lengths, pairs;
       int64_t tasks;
       uint64_t scratchBytes;
+      int64_t first;
     } call{constant("the table of operands", pointers_.data(), pointers_.size() * 8), constant("the offsets of examples", call_.offsets, sequences * (examples + 1) * 8),
            constant("the squares of examples", call_.squares, sequences * (sequences + 1) / 2 * (examples + 1) * 8), constant("the sites of random numbers", call_.sites, called_.sites * 4),
            ownScratch(scratch * subject_.grid.all() * subject_.block.all() / called_.team), examples, call_.elements, {call_.key[0], call_.key[1]}, call_.step, call_.pass,
-           constant("the lengths of examples", call_.lengths, sequences * examples * 8), 0, tasks, scratch};
+           constant("the lengths of examples", call_.lengths, sequences * examples * 8), 0, tasks, scratch, 0};
     static_assert(sizeof call == sizeof(KernelCall));
     callBytes_.assign(reinterpret_cast<const char *>(&call), sizeof call);
     const uint64_t place = constant("the call", callBytes_.data(), callBytes_.size());

@@ -19,6 +19,8 @@ using namespace mlir::plan;
 
 namespace {
 constexpr int64_t kNominalExamples = 32, kNominalLength = 64;
+/// What is kept for more steps than that takes no slot of more than so many times its size.
+constexpr int64_t kLongLife = 64, kMostWaste = 2;
 
 int64_t nominal(SizeAttr size) { return size.at(kNominalExamples, kNominalLength) + size.getP(); }
 
@@ -34,6 +36,7 @@ public:
         lastUse[rootOf(operand)] = at;
     findTables();
     for (auto [at, op] : llvm::enumerate(ops)) {
+      now = at;
       if (bandOf(&op) != band || band < 0) {
         band = bandOf(&op);
         free.append(afterBand);
@@ -77,7 +80,7 @@ private:
     auto size = rows.isThreads(result) ? rows.sizeOf(result) : sizeOf(cast<PackedType>(result.getType()));
     if (failed(size))
       return result.getDefiningOp()->emitError("a value of type ") << result.getType() << " has no size that a plan can say", failure();
-    int64_t slot = bestFree(*size);
+    int64_t slot = bestFree(*size, isLong(result));
     if (slot < 0) {
       slot = slots.size();
       slots.push_back(*size);
@@ -120,12 +123,20 @@ private:
     return -1;
   }
 
-  int64_t bestFree(SizeAttr size) {
+  /// Whether so many steps follow until the value is read last that they might have used what it wastes of a larger slot.
+  bool isLong(Value result) const {
+    auto last = lastUse.find(result);
+    return last != lastUse.end() && last->second > now + kLongLife;
+  }
+
+  int64_t bestFree(SizeAttr size, bool isLong) {
     auto best = free.end();
     int64_t bestCost = 0;
     for (auto it = free.begin(); it != free.end(); ++it) {
       SizeAttr slot = slots[*it];
       if (!slot.holds(size) && !size.holds(slot))
+        continue;
+      if (isLong && nominal(slot) > kMostWaste * nominal(size))
         continue;
       int64_t cost = std::abs(nominal(slot) - nominal(size));
       if (best == free.end() || cost < bestCost) {
@@ -164,6 +175,7 @@ private:
   SmallVector<SizeAttr> slots;
   SmallVector<int64_t> free, afterBand;
   int64_t band = -1; ///< of the op that is placed
+  size_t now = 0;    ///< its place
   llvm::SmallPtrSet<void *, 16> taken; ///< roots whose slot went to the step that read them last
 };
 } // namespace

@@ -1,6 +1,8 @@
 // BandRows: see the header.
 #include "compiler/passes/plan/BandRows.h"
+#include "compiler/passes/plan/Passes.h"
 #include "compiler/passes/plan/Space.h"
+#include <numeric>
 
 using namespace mlir;
 using namespace mlir::plan;
@@ -13,6 +15,9 @@ constexpr int64_t kRowBlock = 6;
 static_assert(kMostRows % kRowBlock == 0 && kMostRows % kStretch == 0 && kStretch % kRowBlock == 0);
 /// Of a thread: wide rows (logits of a large vocabulary) are taken fewer at a time.
 constexpr int64_t kMostBytes = 48 << 20;
+/// Of a device: products of fewer rows than that gives, where rows are wide, would leave some of it idle.
+constexpr int64_t kDeviceBytes = 512 << 20;
+constexpr int64_t kDeviceBlock = 128; ///< rows of a product's tile
 /// Slots begin on cache lines, and so does each thread's part.
 constexpr int64_t kAlignment = 64;
 
@@ -25,6 +30,10 @@ bool sumsRows(Operation &op) {
 } // namespace
 
 BandRows::BandRows(ProgramOp program) {
+  auto module = program->getParentOfType<ModuleOp>();
+  isDevices = module->hasAttr(kDevice);
+  if (auto said = module->getAttrOfType<IntegerAttr>(kChunkRows); isDevices && said)
+    asked = said.getInt();
   Block &block = program.getBody().front();
   llvm::DenseMap<Value, SmallVector<Value>> aliases; // of a root
   for (auto alias : block.getOps<AliasOp>())
@@ -72,7 +81,14 @@ void BandRows::measure(Block &block) {
           now[band] -= rowBytesOf(typeOf(root));
   }
   for (auto [bytes, multiple] : llvm::zip_equal(most, multiples))
-    rows.push_back(std::clamp(kMostBytes / std::max<int64_t>(1, bytes) / multiple * multiple, multiple, kMostRows));
+    rows.push_back(rowsFor(bytes, multiple));
+}
+
+int64_t BandRows::rowsFor(int64_t bytes, int64_t multiple) const {
+  const auto fitting = [&](int64_t most, int64_t multiple) { return std::max(multiple, most / std::max<int64_t>(1, bytes) / multiple * multiple); };
+  if (!isDevices)
+    return std::min(fitting(kMostBytes, multiple), kMostRows);
+  return asked ? llvm::alignTo(asked, multiple) : fitting(kDeviceBytes, std::lcm(multiple, kDeviceBlock));
 }
 
 FailureOr<SizeAttr> BandRows::sizeOf(Value root) const {

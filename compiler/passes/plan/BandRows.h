@@ -1,4 +1,4 @@
-// BandRows: what only one band makes and reads, and how many rows a thread takes through a band at a time.
+// BandRows: what only one band makes and reads, and how many rows a thread takes through a band at a time; a device is one thread, of many more rows.
 #pragma once
 #include "dialects/plan/Plan.h"
 #include "llvm/ADT/DenseMap.h"
@@ -20,8 +20,12 @@ public:
 private:
   bool isInBand(Value root, int64_t band, const llvm::DenseMap<Value, SmallVector<Value>> &aliases) const;
   void measure(Block &block);
+  /// How many rows, where so many bytes of a row are needed at once and whole multiples are taken.
+  int64_t rowsFor(int64_t bytes, int64_t multiple) const;
 
   llvm::DenseSet<Value> threads;
   SmallVector<int64_t> rows;
+  bool isDevices; ///< the program is
+  int64_t asked = 0; ///< rows, if the program says
 };
 } // namespace mlir::plan

@@ -39,7 +39,7 @@ std::optional<Form> formOf(StringRef equation, Value x, Value y) {
 bool hasRows(KernelOp kernel, Value inside) {
   auto type = cast<nn::NNType>(inside.getType());
   if (kernel.getSpace() == "tiles")
-    return type.rank() == 3 && !type.getDims()[0].isStatic();
+    return type.getExample() && type.rank() == 3 && (!type.getDims()[0].isStatic() || type.getDims()[0].is(1));
   return kernel.getSpace() == "rows" && isWholeRow(spaceOf(kernel), type);
 }
 
@@ -50,7 +50,7 @@ std::string whyDense(Value value) {
     if (isa<ReturnOp>(reader))
       return "its input is a result";
     if (auto alias = dyn_cast<AliasOp>(reader)) {
-      if (rowsOf(typeOf(alias.getResult())) != rowsOf(typeOf(value)))
+      if (tableRowsOf(typeOf(alias.getResult())) != tableRowsOf(typeOf(value)))
         return "its input is seen as other rows";
       if (std::string why = whyDense(alias.getResult()); !why.empty())
         return why;
@@ -72,7 +72,7 @@ std::string whyNoTable(Value value) {
   Operation *made = value.getDefiningOp();
   auto kernel = dyn_cast_or_null<KernelOp>(made);
   auto step = dyn_cast_or_null<StepOp>(made);
-  if (!rowsOf(typeOf(value)))
+  if (!tableRowsOf(typeOf(value)))
     return "its input is no table of rows";
   if (kernel && !hasRows(kernel, kernel.getBody().front().getTerminator()->getOperand(cast<OpResult>(value).getResultNumber())))
     return "a kernel makes its input in another order";

@@ -28,15 +28,18 @@ class Choice {
 public:
   Choice(DictionaryAttr device, StringAttr word) : layout(word ? word.getValue() : "auto") {
     auto number = [&](StringRef name) { return static_cast<double>(cast<IntegerAttr>(device.get(name)).getInt()); };
-    halfRate = number("bf16") * 1e9, rate = number("f32") * 1e9, bandwidth = number("bandwidth") * 1e9, tokens = number("tokens");
+    halfRate = number("bf16") * 1e9, rate = number("f32") * 1e9, bandwidth = number("bandwidth") * 1e9, tokens = number("tokens"), examples = tokens / number("length");
   }
 
   Cost costOf(const BranchedProduct &product, const Borders::Place &place) const {
     auto type = cast<PackedType>(product.x.getType());
     const double width = static_cast<double>(widthOf(type)), flops = type.getElement().isBF16() ? halfRate : rate;
     const auto blocks = [](int64_t depth) { return (depth + kDepthBlock - 1) / kDepthBlock; };
-    const double product64 = 2 * tokens * product.columns * kDepthBlock / flops;
-    return {kLaunch + 2 * tokens * product.columns * width / bandwidth, static_cast<double>(blocks(place.depth) - blocks(product.depth)) * product64 + kPart};
+    const auto dim = type.getDims()[0];
+    const double rows = static_cast<double>(dim.scale) * tokens + static_cast<double>(dim.constant) * examples;
+    // A block of depth is multiplied, and its part of the weight read: one takes as long as both.
+    const double product64 = std::max(2 * rows * product.columns * kDepthBlock / flops, static_cast<double>(product.columns) * kDepthBlock * width / bandwidth);
+    return {kLaunch + 2 * rows * product.columns * width / bandwidth, static_cast<double>(blocks(place.depth) - blocks(product.depth)) * product64 + kPart};
   }
 
   bool isBordered(const Cost &cost) const { return layout == "bordered" || (layout != "added" && cost.bordered < cost.added); }
@@ -44,7 +47,7 @@ public:
 
 private:
   StringRef layout;
-  double halfRate, rate, bandwidth, tokens;
+  double halfRate, rate, bandwidth, tokens, examples; ///< tokens, examples: of a batch
 };
 
 void note(StepOp step, const Twine &text) { step->setAttr(kLayoutNote, StringAttr::get(step.getContext(), text)); }

@@ -1,7 +1,7 @@
 // ChooseStorage (plan-choose-storage): which values lie in memory as bf16, where the program asks for `precision = bf16`.
 //
 // In     plan.program of kernels, products and what is left, all f32; `plan.bf16` on the module
-// Out    tokens' vectors that only kernels and products make and read, and those that are kept from run to run, are bf16 in memory; a kernel widens what it reads
+// Out    tokens' vectors that only kernels, products and what moves numbers (`concat`, `slice` …) make and read, and those that are kept from run to run, are bf16 in memory; a kernel widens what it reads
 //        and rounds what it writes (casts at the edges of its body, which computes in f32). A frozen weight that the checkpoint has as bf16, and that programs
 //        which run again and again read by products of bf16 alone, stays as it is: `plan.bf16` on its nn.parameter. `init` and `merge`, which run once, read it as f32
 // Errs   none
@@ -28,7 +28,10 @@ bool isTokens(nn::NNType type) {
   return type.getElement().isF32() && type.getExample() && ofTokens && shape->columns > 1;
 }
 
-bool knowsBf16(Operation *op) { return isa<plan::KernelOp, plan::ProductOp>(op) || plan::isView(op); }
+/// What gives numbers that it has read, elsewhere: rounded before or behind it they are the same.
+bool moves(Operation *op) { return isa<nn::SliceOp, nn::PadOp, nn::RollOp, nn::RepeatOp, nn::ConcatOp, nn::TransposeOp>(op); }
+
+bool knowsBf16(Operation *op) { return isa<plan::KernelOp, plan::ProductOp>(op) || plan::isView(op) || moves(op); }
 
 /// Whether what is read is returned to be kept from run to run.
 bool isReturnedToKeep(OpOperand &use) {
@@ -69,6 +72,28 @@ void convertEdges(plan::KernelOp kernel) {
       yield->setOperand(index, nn::CastOp::create(builder, made.getLoc(), made, cast<nn::NNType>(result.getType()).getElement()));
 }
 
+/// What is moved is of one type: bf16, if all of an example's that is moved is. Where it is read or made in another one stands a cast.
+void convertMove(Operation *op) {
+  auto elementOf = [](Value value) { return cast<nn::NNType>(value.getType()).getElement(); };
+  if (!llvm::all_of(op->getOperands(), [&](Value operand) { return elementOf(operand).isF32() || elementOf(operand).isBF16(); }))
+    return; // whole numbers and truths
+  OpBuilder builder(op);
+  const bool half = llvm::all_of(op->getOperands(), [&](Value operand) { return !cast<nn::NNType>(operand.getType()).getExample() || elementOf(operand).isBF16(); }) &&
+                    llvm::any_of(op->getOperands(), [&](Value operand) { return elementOf(operand).isBF16(); });
+  const Type element = half ? Type(builder.getBF16Type()) : builder.getF32Type();
+  for (OpOperand &operand : op->getOpOperands())
+    if (elementOf(operand.get()) != element)
+      operand.set(nn::CastOp::create(builder, op->getLoc(), operand.get(), element));
+  Value result = op->getResult(0);
+  const Type wanted = elementOf(result);
+  if (wanted == element)
+    return;
+  result.setType(cast<nn::NNType>(result.getType()).withElement(element));
+  builder.setInsertionPointAfter(op);
+  Value converted = nn::CastOp::create(builder, op->getLoc(), result, wanted);
+  result.replaceAllUsesExcept(converted, converted.getDefiningOp());
+}
+
 void choose(plan::ProgramOp program) {
   Classes classes;
   SmallVector<Value> values(program.getBody().front().getArguments());
@@ -95,6 +120,11 @@ void choose(plan::ProgramOp program) {
     if (!kept.contains(classes.getLeaderValue(value.getAsOpaquePointer())))
       retype(value);
   program.walk(convertEdges);
+  SmallVector<Operation *> moved;
+  for (Operation &op : program.getBody().front())
+    if (moves(&op))
+      moved.push_back(&op);
+  llvm::for_each(moved, convertMove);
 }
 
 bool isHalf(Value value) { return cast<nn::NNType>(value.getType()).getElement().isBF16(); }

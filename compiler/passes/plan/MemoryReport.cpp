@@ -85,15 +85,16 @@ int64_t attentionBytes(ModuleOp gpu, int64_t examples, int64_t length) {
 std::string gpuReport(ModuleOp module, ModuleOp gpu, int64_t examples, int64_t length) {
   const TrainingMemory parameters = trainingMemory(module, examples, length), memory = trainingMemory(gpu, examples, length);
   const int64_t weights = parameters.weights - movedBytes(gpu), borders = borderBytes(gpu), attention = attentionBytes(gpu, examples, length);
+  const int64_t arena = memory.arena + memory.perThread; // a device is one thread
   return llvm::formatv("training on a GPU, {0} texts of {1} tokens\n", examples, length).str() + lineOf("frozen weights", weights, "as the checkpoint has them, or f32") +
          lineOf("with borders, rounded", borders, "matrices of products; a weight that only they read, in their type, is in them and not above") + lineOf("trained", parameters.trained, "values, gradients, the optimizer's states") +
-         lineOf("a step's values", memory.arena, "of all tokens; what batches of nearly one size share is a little more") + lineOf("  of them saved", memory.saved, "what backward reads of forward") +
-         (attention ? lineOf("attention", attention, "what the library has for a moment") : "") + lineOf("in all", weights + borders + parameters.trained + memory.arena + attention, "beside the driver, LibTorch's libraries and the scratch of kernels") + "\n";
+         lineOf("a step's values", arena, "of all tokens; what batches of nearly one size share is a little more") + lineOf("  of them saved", memory.saved, "what backward reads of forward") +
+         (memory.perThread ? lineOf("  of them in parts", memory.perThread, "wide rows, of which few are there at a time (`chunk_rows`)") : "") + (attention ? lineOf("attention", attention, "what the library has for a moment") : "") + lineOf("in all", weights + borders + parameters.trained + arena + attention, "beside the driver, LibTorch's libraries and the scratch of kernels") + "\n";
 }
 
-std::string programsReport(ModuleOp module, int64_t examples, int64_t length) {
-  std::string text = llvm::formatv("memory of a batch of {0} texts, {1} tokens each (bytes: c + e·texts + t·tokens + q·Σ tokens² + p·threads; t and q of all sequences)\n", examples, length).str();
-  text += llvm::formatv("{0,-16} {1,6} {2,6} {3,10} {4,10} {5,10}  {6}\n", "program", "steps", "slots", "MiB", "a thread", "unshared", "polynomial").str();
+std::string programsReport(ModuleOp module, int64_t examples, int64_t length, bool onThreads) {
+  std::string text = llvm::formatv("memory of a batch of {0} texts, {1} tokens each (bytes: c + e·texts + t·tokens + q·Σ tokens² + p{2}; t and q of all sequences)\n", examples, length, onThreads ? "·threads" : "").str();
+  text += llvm::formatv("{0,-16} {1,6} {2,6} {3,10} {4,10} {5,10}  {6}\n", "program", "steps", "slots", "MiB", onThreads ? "a thread" : "in parts", "unshared", "polynomial").str();
   for (ProgramOp program : module.getOps<ProgramOp>()) {
     int64_t c = 0, e = 0, t = 0, q = 0, p = 0, unshared = 0, steps = 0;
     for (Attribute attribute : program.getSlots().value_or(ArrayAttr::get(module.getContext(), {}))) {
@@ -122,6 +123,6 @@ std::string programsReport(ModuleOp module, int64_t examples, int64_t length) {
 }
 } // namespace
 
-std::string mlir::plan::memoryReport(ModuleOp module, int64_t examples, int64_t length, int64_t threads) { return trainingReport(module, examples, length, threads) + programsReport(module, examples, length); }
+std::string mlir::plan::memoryReport(ModuleOp module, int64_t examples, int64_t length, int64_t threads) { return trainingReport(module, examples, length, threads) + programsReport(module, examples, length, true); }
 
-std::string mlir::plan::gpuMemoryReport(ModuleOp module, ModuleOp gpu, int64_t examples, int64_t length) { return gpuReport(module, gpu, examples, length) + programsReport(gpu, examples, length); }
+std::string mlir::plan::gpuMemoryReport(ModuleOp module, ModuleOp gpu, int64_t examples, int64_t length) { return gpuReport(module, gpu, examples, length) + programsReport(gpu, examples, length, false); }

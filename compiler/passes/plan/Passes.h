@@ -20,6 +20,8 @@ inline constexpr StringLiteral kLayout = "plan.layout";
 inline constexpr StringLiteral kLayoutNote = "plan.layout_note";
 /// Who does attention, if the program says: `library`, `generated`; else the quicker one.
 inline constexpr StringLiteral kAttention = "plan.attention";
+/// How many rows of wide values a device is to have at a time, if the program says.
+inline constexpr StringLiteral kChunkRows = "plan.chunk_rows";
 /// On attention, and on a kernel that products of heads are in: who does it, and why.
 inline constexpr StringLiteral kAttentionNote = "plan.attention_note";
 
@@ -35,10 +37,11 @@ LogicalResult nameKernels(ModuleOp module);   ///< NameKernels.cpp
 LogicalResult lowerPrograms(ModuleOp module); ///< LowerPrograms.cpp
 LogicalResult formBands(ModuleOp module);     ///< FormBands.cpp
 LogicalResult assignBuffers(ModuleOp module); ///< AssignBuffers.cpp
-LogicalResult dropBands(ModuleOp module);     ///< DropBands.cpp
+LogicalResult dropPlaces(ModuleOp module);    ///< DropPlaces.cpp
 LogicalResult chooseAttention(ModuleOp module); ///< ChooseAttention.cpp
 LogicalResult chooseLayout(ModuleOp module);  ///< ChooseLayout.cpp
 LogicalResult roundWeights(ModuleOp module);  ///< RoundWeights.cpp
+LogicalResult narrowBands(ModuleOp module);   ///< NarrowBands.cpp
 
 /// A table of what each program's arena takes, for `examples` texts of `length` tokens by so many threads.
 std::string memoryReport(ModuleOp module, int64_t examples, int64_t length, int64_t threads);

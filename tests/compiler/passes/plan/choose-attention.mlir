@@ -1,4 +1,4 @@
-// RUN: peft-opt --plan-open-programs --plan-form-products --plan-form-kernels --plan-choose-storage --plan-lower-programs --plan-name-kernels --plan-drop-bands --plan-choose-attention %s | FileCheck %s
+// RUN: peft-opt --plan-open-programs --plan-form-products --plan-form-kernels --plan-choose-storage --plan-lower-programs --plan-name-kernels --plan-drop-places --plan-choose-attention %s | FileCheck %s
 // A kernel that computes softmax attention is a library's step, in whatever words it says so; what computes something else is not, and says why.
 module attributes {plan.bf16, plan.attention = "library", plan.device = {bf16 = 989000 : i64, f32 = 67000 : i64, bandwidth = 3350 : i64, tokens = 4096 : i64, length = 512 : i64}} {
   nn.parameter @Wq "base" trainable false : !nn.tensor<[32, 16], f32>

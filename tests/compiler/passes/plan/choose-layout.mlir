@@ -1,6 +1,6 @@
-// RUN: peft-opt --plan-open-programs --plan-form-products --plan-form-kernels --plan-lower-programs --plan-form-bands --plan-assign-buffers --plan-drop-bands --plan-choose-layout --plan-name-kernels --plan-assign-buffers %s | FileCheck %s
+// RUN: peft-opt --plan-open-programs --plan-form-products --plan-form-kernels --plan-lower-programs --plan-form-bands --plan-assign-buffers --plan-drop-places --plan-choose-layout --plan-name-kernels --plan-narrow-bands --plan-assign-buffers %s | FileCheck %s
 // A product with a branch is one with a bordered weight: what is multiplied lies in one table, and so does what was the branch of another product of the same input.
-module attributes {plan.layout = "bordered", plan.device = {bf16 = 989000 : i64, f32 = 67000 : i64, bandwidth = 3350 : i64, tokens = 4096 : i64}} {
+module attributes {plan.layout = "bordered", plan.device = {bf16 = 989000 : i64, f32 = 67000 : i64, bandwidth = 3350 : i64, tokens = 4096 : i64, length = 512 : i64}} {
   nn.parameter @Wq "base" trainable false : !nn.tensor<[32, 16], f32>
   nn.parameter @Wk "base" trainable false : !nn.tensor<[16, 32], f32>
   nn.parameter @Aq "method" trainable true : !nn.tensor<[4, 16], f32>
