@@ -75,6 +75,7 @@ class Borders(test_training.Training):
         text = decoders.spec("attach lora(r = 4) to layers[*].** where kind == linear", "lora") + "\nrun { layout = bordered }\n"
         trainer, gpu, losses, written = Trainer(folder / "writer", folder / "llama", text), Gpu(folder / "gpu"), [], []
         self.assertTrue(steps(gpu_plan(trainer.bundle), "border"))
+        self.assertGreater(len(steps(gpu_plan(trainer.bundle), "window", "decode")), 10)  # one row of every text
         rows = trainer.rows("train.jsonl", [{"input_ids": row["input_ids"]} for row in decoders.rows_of([5, 40, 33, 2])])
         for device in ("cuda", "cpu"):
             out, on = folder / device, {"gpu": gpu} if device == "cuda" else {}
