@@ -170,6 +170,7 @@ const Phase &devicePhase() {
                                   {"plan-drop-places", "what a CPU has put where is decided anew", plan::dropPlaces},
                                   // Before layouts: a library finds rows at any pitch.
                                   {"plan-choose-attention", "attention as a step of a library, where that is quicker", plan::chooseAttention},
+                                  {"plan-fold-scales", "a product times a number as one product", plan::foldScales},
                                   {"plan-choose-layout", "products with a branch as one product, where that is quicker", plan::chooseLayout},
                                   // Behind layouts, whose matrices are of their products' type already.
                                   {"plan-round-weights", "weights that products of bf16 read, rounded once", plan::roundWeights},

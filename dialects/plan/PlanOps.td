@@ -127,11 +127,11 @@ def Plan_BesideOp : Plan_Op<"beside"> {
   let hasVerifier = 1;
 }
 def Plan_BorderOp : Plan_Op<"border"> {
-  let summary = "a frozen matrix with others at its right and below it, kept from run to run";
+  let summary = "a parameter's matrix with others at its right and below it, kept from run to run";
   let description = [{
-    `[[W, right], [below, 0]]`. W is a parameter, copied once; what stands in its border is written anew in each run. `places` has a row and a column for each part.
-    Values of the run. `turned`: which parts are written transposed.
-    - border_c1: W is a frozen parameter; every part lies in the border; all are matrices of the run
+    `[[W, right], [below, 0]]`. W is a parameter: a frozen one is copied once; another one and what stands in the border are written anew in each run, while parameters may
+    change. `places` has a row and a column for each part. Values of the run. `turned`: which parts are written transposed.
+    - border_c1: W is a parameter, one that is not frozen of another type than the result; every part lies in the border; all are matrices of the run
   }];
   let arguments = (ins Plan_Packed:$weight, Variadic<Plan_Packed>:$parts, DenseI64ArrayAttr:$places, DenseBoolArrayAttr:$turned);
   let results = (outs Plan_Packed:$result);

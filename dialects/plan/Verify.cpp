@@ -66,8 +66,10 @@ LogicalResult BorderOp::verify() {
     return !type.getExample() && type.getDims().size() == 2 && type.getPitch() == 0;
   };
   auto weight = getWeight().getDefiningOp<StepOp>();
-  if (!isParameter(weight) || !weight.getHow().get("frozen") || !isMatrix(getWeight()) || !isMatrix(getResult()) || !llvm::all_of(getParts(), isMatrix))
-    return emitOpError("is not of a frozen matrix and matrices of the run");
+  const bool mayChange = isParameter(weight) && !weight.getHow().get("frozen");
+  auto elementOf = [](Value value) { return cast<PackedType>(value.getType()).getElement(); };
+  if (!isParameter(weight) || (mayChange && elementOf(getWeight()) == elementOf(getResult())) || !isMatrix(getWeight()) || !isMatrix(getResult()) || !llvm::all_of(getParts(), isMatrix))
+    return emitOpError("is not of a parameter that stays as it is or is rounded, and matrices of the run");
   if (getPlaces().size() != 2 * getParts().size() || getTurned().size() != getParts().size())
     return emitOpError("does not say where each part lies");
   auto sizes = [](Value value) { return std::pair(cast<PackedType>(value.getType()).getDims()[0].constant, cast<PackedType>(value.getType()).getDims()[1].constant); };

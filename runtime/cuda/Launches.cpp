@@ -34,7 +34,7 @@ private:
 };
 
 Launches::Launches(std::shared_ptr<const Gpu> gpu, std::shared_ptr<Pool> pool, std::shared_ptr<Staging> staging, const Bundle &bundle)
-    : gpu_(gpu), pool_(std::move(pool)), staging_(std::move(staging)), code_(gpu, bundle), clear_(gpu) {}
+    : gpu_(gpu), pool_(std::move(pool)), staging_(std::move(staging)), code_(gpu, bundle), mover_(gpu) {}
 
 Launches::~Launches() {
   for (const Block &block : {table_, scratch_, sums_})
@@ -102,14 +102,14 @@ void Launches::placeTables(const std::vector<plan::KernelUse> &uses) {
   growTo(sums_, static_cast<size_t>(floats) * sizeof(float));
 }
 
-/// Calls come first, then tails, so that a program's are always at the same places while the table is.
-void Launches::begin(const BatchSize &size, const RandomState &random, const std::vector<plan::KernelUse> &uses, const std::vector<plan::Tail> &tails) {
+/// Calls come first, then moves, so that a program's are always at the same places while the table is.
+void Launches::begin(const BatchSize &size, const RandomState &random, const std::vector<plan::KernelUse> &uses, const std::vector<plan::Move> &moves) {
   tables_.fill(size);
   launches_.clear(), ends_.clear();
   int64_t scratch = 0;
   placeTables(uses);
   Table table;
-  const std::array<size_t, 4> places = {table.add(tails), table.add(tables_.offsets), table.add(tables_.squares), table.add(tables_.lengths)};
+  const std::array<size_t, 4> places = {table.add(moves), table.add(tables_.offsets), table.add(tables_.squares), table.add(tables_.lengths)};
   std::vector<Told> told;
   for (const plan::KernelUse &use : uses)
     list(use, table, told);
@@ -132,7 +132,7 @@ void Launches::begin(const BatchSize &size, const RandomState &random, const std
 std::string Launches::callsOf(const std::vector<Told> &told, const RandomState &random, const std::array<size_t, 4> &places) {
   const Address behind = table_.address + told.size() * sizeof(KernelCall);
   const auto at = [&](size_t place) { return reinterpret_cast<void *>(behind + place); };
-  tails_ = behind + places[0];
+  moves_ = behind + places[0];
   const auto wholes = [&](size_t place) { return static_cast<const int64_t *>(at(place)); };
   std::string calls;
   for (size_t index = 0; index < told.size(); ++index) {
@@ -151,7 +151,7 @@ void Launches::tell(size_t place, plan::Given &given) const {
   }
 }
 
-void Launches::tellClear(size_t first, size_t count, plan::Given &given) const { given.insert(given.end(), {static_cast<uint64_t>(plan::Asked::clear), tails_ + first * sizeof(plan::Tail), count}); }
+void Launches::tellMove(size_t first, size_t count, plan::Given &given) const { given.insert(given.end(), {static_cast<uint64_t>(plan::Asked::move), moves_ + first * sizeof(plan::Move), count}); }
 
 void Launches::run(const plan::KernelUse &, size_t place) {
   for (size_t index = place ? ends_.at(place - 1) : 0; index < ends_.at(place); ++index)

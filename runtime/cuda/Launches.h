@@ -5,7 +5,7 @@
 // (Graphs.h), do another run's work.
 // Errs  R0206 the GPU failed, with the kernel
 #pragma once
-#include "runtime/cuda/Clear.h"
+#include "runtime/cuda/Moves.h"
 #include "runtime/cuda/Code.h"
 #include "runtime/cuda/Memory.h"
 #include "runtime/plan/KernelSteps.h"
@@ -19,12 +19,12 @@ public:
   Launches(std::shared_ptr<const Gpu> gpu, std::shared_ptr<Pool> pool, std::shared_ptr<Staging> staging, const Bundle &bundle);
   ~Launches() override;
   const void *find(const std::string &symbol) override { return &code_.find(symbol); }
-  void begin(const BatchSize &size, const RandomState &random, const std::vector<plan::KernelUse> &uses, const std::vector<plan::Tail> &tails) override;
+  void begin(const BatchSize &size, const RandomState &random, const std::vector<plan::KernelUse> &uses, const std::vector<plan::Move> &moves) override;
   void run(const plan::KernelUse &use, size_t place) override;
   /// Nothing that the table says: it is read when the kernel runs.
   void tell(size_t place, plan::Given &given) const override;
-  void clear(size_t first, size_t count) override { clear_.start(tails_ + first * sizeof(plan::Tail), count); }
-  void tellClear(size_t first, size_t count, plan::Given &given) const override;
+  void move(size_t first, size_t count) override { mover_.start(moves_ + first * sizeof(plan::Move), count); }
+  void tellMove(size_t first, size_t count, plan::Given &given) const override;
   int64_t scratchBytes() const override { return static_cast<int64_t>(scratch_.size + table_.size); }
 
 private:
@@ -65,10 +65,10 @@ private:
   std::shared_ptr<Pool> pool_;
   std::shared_ptr<Staging> staging_;
   Code code_;
-  Clear clear_;
+  Moves mover_;
   plan::BatchTables tables_;
   Block table_, scratch_, sums_;
-  Address tails_ = 0; ///< in the table
+  Address moves_ = 0; ///< in the table
   std::map<const plan::KernelStep *, int64_t> bandTables_; ///< where a band's step has the tables of its sums: floats behind `sums_`
   std::vector<Launch> launches_;
   std::vector<size_t> ends_; ///< by use: behind its launches

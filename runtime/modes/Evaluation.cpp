@@ -59,6 +59,7 @@ void keep(const at::Tensor &value, const Value &type, const Dataset &dataset, co
 std::map<std::string, Column> columnsOf(const Session &session, const Dataset &dataset) {
   std::map<std::string, Column> columns;
   const std::optional<Program> program = programNamed(session.bundle, "eval");
+  const HeldParameters held(*session.executor);
   for (const auto &batch : planByLength(dataset.lengths, session.options.batching())) {
     RandomState random;
     random.seed = session.options.seed;

@@ -166,6 +166,7 @@ int generate(Bundle bundle, const Arguments &arguments, const Surroundings &surr
   session->load();
   reportUntrained(sessionOptions);
   const Inference inference(*session, arguments.has("unmerged"));
+  const HeldParameters held(inference.executor());
   Continuation continuation(inference.executor(), session->device(), session->bundle, inference.programOf(""), {session->options.seed, 0, 0}, !arguments.has("no-cache") && !session->reference);
   const bool streams = prompts.size() == 1 && data.empty() && out.empty() && !arguments.has("json") && helper;
   Stream stream(options.stops);

@@ -59,6 +59,7 @@ int predict(Bundle bundle, const Arguments &arguments, const Surroundings &surro
   const Inference inference(*session, arguments.has("unmerged"));
   const std::string program = inference.programOf("predict");
   const Predictions predictions(*session, program);
+  const HeldParameters held(inference.executor());
   using Clock = std::chrono::steady_clock;
   const auto secondsSince = [](Clock::time_point when) { return std::chrono::duration<double>(Clock::now() - when).count(); };
   const Clock::time_point start = Clock::now();

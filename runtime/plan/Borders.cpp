@@ -14,12 +14,16 @@ std::vector<Reading> readingsOf(const PlanProgram &plan) {
     if (const auto found = parameters.find(value); found != parameters.end())
       readings[found->second] = std::max(readings[found->second], how);
   };
+  const auto isFrozen = [&](int64_t value) {
+    const auto found = parameters.find(value);
+    return found != parameters.end() && ops[found->second].attrs.value("frozen", false);
+  };
   for (size_t index = 0; index < ops.size(); ++index) {
     const Op &op = ops[index];
     if (op.op == "param")
       parameters[op.out[0]] = index;
     for (size_t operand = 0; operand < op.in.size(); ++operand)
-      if (op.op != "border" || operand > 0) // whose parts are copied as they lie
+      if (op.op != "border" || operand > 0 || !isFrozen(op.in[operand])) // whose parts are copied as they lie
         read(op.in[operand], op.op == "border" || plan.kinds[index] == "gemm" ? Reading::rows : Reading::dense);
   }
   for (const NamedValue &result : plan.body.results)

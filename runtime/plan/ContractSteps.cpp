@@ -166,6 +166,8 @@ void contractPair(Step &step, Equation equation, const at::Tensor &sum) {
 
 void contract(Step &step) {
   contractPair(step, equationOf(step, "equation"), addendOf(step.op) ? step.in.back().tensor : at::Tensor());
+  if (step.op.attrs.contains("alpha"))
+    step.out.tensor.mul_(step.op.attrs.at("alpha").get<double>());
   if (!hasBranch(step.op))
     return;
   Step branch{step.op, {step.in[2], step.in[3]}, step.out, step.context};

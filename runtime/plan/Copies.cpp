@@ -14,12 +14,14 @@ Strided stridedOf(const at::Tensor &matrix) { return {matrix.data_ptr(), matrix.
 
 Copy copyOf(const at::Tensor &from, const at::Tensor &to) { return {stridedOf(from), stridedOf(to), from.size(0), from.size(1)}; }
 
-/// The weight is there already (Borders.h).
+/// A frozen weight is there already (Borders.h); another one may have changed.
 std::vector<Copy> copiesOfBorder(const Op &op, const std::vector<Packed> &values) {
   const auto places = op.attrs.at("places").get<std::vector<int64_t>>(), turned = op.attrs.at("turned").get<std::vector<int64_t>>();
   if (places.size() != 2 * turned.size() || op.in.size() != 1 + turned.size())
     failBundle("border at " + op.loc + " does not say where each part lies");
   std::vector<Copy> copies;
+  if (const Packed &weight = values[op.in[0]]; !weight.isConstant)
+    copies.push_back(copyOf(weight.tensor, values[op.out[0]].tensor.narrow(0, 0, weight.tensor.size(0)).narrow(1, 0, weight.tensor.size(1))));
   for (size_t index = 0; index < turned.size(); ++index) {
     const at::Tensor part = turned[index] ? values[op.in[1 + index]].tensor.t() : values[op.in[1 + index]].tensor;
     copies.push_back(copyOf(part, values[op.out[0]].tensor.narrow(0, places[2 * index], part.size(0)).narrow(1, places[2 * index + 1], part.size(1))));

@@ -32,6 +32,7 @@ struct Maker {
   bool once = false;
   std::vector<std::string> reads; ///< parameters
   std::optional<uint64_t> fingerprint;
+  bool isHeld = false; ///< made since the parameters are held
   Results values;
 };
 
@@ -41,6 +42,13 @@ public:
       : parameters_(parameters), inner_(std::move(inner)), makers_(std::move(makers)), bytesAreHere_(bytesAreHere) {}
 
   MemoryUse memory() const override { return inner_->memory(); }
+  void holdParameters(bool held) override {
+    held_ = held;
+    for (auto &[program, maker] : makers_)
+      maker.isHeld = false;
+    inner_->holdParameters(held);
+  }
+
   RecordedUse recorded() const override { return inner_->recorded(); }
   std::string profile() const override { return inner_->profile(); }
 
@@ -60,6 +68,8 @@ public:
 
 private:
   const Results &madeBy(Maker &maker, const RandomState &random) {
+    if (held_ && maker.isHeld)
+      return maker.values;
     const bool isKnown = maker.once || bytesAreHere_;
     const uint64_t now = maker.once ? 0 : isKnown ? fingerprintOf(maker) : 1;
     if (!isKnown || maker.fingerprint != now) {
@@ -68,6 +78,7 @@ private:
         keep(maker.values[name], value); // a result is a view that the next run overwrites
       maker.fingerprint = now;
     }
+    maker.isHeld = held_;
     return maker.values;
   }
 
@@ -91,6 +102,7 @@ private:
   std::unique_ptr<Executor> inner_;
   std::map<std::string, Maker> makers_; ///< by the program that takes the values
   const bool bytesAreHere_;
+  bool held_ = false;
 };
 
 std::map<std::string, Maker> makersOf(const Bundle &bundle) {
@@ -100,7 +112,7 @@ std::map<std::string, Maker> makersOf(const Bundle &bundle) {
     const std::string rate = dot == std::string::npos ? "" : program.name.substr(dot + 1);
     if (rate != "constant" && rate != "step")
       continue;
-    Maker maker{program.name, rate == "constant", {}, std::nullopt, {}};
+    Maker maker{program.name, rate == "constant", {}, std::nullopt, false, {}};
     for (const Op &op : program.ops)
       if (op.op == "param")
         maker.reads.push_back(op.attrs.at("name"));

@@ -96,11 +96,25 @@ public:
     for (const auto &[name, value] : runInPlace(program, Batch{}, {}, random))
       take(name, value);
   }
+  /// While they are held, parameters stay as they are: what a program makes of them alone it need not make with each run.
+  virtual void holdParameters(bool /*held*/) {}
   /// Nothing for the reference.
   virtual MemoryUse memory() const { return {}; }
   virtual RecordedUse recorded() const { return {}; }
   /// Where the time went, as a table; empty unless asked for when it was made.
   virtual std::string profile() const { return ""; }
+};
+
+/// Holds an executor's parameters for as long as it lives.
+class HeldParameters {
+public:
+  explicit HeldParameters(Executor &executor) : executor_(executor) { executor_.holdParameters(true); }
+  ~HeldParameters() { executor_.holdParameters(false); }
+  HeldParameters(const HeldParameters &) = delete;
+  HeldParameters &operator=(const HeldParameters &) = delete;
+
+private:
+  Executor &executor_;
 };
 
 struct PlanOptions {

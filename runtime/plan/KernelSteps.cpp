@@ -109,7 +109,7 @@ int64_t KernelStep::columnsOfSums() const {
   return columns;
 }
 
-void KernelRunner::begin(const BatchSize &size, const RandomState &random, const std::vector<KernelUse> &, const std::vector<Tail> &) {
+void KernelRunner::begin(const BatchSize &size, const RandomState &random, const std::vector<KernelUse> &, const std::vector<Move> &) {
   tables_.fill(size);
   random_ = random;
 }

@@ -65,14 +65,16 @@ struct KernelUse {
   std::optional<RowRange> rows = {}; ///< nothing: all
 };
 
-/// Rows behind a value's last one: zeros, where sums over rows are to go beyond it.
-struct Tail {
-  void *begin;
-  int64_t rows, bytes, pitch; ///< bytes of a row, and from one to the next; even numbers
+/// Rows that are written elsewhere; or zeros, as where sums over rows are to go beyond a value's last one.
+struct Move {
+  void *to;
+  const void *from;       ///< null: zeros
+  int64_t rows, bytes;    ///< bytes of a row
+  int64_t pitch, fromPitch; ///< from one to the next; all even numbers
 };
 
 /// What is given to a device's driver and to LibTorch so that steps are done, number by number, each behind what it is that is asked for: where two are equal, the same is.
-enum class Asked : uint64_t { kernel, product, copy, clear };
+enum class Asked : uint64_t { kernel, product, copy, move };
 using Given = std::vector<uint64_t>;
 
 /// The kernels of a bundle, on a device.
@@ -81,15 +83,15 @@ public:
   virtual ~Kernels() = default;
   /// Errs: there is none of this name.
   virtual const void *find(const std::string &symbol) = 0;
-  /// Before the steps of a run. `uses`: those that `run` is to be called for, in their order; they stay until the run's end. `tails`: what `clear` is.
-  virtual void begin(const BatchSize &size, const RandomState &random, const std::vector<KernelUse> &uses, const std::vector<Tail> &tails) = 0;
+  /// Before the steps of a run. `uses`: those that `run` is to be called for, in their order; they stay until the run's end. `moves`: what `move` is.
+  virtual void begin(const BatchSize &size, const RandomState &random, const std::vector<KernelUse> &uses, const std::vector<Move> &moves) = 0;
   /// One of them, the `place`th.
   virtual void run(const KernelUse &use, size_t place) = 0;
   /// Adds what a driver is given for it.
   virtual void tell(size_t /*place*/, Given & /*given*/) const {}
-  /// Of a device that is no threads: writes zeros into so many tails from `first` on; and what a driver is given for that.
-  virtual void clear(size_t /*first*/, size_t /*count*/) {}
-  virtual void tellClear(size_t /*first*/, size_t /*count*/, Given & /*given*/) const {}
+  /// Of a device that is no threads: so many moves from `first` on; and what a driver is given for that.
+  virtual void move(size_t /*first*/, size_t /*count*/) {}
+  virtual void tellMove(size_t /*first*/, size_t /*count*/, Given & /*given*/) const {}
   virtual int64_t scratchBytes() const = 0;
   /// Itself, where this process's threads run it.
   virtual KernelRunner *threads() { return nullptr; }
@@ -101,7 +103,7 @@ public:
   /// `pairs`: products that kernels are to use instead of their own loops, or null.
   KernelRunner(const Bundle &bundle, const std::string &cpuTarget, const products::PairFunctions *pairs) : library_(bundle, cpuTarget), pairs_(pairs) {}
   const void *find(const std::string &symbol) override { return reinterpret_cast<const void *>(library_.find(symbol)); }
-  void begin(const BatchSize &size, const RandomState &random, const std::vector<KernelUse> &uses, const std::vector<Tail> &tails) override;
+  void begin(const BatchSize &size, const RandomState &random, const std::vector<KernelUse> &uses, const std::vector<Move> &moves) override;
   /// By all threads.
   void run(const KernelUse &use, size_t place) override;
   int64_t scratchBytes() const override;

@@ -11,6 +11,7 @@
 #include "runtime/plan/PlannedMemory.h"
 #include "runtime/plan/Prepared.h"
 #include "runtime/plan/Profile.h"
+#include "runtime/plan/Puts.h"
 #include "runtime/plan/Turns.h"
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -39,6 +40,8 @@ public:
 
   MemoryUse memory() const override { return {memory_.bytes(), kernels_->scratchBytes() + products_.scratchBytes(), products_.constantBytes() + memory_.borderBytes()}; }
 
+  void holdParameters(bool held) override { held_ = held, last_.clear(); }
+
   RecordedUse recorded() const override { return recorder_ ? recorder_->use() : RecordedUse{}; }
 
   std::string profile() const override { return profile_.table(); }
@@ -62,6 +65,8 @@ private:
       failBundle("there is no program `" + name + "`");
     const Prepared &prepared = found->second;
     const PlanProgram &plan = prepared.plan;
+    const bool bordersAreThere = held_ && last_ == name;
+    last_.clear(); // nothing is there if this run fails
     const BatchSize size = sizeOf(plan.body, batch, tensors), room = prepared.hasRoom ? withRoom(size) : size;
     std::vector<Packed> values = memory_.begin(plan, batch, tensors, size, room);
     RunContext context(size, random, parameters_, products_);
@@ -70,10 +75,11 @@ private:
     const size_t steps = plan.body.ops.size();
     for (size_t begin = 0, end = 0; begin < steps; begin = end) {
       end = plan.streamed ? std::max(prepared.bandEnds[begin], begin + 1) : steps; // of a streamed program a parameter is read when its step comes
-      runSteps(prepared, begin, end, values, context, room);
+      runSteps(prepared, begin, end, values, context, room, bordersAreThere);
       if (plan.streamed)
         give(prepared, begin, end, values, take);
     }
+    last_ = name;
     device_.endRun();
     if (!device_.isThreads())
       memory_.returnUpdated(plan, batch, tensors, values);
@@ -82,14 +88,14 @@ private:
         take(result.name, resultOf(values[result.value]));
   }
 
-  void runSteps(const Prepared &prepared, size_t begin, size_t end, std::vector<Packed> &values, RunContext &context, const BatchSize &room) {
+  void runSteps(const Prepared &prepared, size_t begin, size_t end, std::vector<Packed> &values, RunContext &context, const BatchSize &room, bool bordersAreThere) {
     const std::vector<Op> &ops = prepared.plan.body.ops;
     for (size_t index = begin; index < end; ++index)
       memory_.place(prepared.plan, ops[index], values, context.size, prepared.readings[index]);
     const std::vector<KernelUse> uses = usesOf(prepared, turnsOf(prepared, begin, end, room), values);
-    Asking asking{prepared, values, context.size, room, uses};
+    Asking asking{prepared, values, context.size, room, uses, bordersAreThere};
     size_t stretch = 0;
-    kernels_->begin(context.size, context.random, uses, tailsOf(asking, begin, end));
+    kernels_->begin(context.size, context.random, uses, movesOf(asking, begin, end));
     for (size_t index = begin, next = begin; index < end; index = next) {
       if (recorder_ && stretch < prepared.stretches.size() && prepared.stretches[stretch].begin == index) {
         next = prepared.stretches[stretch].end;
@@ -117,7 +123,8 @@ private:
     const std::vector<Packed> &values;
     const BatchSize &size, &room;
     const std::vector<KernelUse> &uses;
-    size_t use = 0, tail = 0; ///< the next ones
+    const bool bordersAreThere; ///< as this program's last run left them
+    size_t use = 0, move = 0; ///< the next ones
   };
   /// What LibTorch does for a step without its handler.
   struct Plain {
@@ -126,27 +133,41 @@ private:
   };
 
   static Plain plainOf(const Asking &asking, const Turn &turn) {
-    const bool copies = asking.prepared.works[turn.step].copies;
-    return {productsOf(asking.prepared, turn, asking.values, asking.size, asking.room), copies ? copiesOf(asking.prepared.plan.body.ops[turn.step], asking.values) : std::vector<Copy>()};
+    const Op &op = asking.prepared.plan.body.ops[turn.step];
+    const bool copies = asking.prepared.works[turn.step].copies && !(asking.bordersAreThere && op.op == "border");
+    return {productsOf(asking.prepared, turn, asking.values, asking.size, asking.room), copies ? copiesOf(op, asking.values) : std::vector<Copy>()};
   }
 
-  static std::vector<Tail> tailsOf(const Asking &asking, size_t begin, size_t end) {
-    std::vector<Tail> tails;
-    for (size_t index = begin; index < end && !asking.prepared.clearings.empty(); ++index)
-      for (const Factor &factor : asking.prepared.clearings[index]) {
-        const ProductStep &product = *asking.prepared.works[factor.step].product;
-        tails.push_back(tailOf(callOf(product, asking.prepared.plan.body.ops[factor.step], asking.values, asking.room), factor, product.depth.at(asking.size)));
+  /// Before a step, and of it.
+  static size_t movesAt(const Asking &asking, size_t index) {
+    const Prepared &prepared = asking.prepared;
+    return (prepared.clearings.empty() ? 0 : prepared.clearings[index].size()) + (prepared.works[index].puts ? static_cast<size_t>(asking.room.examples()) : 0);
+  }
+
+  static std::vector<Move> movesOf(const Asking &asking, size_t begin, size_t end) {
+    std::vector<Move> moves;
+    const Prepared &prepared = asking.prepared;
+    for (size_t index = begin; index < end; ++index) {
+      for (size_t place = 0; !prepared.clearings.empty() && place < prepared.clearings[index].size(); ++place) {
+        const Factor &factor = prepared.clearings[index][place];
+        const ProductStep &product = *prepared.works[factor.step].product;
+        moves.push_back(clearingOf(callOf(product, prepared.plan.body.ops[factor.step], asking.values, asking.room), factor, product.depth.at(asking.size)));
       }
-    return tails;
+      if (prepared.works[index].puts) {
+        const std::vector<Move> own = movesOfPut(prepared.plan.body.ops[index], asking.values, asking.size, asking.room);
+        moves.insert(moves.end(), own.begin(), own.end());
+      }
+    }
+    return moves;
   }
 
   /// A kernel, or what LibTorch does without the handler, behind what is cleared for it.
   void ask(Asking &asking, const Turn &turn) { ask(asking, turn.step, plainOf(asking, turn)); }
   void ask(Asking &asking, size_t index, const Plain &plain) {
     const Prepared &prepared = asking.prepared;
-    if (const size_t count = prepared.clearings.empty() ? 0 : prepared.clearings[index].size()) {
-      kernels_->clear(asking.tail, count);
-      asking.tail += count;
+    if (const size_t count = movesAt(asking, index)) {
+      kernels_->move(asking.move, count);
+      asking.move += count;
     }
     if (prepared.works[index].kernel)
       kernels_->run(asking.uses[asking.use], asking.use), ++asking.use;
@@ -174,9 +195,9 @@ private:
     std::vector<Plain> plain; // by turn; of a kernel nothing
     for (const Turn &turn : turns) {
       plain.push_back(plainOf(asking, turn));
-      if (const size_t count = prepared.clearings[turn.step].size()) {
-        kernels_->tellClear(asking.tail, count, given);
-        asking.tail += count;
+      if (const size_t count = movesAt(asking, turn.step)) {
+        kernels_->tellMove(asking.move, count, given);
+        asking.move += count;
       }
       if (prepared.works[turn.step].kernel)
         kernels_->tell(asking.use++, given);
@@ -232,6 +253,8 @@ private:
   }
 
   bool prepare(products::Call &call, const ProductStep &step, const Op &op, const std::vector<Packed> &values, size_t place) {
+    if (call.alpha != 1) // the handler's
+      return false;
     const Packed &b = values[op.in[step.b]];
     return products_.prepare(call, b.isConstant ? &b.tensor : nullptr, place);
   }
@@ -340,6 +363,8 @@ private:
   PlannedMemory memory_;
   RowStarts rowStarts_;
   std::map<std::string, Prepared> programs_;
+  bool held_ = false; ///< the parameters
+  std::string last_;  ///< the program whose parts are in its borders, if that is known: programs share them
   std::unique_ptr<Recorder> recorder_; ///< gone before the kernels
 };
 

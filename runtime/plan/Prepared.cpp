@@ -4,6 +4,7 @@
 #include "runtime/plan/Bands.h"
 #include "runtime/plan/Copies.h"
 #include "runtime/plan/PlannedMemory.h"
+#include "runtime/plan/Puts.h"
 #include <algorithm>
 #include <set>
 
@@ -104,6 +105,7 @@ void findStretches(Prepared &prepared) {
   for (size_t index = 0; index < prepared.works.size(); ++index) {
     Work &work = prepared.works[index];
     const Op &op = prepared.plan.body.ops[index];
+    work.puts = isPut(op, prepared.plan.kinds[index], prepared.plan.body);
     work.isPlain = !work.kernel && isPlain(op, prepared.plan.body, work.product, work.branch);
     work.hasRoom = work.isPlain && canHaveRoom(op, prepared.plan, work.products());
     parts.push_back(work.isNothing() ? Part::idle : work.isAsked() ? Part::asked : Part::none);
@@ -124,7 +126,9 @@ void findBands(Prepared &prepared) {
     const int64_t band = bandOf(ops[begin]);
     for (end = begin + 1; band >= 0 && end < ops.size() && bandOf(ops[end]) == band;)
       ++end;
-    const bool byRows = std::all_of(prepared.works.begin() + begin, prepared.works.begin() + end, isByRows);
+    bool byRows = std::all_of(prepared.works.begin() + begin, prepared.works.begin() + end, isByRows);
+    for (size_t index = begin; band >= 0 && index < end; ++index)
+      byRows = byRows && !(prepared.onThreads && ops[index].attrs.contains("alpha")); // threads' products know no numbers
     if (band >= 0 && (!byRows || band >= static_cast<int64_t>(prepared.plan.bands.size())))
       failBundle("`" + prepared.plan.body.name + "`: band " + std::to_string(band) + " has steps that do not their rows by themselves, or nothing says how many rows it takes");
     for (size_t index = begin; band >= 0 && index < end; ++index)

@@ -19,8 +19,9 @@ struct Work {
   // On a device that is no threads:
   bool isPlain = false; ///< its products are asked for without the handler
   bool hasRoom = false; ///< and for more rows than there are
+  bool puts = false;    ///< Puts.h
   ProductsOfStep products() const { return {product ? &*product : nullptr, branch ? &*branch : nullptr}; }
-  bool isAsked() const { return kernel || isPlain || copies; } ///< and not done by the handler
+  bool isAsked() const { return kernel || isPlain || copies || puts; } ///< and not done by the handler
   bool isNothing() const { return !handler && !kernel && !attention && !copies; }
 };
 

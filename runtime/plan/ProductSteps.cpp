@@ -123,6 +123,7 @@ products::Call callOf(const ProductStep &step, const Op &op, const std::vector<P
   call.bDepth = step.bTurned ? 1 : next(b, columns), call.bColumn = step.bTurned ? next(b, depth) : 1;
   call.cRow = next(c, columns), call.cColumn = 1;
   call.rows = rows, call.depth = depth, call.columns = columns;
+  call.alpha = op.attrs.value("alpha", 1.0);
   call.aIsBf16 = isBf16(a), call.bIsBf16 = isBf16(b), call.cIsBf16 = isBf16(c);
   return call;
 }

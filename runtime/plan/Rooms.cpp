@@ -65,13 +65,13 @@ std::vector<std::vector<Factor>> clearingsOf(const PlanProgram &plan, const std:
   return clearings;
 }
 
-Tail tailOf(const products::Call &call, const Factor &factor, int64_t depth) {
+Move clearingOf(const products::Call &call, const Factor &factor, int64_t depth) {
   if (call.depth < depth)
     failBundle("a product over " + std::to_string(depth) + " rows has room for " + std::to_string(call.depth));
   const bool isBf16 = factor.isB ? call.bIsBf16 : call.aIsBf16;
   const int64_t width = isBf16 ? 2 : 4, pitch = (factor.isB ? call.bDepth : call.aDepth) * width, columns = factor.isB ? call.columns : call.rows;
   const auto *begin = static_cast<const char *>(factor.isB ? call.b : call.a) + depth * pitch;
-  return {const_cast<char *>(begin), call.depth - depth, columns * width, pitch};
+  return {const_cast<char *>(begin), nullptr, call.depth - depth, columns * width, pitch, 0};
 }
 
 } // namespace peftrt::plan

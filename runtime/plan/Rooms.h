@@ -1,7 +1,7 @@
 // Rooms: products of a size that batches share (Shapes.h: withRoom), so that what a device is asked for does not change with each batch.
 //
 // Such a product has more rows than the batch. Those behind the last one hold what was there before, and no kernel reads them. A product that sums over the batch's
-// rows would: its factors' rows are zeros from there on, by a step of the device's own (Kernels::clear), once for each value.
+// rows would: its factors' rows are zeros from there on, by a step of the device's own (Kernels::move), once for each value.
 #pragma once
 #include "runtime/plan/KernelSteps.h"
 #include "runtime/plan/ProductSteps.h"
@@ -26,6 +26,6 @@ struct Factor {
 /// By step: the factors whose tails are cleared before it. As many together as can be. `products`: of steps that have room, by step; of others nothing.
 std::vector<std::vector<Factor>> clearingsOf(const PlanProgram &plan, const std::vector<ProductsOfStep> &products);
 /// `call`: the product, with room; `depth`: without. Errs R0102 there is less room than that.
-Tail tailOf(const products::Call &call, const Factor &factor, int64_t depth);
+Move clearingOf(const products::Call &call, const Factor &factor, int64_t depth);
 
 } // namespace peftrt::plan

@@ -2,6 +2,7 @@
 #include "runtime/plan/Stretches.h"
 #include <ATen/ATen.h>
 #include <algorithm>
+#include <bit>
 #include <c10/core/InferenceMode.h>
 
 namespace peftrt::plan {
@@ -51,7 +52,9 @@ void multiplyPlain(const products::Call &call, c10::Device device) {
   const at::Tensor a = matrixAt(call.a, call.aIsBf16, {call.rows, call.depth}, {call.aRow, call.aDepth}, device), b = matrixAt(call.b, call.bIsBf16, {call.depth, call.columns}, {call.bDepth, call.bColumn}, device);
   at::Tensor c = result(call.c);
   if (call.cIsBf16 != call.aIsBf16 && device.is_cpu()) // whose library has no such product; its memory is nobody's matter here
-    c.copy_(at::mm(a, b));
+    c.copy_(at::mm(a, b)).mul_(call.alpha);
+  else if (call.alpha != 1 && call.cIsBf16 == call.aIsBf16 && !call.sum) // what is there is not read
+    at::addmm_out(c, c, a, b, 0, call.alpha);
   else if (call.cIsBf16 != call.aIsBf16)
     at::mm_out(c, a, b, c.scalar_type());
   else if (!call.sum)
@@ -66,6 +69,7 @@ void tell(const products::Call &call, Given &given) {
     given.push_back(reinterpret_cast<uint64_t>(address));
   for (const int64_t number : {call.aRow, call.aDepth, call.bDepth, call.bColumn, call.cRow, call.cColumn, call.rows, call.depth, call.columns})
     given.push_back(static_cast<uint64_t>(number));
+  given.push_back(std::bit_cast<uint64_t>(call.alpha));
   given.push_back(static_cast<uint64_t>(call.aIsBf16) | static_cast<uint64_t>(call.bIsBf16) << 1 | static_cast<uint64_t>(call.cIsBf16) << 2);
 }
 

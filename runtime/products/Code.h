@@ -34,6 +34,7 @@ struct Call {
   bool aIsBf16, bIsBf16, cIsBf16;
   Layout layout;
   Branch branch; ///< whose product is added too; of layouts of tiles only
+  double alpha = 1; ///< what A B is multiplied by: of a device's products, this code knows no other
 };
 
 /// Rows and panels of C, or of B.

@@ -39,6 +39,7 @@ LogicalResult formBands(ModuleOp module);     ///< FormBands.cpp
 LogicalResult assignBuffers(ModuleOp module); ///< AssignBuffers.cpp
 LogicalResult dropPlaces(ModuleOp module);    ///< DropPlaces.cpp
 LogicalResult chooseAttention(ModuleOp module); ///< ChooseAttention.cpp
+LogicalResult foldScales(ModuleOp module);    ///< FoldScales.cpp
 LogicalResult chooseLayout(ModuleOp module);  ///< ChooseLayout.cpp
 LogicalResult roundWeights(ModuleOp module);  ///< RoundWeights.cpp
 LogicalResult narrowBands(ModuleOp module);   ///< NarrowBands.cpp

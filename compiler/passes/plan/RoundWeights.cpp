@@ -1,8 +1,8 @@
 // RoundWeights (plan-round-weights): weights of f32 that products of bf16 read are rounded once.
 //
 // In     plan.programs without places, for a device
-// Out    where one factor of a product is bf16 and the other a parameter or an input of f32, that one rounded: by a step at the program's begin, or, of a frozen matrix,
-//        kept from run to run (a plan.border with nothing in it)
+// Out    where one factor of a product is bf16 and the other a parameter or an input of f32, that one rounded: by a step at the program's begin, or, of a parameter that is a
+//        matrix, into one that is kept from run to run (a plan.border with nothing beside it), and written anew only when the parameter may have changed
 // Errs   none
 // Why here  a device's library multiplies factors of one type: whoever multiplied would round for each product anew. Behind layouts, whose matrices are of their products'
 //        type already
@@ -41,7 +41,7 @@ private:
       return made;
     OpBuilder builder = atBegin(block, value);
     auto type = PackedType::get(builder.getContext(), false, typeOf(value).getDims(), builder.getBF16Type());
-    if (auto parameter = value.getDefiningOp<StepOp>(); parameter && parameter.getHow().get("frozen") && type.getDims().size() == 2)
+    if (isParameter(value.getDefiningOp()) && type.getDims().size() == 2)
       made = BorderOp::create(builder, value.getLoc(), type, value, ValueRange(), ArrayRef<int64_t>(), ArrayRef<bool>());
     else
       made = StepOp::create(builder, value.getLoc(), type, builder.getStringAttr("aten"), builder.getStringAttr("cast"), value, IntegerAttr(), builder.getDictionaryAttr({}));

@@ -73,7 +73,7 @@ class Ptx(CompilerTest):
 
     def test_what_is_of_no_program(self):
         """The runtime's own text, for the oldest generation: newer ones take it."""
-        text, = re.findall(r'R"ptx\((.*)\)ptx"', (ROOT / "runtime/cuda/Clear.ptx.inc").read_text(), re.S)
+        text, = re.findall(r'R"ptx\((.*)\)ptx"', (ROOT / "runtime/cuda/Moves.ptx.inc").read_text(), re.S)
         for target in TARGETS:
             with self.subTest(target):
                 code, said = self.assemble(text, target)
