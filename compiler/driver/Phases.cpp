@@ -175,6 +175,7 @@ const Phase &devicePhase() {
                                   // Behind layouts, whose matrices are of their products' type already.
                                   {"plan-round-weights", "weights that products of bf16 read, rounded once", plan::roundWeights},
                                   {"plan-name-kernels", "kernels that do the same share one function", plan::nameKernels},
+                                  {"plan-hoist-steps", "what stands between a layer's steps and is of none", plan::hoistSteps},
                                   // Behind all that puts steps between others.
                                   {"plan-narrow-bands", "wide rows some at a time", plan::narrowBands},
                                   {"plan-assign-buffers", "where each step's result lies", plan::assignBuffers},

@@ -97,6 +97,26 @@ class Graphs(SmallTrainer):
             self.assertAlmostEqual(ours["loss"], theirs["loss"], delta=1e-4)
             self.assertAlmostEqual(ours["grad_norm"], theirs["grad_norm"], delta=1e-3 * theirs["grad_norm"])
 
+    def test_a_token_is_one_graph(self):
+        """Of texts of different lengths that are written on: nothing of a step is asked for between its graph's steps, and the next token's is the same; merged or not."""
+        decoders.random_checkpoint(self.folder / "llama", transformers.LlamaConfig(vocab_size=101, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, intermediate_size=48, max_position_embeddings=128))
+        trainer = Trainer(self.folder / "writer", self.folder / "llama", decoders.spec("attach lora(r = 8, alpha = 4) to layers[*].** where kind == linear", "lora") + "\nrun { layout = bordered }\n")
+        rows = trainer.rows("rows.jsonl", [{"input_ids": row["input_ids"]} for row in decoders.rows_of([5, 9, 7])])
+        out, tokens = self.folder / "written", 14
+        trainer.run("train", "--data", rows, "--out", out, "--device", "cpu")
+        for words in ((), ("--unmerged",)):
+            written = ["generate", out, "--data", rows, "--max-new", tokens, *words]
+            expected = trainer.run(*written, "--device", "cpu").stdout
+            counts = []
+            for name, environment in (("on", {}), ("off", OFF)):
+                gpu = self.gpu("".join([*words, name]))
+                self.assertEqual(trainer.run(*written, "--device", "cuda", gpu=gpu, environment=environment).stdout, expected)
+                counts.append(gpu.counts())
+            self.assertGreater(counts[0]["graph_launches"], tokens - 5)
+            self.assertLess(counts[0]["graph_launches"], tokens)
+            self.assertLess(counts[0]["graphs"], 4)
+            self.assertEqual(counts[0]["launches"], counts[1]["launches"])
+
     def test_rows_that_more_texts_make_fewer(self):
         """Products over all tokens but each text's first: what is planned for more texts would be too small."""
         text = SPEC.replace("model base", "method behind(r: rank = 4) on model {\n  at_init changes(\"B is random\")\n  param A: [r, d] = normal(0, 0.1)\n  param B: [d, r] = normal(0, 0.1)\n"

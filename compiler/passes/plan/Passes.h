@@ -42,6 +42,7 @@ LogicalResult chooseAttention(ModuleOp module); ///< ChooseAttention.cpp
 LogicalResult foldScales(ModuleOp module);    ///< FoldScales.cpp
 LogicalResult chooseLayout(ModuleOp module);  ///< ChooseLayout.cpp
 LogicalResult roundWeights(ModuleOp module);  ///< RoundWeights.cpp
+LogicalResult hoistSteps(ModuleOp module);    ///< HoistSteps.cpp
 LogicalResult narrowBands(ModuleOp module);   ///< NarrowBands.cpp
 
 /// A table of what each program's arena takes, for `examples` texts of `length` tokens by so many threads.
