@@ -131,7 +131,7 @@ def Plan_BorderOp : Plan_Op<"border"> {
   let description = [{
     `[[W, right], [below, 0]]`. W is a parameter: a frozen one is copied once; another one and what stands in the border are written anew in each run, while parameters may
     change. `places` has a row and a column for each part. Values of the run. `turned`: which parts are written transposed.
-    - border_c1: W is a parameter, one that is not frozen of another type than the result; every part lies in the border; all are matrices of the run
+    - border_c1: W is a parameter; every part lies in the border; all are matrices of the run
   }];
   let arguments = (ins Plan_Packed:$weight, Variadic<Plan_Packed>:$parts, DenseI64ArrayAttr:$places, DenseBoolArrayAttr:$turned);
   let results = (outs Plan_Packed:$result);
@@ -139,9 +139,9 @@ def Plan_BorderOp : Plan_Op<"border"> {
   let hasVerifier = 1;
 }
 def Plan_WindowOp : Plan_Op<"window"> {
-  let summary = "the first rows and columns of a matrix";
+  let summary = "the first rows and columns of a matrix, or some columns of rows that lie in a table";
   let description = [{
-    - window_c1: of a matrix of the run without a pitch of its own; the result's pitch is the source's columns
+    - window_c1: of a matrix of the run without a pitch of its own; the result's pitch is the source's columns; or of rows in a table, columns that are there, at the same pitch
   }];
   let arguments = (ins Plan_Packed:$source);
   let results = (outs Plan_Packed:$result);

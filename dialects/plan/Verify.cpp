@@ -66,10 +66,8 @@ LogicalResult BorderOp::verify() {
     return !type.getExample() && type.getDims().size() == 2 && type.getPitch() == 0;
   };
   auto weight = getWeight().getDefiningOp<StepOp>();
-  const bool mayChange = isParameter(weight) && !weight.getHow().get("frozen");
-  auto elementOf = [](Value value) { return cast<PackedType>(value.getType()).getElement(); };
-  if (!isParameter(weight) || (mayChange && elementOf(getWeight()) == elementOf(getResult())) || !isMatrix(getWeight()) || !isMatrix(getResult()) || !llvm::all_of(getParts(), isMatrix))
-    return emitOpError("is not of a parameter that stays as it is or is rounded, and matrices of the run");
+  if (!isParameter(weight) || !isMatrix(getWeight()) || !isMatrix(getResult()) || !llvm::all_of(getParts(), isMatrix))
+    return emitOpError("is not of a parameter and matrices of the run");
   if (getPlaces().size() != 2 * getParts().size() || getTurned().size() != getParts().size())
     return emitOpError("does not say where each part lies");
   auto sizes = [](Value value) { return std::pair(cast<PackedType>(value.getType()).getDims()[0].constant, cast<PackedType>(value.getType()).getDims()[1].constant); };
@@ -89,6 +87,9 @@ LogicalResult BorderOp::verify() {
 LogicalResult WindowOp::verify() {
   // window_c1
   auto source = cast<PackedType>(getSource().getType()), part = cast<PackedType>(getResult().getType());
+  const bool isOfTable = source.getExample() && source.getDims().size() == 2 && part == PackedType::get(getContext(), true, {source.getDims()[0], {part.columns(), 0}}, source.getElement(), source.getPitch(), part.getColumn());
+  if (isOfTable && source.getPitch() != 0 && part.getColumn() >= source.getColumn() && part.getColumn() + part.columns() <= source.getColumn() + source.columns())
+    return success();
   if (source.getExample() || source.getPitch() != 0 || source.getDims().size() != 2 || part.getDims().size() != 2 || part.getExample() || part.getElement() != source.getElement() ||
       part.getDims()[0].constant > source.getDims()[0].constant || part.getDims()[1].constant > source.getDims()[1].constant || part.getPitch() != source.getDims()[1].constant || part.getColumn() != 0)
     return emitOpError("cannot see ") << source << " as " << part;

@@ -37,7 +37,7 @@ void Borders::keepDense(const PlanProgram &plan, const std::vector<Reading> &rea
       dense_.insert(plan.body.ops[index].attrs.at("name"));
 }
 
-at::Tensor Borders::of(const std::string &name, const std::vector<int64_t> &shape, ValueType type, ValueType stored) {
+at::Tensor Borders::of(const std::string &name, const std::vector<int64_t> &shape, ValueType type, ValueType stored, bool stays) {
   if (shape.size() != 2)
     failBundle("the border of `" + name + "` is no matrix");
   at::Tensor &border = made_[{name, shape[0], shape[1], type}];
@@ -51,7 +51,7 @@ at::Tensor Borders::of(const std::string &name, const std::vector<int64_t> &shap
   device_.beginLibraryStep();
   whole.zero_();
   inside.copy_(weight);
-  if (type == stored && !dense_.count(name))
+  if (stays && type == stored && !dense_.count(name))
     parameters_.moveTo(name, inside);
   return border = whole;
 }

@@ -38,7 +38,7 @@ class Borders(test_training.Training):
             with self.subTest(name):
                 subject = Emulated(self.folder / name, self.folder / "even", self.program(attach), TARGET)
                 plan = gpu_plan(subject.bundle)
-                self.assertEqual(len(steps(plan, "window")), products)
+                self.assertEqual(len(steps(plan, "beside")), products)
                 weights = [step["attrs"]["weight"] for step in steps(plan, "border")]
                 self.assertEqual(len(weights), len(set(weights)), "a weight is there once")
                 print(f"{name}: {self.worst(subject, self.started(subject), LENGTHS):.1e}", flush=True)
@@ -48,7 +48,7 @@ class Borders(test_training.Training):
         worst = {}
         for layout in ("bordered", "added"):
             subject = Emulated(self.folder / layout, self.folder / "even", self.program(EVERYWHERE.format(""), layout, "bf16"), TARGET)
-            self.assertEqual(len(steps(gpu_plan(subject.bundle), "window")), 20 if layout == "bordered" else 0)
+            self.assertEqual(len(steps(gpu_plan(subject.bundle), "beside")), 20 if layout == "bordered" else 0)
             rows, init = self.rows(LENGTHS), self.started(subject)
             worst[layout] = compare(subject.inspect(rows, init), subject.inspect(rows, init, emulated=False), 1)
         print(f"bf16: {worst['bordered']:.1e} bordered, {worst['added']:.1e} added", flush=True)
@@ -75,7 +75,7 @@ class Borders(test_training.Training):
         text = decoders.spec("attach lora(r = 4) to layers[*].** where kind == linear", "lora") + "\nrun { layout = bordered }\n"
         trainer, gpu, losses, written = Trainer(folder / "writer", folder / "llama", text), Gpu(folder / "gpu"), [], []
         self.assertTrue(steps(gpu_plan(trainer.bundle), "border"))
-        self.assertGreater(len(steps(gpu_plan(trainer.bundle), "window", "decode")), 10)  # one row of every text
+        self.assertGreater(len(steps(gpu_plan(trainer.bundle), "beside", "decode")), 10)  # one row of every text
         rows = trainer.rows("train.jsonl", [{"input_ids": row["input_ids"]} for row in decoders.rows_of([5, 40, 33, 2])])
         for device in ("cuda", "cpu"):
             out, on = folder / device, {"gpu": gpu} if device == "cuda" else {}

@@ -91,6 +91,21 @@ void putInTable(Value value, int64_t pitch, int64_t column) {
       putInTable(alias.getResult(), pitch, column);
 }
 
+/// A table times a parameter, of which the result's columns are rows; nothing beside it.
+std::optional<Form> factorOf(StepOp step) {
+  if (!step || step.getKind() != "gemm" || hasBranch(step) || addendOf(step) >= 0)
+    return std::nullopt;
+  auto form = formOf(cast<StringAttr>(step.getHow().get("equation")).getValue(), step.getInputs()[0], step.getInputs()[1]);
+  return form && form->overColumns && isParameter(form->matrix.getDefiningOp()) ? form : std::nullopt;
+}
+
+/// Whether both are made of the same table in the same way.
+bool areAlike(Value one, Value other) {
+  auto a = one.getDefiningOp<StepOp>(), b = other.getDefiningOp<StepOp>();
+  auto first = factorOf(a), second = factorOf(b);
+  return first && second && a.getHow() == b.getHow() && first->table == second->table && first->tableIsFirst == second->tableIsFirst && first->matrix.getType() == second->matrix.getType();
+}
+
 StringRef nameOfWeight(Value weight) { return cast<StringAttr>(weight.getDefiningOp<StepOp>().getHow().get("name")).getValue(); }
 } // namespace
 
@@ -153,15 +168,71 @@ void Borders::accept(const BranchedProduct &product, const Place &place) {
   if (!hostOf.count(product.h))
     guests.push_back({product.h, place.column, product.rank});
   hostOf[product.h] = host;
-  auto weight = typeOf(product.weight);
   BorderShape &shape = shapes[nameOfWeight(product.weight)];
   (product.overColumns ? shape.right : shape.below) = BorderShape::Part{place.column, product.rank, product.factorTurned};
-  shape.rows = std::max({shape.rows, weight.getDims()[0].constant, product.overColumns ? 0 : place.depth});
-  const int64_t columns = std::max(weight.getDims()[1].constant, product.overColumns ? place.depth : 0);
-  shape.columns = std::max(shape.columns, paddedColumns(columns, product.x));
+  reserve(product, place);
   Matrix &matrix = matrices[product.weight];
   (product.overColumns ? matrix.right : matrix.below) = product.factor;
   accepted.push_back({product, place});
+}
+
+void Borders::reserve(const BranchedProduct &product, const Place &place) {
+  auto weight = typeOf(product.weight);
+  BorderShape &shape = shapes[nameOfWeight(product.weight)];
+  shape.rows = std::max({shape.rows, weight.getDims()[0].constant, product.overColumns ? 0 : place.depth});
+  const int64_t columns = std::max(weight.getDims()[1].constant, product.overColumns ? place.depth : 0);
+  shape.columns = std::max(shape.columns, paddedColumns(columns, product.x));
+}
+
+void Borders::join() {
+  for (auto &[host, guests] : tables)
+    for (size_t begin = 0, end = 0; begin < guests.size(); begin = end) {
+      for (end = begin + 1; end < guests.size() && areAlike(guests[begin].value, guests[end].value);)
+        ++end;
+      if (end - begin > 1)
+        joined.push_back({host, SmallVector<Guest>(guests.begin() + begin, guests.begin() + end)});
+    }
+  for (Accepted &one : accepted) // who reads one of them reads all, and has zeros for the others
+    for (const Joined &all : joined)
+      if (all.host == rootOf(one.product.x) && one.place.depth > all.begin() && one.place.depth < all.end()) {
+        one.place.depth = all.end();
+        reserve(one.product, one.place);
+      }
+}
+
+/// One product by the factors below each other, of which each member is some columns.
+void Borders::make(const Joined &all) {
+  auto first = all.members.front().value.getDefiningOp<StepOp>();
+  SmallVector<Value> factors;
+  SmallVector<int64_t> places;
+  int64_t rows = 0;
+  for (const Guest &member : all.members) {
+    factors.push_back(factorOf(member.value.getDefiningOp<StepOp>())->matrix);
+    if (rows)
+      places.append({rows, 0});
+    rows += member.rank;
+  }
+  const Form form = *factorOf(first);
+  auto guest = typeOf(first.getResult());
+  OpBuilder begin = atBegin(*first->getBlock(), factors), builder(first);
+  auto stacked = PackedType::get(builder.getContext(), false, {plan::Dim{rows, 0}, typeOf(form.matrix).getDims()[1]}, guest.getElement());
+  Value factor = BorderOp::create(begin, first.getLoc(), stacked, factors[0], ArrayRef(factors).drop_front(), places, SmallVector<bool>(factors.size() - 1, false));
+  SmallVector<Value> inputs = {form.table, factor};
+  if (!form.tableIsFirst)
+    std::swap(inputs[0], inputs[1]);
+  auto type = PackedType::get(builder.getContext(), true, {guest.getDims()[0], {rows, 0}}, guest.getElement(), guest.getPitch(), guest.getColumn());
+  Value made = StepOp::create(builder, first.getLoc(), type, first.getKindAttr(), first.getOpAttr(), inputs, IntegerAttr(), first.getHowAttr());
+  for (const Guest &member : all.members) {
+    Value single = member.value;
+    views.push_back(WindowOp::create(builder, single.getLoc(), single.getType(), made));
+    single.replaceAllUsesWith(views.back());
+  }
+  for (const Guest &member : all.members)
+    member.value.getDefiningOp()->erase();
+  SmallVector<Guest> &guests = tables[all.host];
+  auto place = llvm::find_if(guests, [&](const Guest &guest) { return guest.column == all.begin(); });
+  *place = {made, all.begin(), rows};
+  guests.erase(place + 1, place + static_cast<ptrdiff_t>(all.members.size()));
 }
 
 Value Borders::tableOf(Accepted &one, OpBuilder &builder) {
@@ -207,6 +278,8 @@ void Borders::rewrite() {
     for (const Guest &guest : guests)
       putInTable(guest.value, pitch, guest.column);
   }
+  for (const Joined &all : joined)
+    make(all);
   for (Accepted &one : accepted) {
     StepOp step = one.product.step;
     OpBuilder builder(step);
@@ -220,4 +293,7 @@ void Borders::rewrite() {
     step.getInputsMutable().assign(inputs);
     step.setHowAttr(how.getDictionary(builder.getContext()));
   }
+  for (WindowOp view : views) // where there is no way back, nobody reads a part by itself
+    if (view->use_empty())
+      view.erase();
 }

@@ -6,6 +6,7 @@
 #include "llvm/ADT/StringMap.h"
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace mlir::plan {
 
@@ -44,6 +45,8 @@ public:
   /// Nothing, and why, where it cannot be.
   std::optional<Place> placeFor(const BranchedProduct &product, std::string &why) const;
   void accept(const BranchedProduct &product, const Place &place);
+  /// What lies side by side in a table and is made of it in the same way is to be one product: h of q, k and v. Before any program is rewritten.
+  void join();
   /// When all programs have chosen: gives tables their pitch, and products their tables and matrices.
   void rewrite();
 
@@ -51,6 +54,13 @@ private:
   struct Guest {
     Value value;
     int64_t column, rank;
+  };
+  /// Guests of one table, side by side.
+  struct Joined {
+    Value host;
+    SmallVector<Guest> members;
+    int64_t begin() const { return members.front().column; }
+    int64_t end() const { return members.back().column + members.back().rank; }
   };
   struct Accepted {
     BranchedProduct product;
@@ -61,6 +71,9 @@ private:
     Value right, below;
     BorderOp made;
   };
+  /// How large the weight must be for it.
+  void reserve(const BranchedProduct &product, const Place &place);
+  void make(const Joined &joined);
   Value tableOf(Accepted &accepted, OpBuilder &builder);
   Value windowOf(Accepted &accepted, OpBuilder &builder);
 
@@ -68,6 +81,8 @@ private:
   llvm::DenseMap<Value, Value> hostOf;               ///< of guests
   llvm::MapVector<Value, Matrix> matrices;           ///< by weight
   SmallVector<Accepted> accepted;
+  std::vector<Joined> joined;
+  std::vector<WindowOp> views; ///< of what was joined
   BorderShapes &shapes;
 };
 

@@ -79,9 +79,11 @@ LogicalResult mlir::plan::chooseLayout(ModuleOp module) {
     return module.emitError("nothing says what the device can do (`") << kDevice << "`)";
   const Choice choice(device, module->getAttrOfType<StringAttr>(kLayout));
   BorderShapes shapes;
-  SmallVector<Borders> borders;
+  std::vector<Borders> borders;
   for (ProgramOp program : module.getOps<ProgramOp>())
     choose(program, choice, borders.emplace_back(shapes));
+  for (Borders &one : borders)
+    one.join();
   for (Borders &one : borders)
     one.rewrite();
   return success();

@@ -342,9 +342,8 @@ plan.program @f inputs ["b"] results ["y"] {
 // border_c1
 plan.program @f inputs ["b"] results ["y"] {
 ^bb0(%b: !plan.packed<[4, 2], f32>):
-  %w = plan.step "aten" "param"() with {name = "W"} : () -> !plan.packed<[4, 4], f32>
-  // expected-error@+1 {{is not of a parameter that stays as it is or is rounded}}
-  %0 = plan.border %w with %b at [0, 4] turned [false] : (!plan.packed<[4, 4], f32>, !plan.packed<[4, 2], f32>) -> !plan.packed<[4, 8], f32>
+  // expected-error@+1 {{is not of a parameter and matrices of the run}}
+  %0 = plan.border %b with %b at [0, 2] turned [false] : (!plan.packed<[4, 2], f32>, !plan.packed<[4, 2], f32>) -> !plan.packed<[4, 8], f32>
   plan.return %b : !plan.packed<[4, 2], f32>
 }
 

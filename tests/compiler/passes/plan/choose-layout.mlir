@@ -11,19 +11,22 @@ module attributes {plan.layout = "bordered", plan.device = {bf16 = 989000 : i64,
   // CHECK-LABEL: plan.program @train_step
   // CHECK-NOT: plan.band
   // Borders come first: at the right of the weight for what is summed over its columns, below it for what is summed over its rows.
+  // CHECK: %[[A:.*]] = plan.border %{{.*}} with %{{.*}} at [4, 0] turned [false] : {{.*}} -> !plan.packed<[8, 16], f32>
   // CHECK: %[[MQ:.*]] = plan.border %{{.*}} with %{{.*}} at [0, 16] turned [false] : {{.*}} -> !plan.packed<[32, 32], f32>
   // CHECK: %[[MK:.*]] = plan.border %{{.*}} with %{{.*}} at [20, 0] turned [true] : {{.*}} -> !plan.packed<[24, 32], f32>
   // CHECK: %[[X:.*]] = plan.kernel "rows" "rows_0"({{.*}}) sites [] slots {{\[}}[[SLOT:[0-9]+]]] {
   // CHECK: } : {{.*}} -> !plan.packed<example, [seq, 16], f32, pitch = 32, column = 0>
-  // CHECK: %[[HQ:.*]] = plan.step "gemm" "contract"(%[[X]], {{.*}}) slot [[SLOT]] with {{.*}} -> !plan.packed<example, [seq, 4], f32, pitch = 32, column = 16>
-  // CHECK: %[[TQ:.*]] = plan.beside %[[X]], %[[HQ]] : {{.*}} -> !plan.packed<example, [seq, 20], f32, pitch = 32, column = 0>
-  // CHECK: %[[VQ:.*]] = plan.window %[[MQ]] : {{.*}} -> !plan.packed<[32, 20], f32, pitch = 32, column = 0>
+  // What both products have beside x is made of it at once.
+  // CHECK: %[[H:.*]] = plan.step "gemm" "contract"(%[[X]], %[[A]]) slot [[SLOT]] with {{.*}} -> !plan.packed<example, [seq, 8], f32, pitch = 32, column = 16>
+  // CHECK-NEXT: %[[HQ:.*]] = plan.window %[[H]] : {{.*}} -> !plan.packed<example, [seq, 4], f32, pitch = 32, column = 16>
+  // Nobody reads the other part by itself.
+  // CHECK-NEXT: %[[TQ:.*]] = plan.beside %[[X]], %[[H]] : {{.*}} -> !plan.packed<example, [seq, 24], f32, pitch = 32, column = 0>
+  // CHECK: %[[VQ:.*]] = plan.window %[[MQ]] : {{.*}} -> !plan.packed<[32, 24], f32, pitch = 32, column = 0>
   // CHECK: plan.step "gemm" "contract"(%[[TQ]], %[[VQ]]) slot {{.*}} with {equation = "ay,zy->az", over_examples = false} {plan.layout_note = "bordered: {{.*}}, as `layout` says"}
-  // CHECK: %[[HK:.*]] = plan.step "gemm" "contract"(%[[X]], {{.*}}) slot [[SLOT]] with {{.*}} -> !plan.packed<example, [seq, 4], f32, pitch = 32, column = 20>
-  // The other product's branch lies between, and nothing is below the weight there.
-  // CHECK: plan.beside %[[X]], %[[HQ]], %[[HK]] : {{.*}} -> !plan.packed<example, [seq, 24], f32, pitch = 32, column = 0>
-  // CHECK: plan.window %[[MK]] : {{.*}} -> !plan.packed<[24, 32], f32, pitch = 32, column = 0>
-  // What reads the table's parts by themselves finds them.
+  // CHECK: %[[TK:.*]] = plan.beside %[[X]], %[[H]] : {{.*}} -> !plan.packed<example, [seq, 24], f32, pitch = 32, column = 0>
+  // CHECK: %[[VK:.*]] = plan.window %[[MK]] : {{.*}} -> !plan.packed<[24, 32], f32, pitch = 32, column = 0>
+  // CHECK: plan.step "gemm" "contract"(%[[TK]], %[[VK]])
+  // The gradient of a factor reads its part of what lies beside x.
   // CHECK: "contract"({{.*}}, %[[HQ]]) slot {{.*}} with {{.*}}over_examples = true
   func.func @train_step(%in: !nn.tensor<example, [seq, 16], f32> {nn.name = "in"}) -> (!nn.tensor<example, [seq, 32], f32> {nn.name = "y"}, !nn.tensor<[32, 4], f32> {nn.name = "grad"}) {
     %x = nn.exp %in : (!nn.tensor<example, [seq, 16], f32>) -> !nn.tensor<example, [seq, 16], f32>
