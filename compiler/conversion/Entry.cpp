@@ -58,11 +58,10 @@ void emitEntry(Bodies bodies, OpBuilder &builder, Machine machine, int64_t share
   Value width = arith::DivUIOp::create(inside, loc, code.coordinate("ntid.x"), code.integer(machine.team));
   Value team = code.add(code.mul(code.coordinate("ctaid.x"), width), arith::DivUIOp::create(inside, loc, code.coordinate("tid.x"), code.integer(machine.team)));
   Value teams = code.mul(code.coordinate("nctaid.x"), width), call = ownCall(code, given, code.mul(team, scratchBytes));
-  Value shares = arith::DivUIOp::create(inside, loc, code.add(code.sub(tasks, first), code.integer(share - 1)), code.integer(share));
   Value isWhole = bodies.whole ? areWhole(code, call, bodies.pointers) : Value();
-  auto loop = scf::ForOp::create(inside, loc, team, shares, teams);
+  auto loop = scf::ForOp::create(inside, loc, code.add(first, code.mul(team, share)), tasks, code.mul(teams, share));
   inside.setInsertionPointToStart(loop.getBody());
-  Value begin = code.add(first, code.mul(loop.getInductionVar(), share)), end = code.least(tasks, code.add(begin, code.integer(share)));
+  Value begin = loop.getInductionVar(), end = code.least(tasks, code.add(begin, code.integer(share)));
   auto callBody = [&](LLVM::LLVMFuncOp body) { LLVM::CallOp::create(inside, loc, body, ValueRange{call, begin, end}); };
   if (isWhole)
     code.choose(isWhole, [&] { callBody(bodies.whole); }, [&] { callBody(bodies.any); });

@@ -68,6 +68,13 @@ Gpu::Gpu(const std::string &library) : facts(factsOf(driver)), tensors_(c10::kCP
     driver.check(driver.streamCreate(&stream_, kNonBlocking), "opening the GPU");
     ownsStream_ = true;
   }
+  bytesLeftAtFirst_ = bytesLeft();
+}
+
+size_t Gpu::bytesLeft() const {
+  size_t left = 0, all = 0;
+  driver.check(driver.memoryInfo(&left, &all), "asking how much memory is left");
+  return left;
 }
 
 Gpu::~Gpu() {

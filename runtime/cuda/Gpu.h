@@ -32,6 +32,9 @@ public:
 
   const Driver driver;
   const Facts facts;
+  size_t bytesLeft() const;
+  /// When it was opened: with its context, and LibTorch's.
+  size_t bytesLeftAtFirst() const { return bytesLeftAtFirst_; }
   Stream stream() const { return stream_; }
   /// The device of tensors in its memory: the CPU where LibTorch's steps run there.
   c10::Device tensors() const { return tensors_; }
@@ -41,6 +44,7 @@ private:
   Context context_ = nullptr;
   Stream stream_ = nullptr;
   bool ownsStream_ = false;
+  size_t bytesLeftAtFirst_ = 0;
   c10::Device tensors_;
 };
 

@@ -60,8 +60,7 @@ Address Pool::take(size_t bytes) {
 }
 
 size_t Pool::bytesLeft() {
-  size_t left = 0, all = 0;
-  gpu_->driver.check(gpu_->driver.memoryInfo(&left, &all), "asking how much memory is left");
+  size_t left = gpu_->bytesLeft();
   for (const auto &[size, address] : free_)
     left += size;
   return left;

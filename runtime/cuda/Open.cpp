@@ -18,6 +18,8 @@ public:
 
   std::optional<int64_t> bytesLeft() override { return static_cast<int64_t>(pool_->bytesLeft()); }
 
+  std::optional<int64_t> bytesTaken() override { return static_cast<int64_t>(gpu_->bytesLeftAtFirst()) - static_cast<int64_t>(gpu_->bytesLeft()); }
+
   at::Tensor here(const at::Tensor &tensor) override {
     if (!tensor.is_cpu() || tensor.numel() == 0 || pool_->holds(tensor.data_ptr()))
       return tensor;

@@ -240,10 +240,13 @@ private:
                  {"seconds", progress_.seconds}, {"best", progress_.hasBest ? json(progress_.best) : json()}, {"best_step", progress_.bestStep}, {"memory", memory()}, {"graphs", graphs()}});
   }
 
-  /// Bytes: of buffers, and the most that the process had in memory.
+  /// Bytes: of buffers, the most that the process had in memory, and what is taken of a GPU's: blocks are kept, so it is the most that was.
   json memory() const {
     const MemoryUse use = session_.executor->memory();
-    return {{"arena", use.arena}, {"scratch", use.scratch}, {"panels", use.panels}, {"peak", peakBytes()}};
+    json bytes = {{"arena", use.arena}, {"scratch", use.scratch}, {"panels", use.panels}, {"peak", peakBytes()}};
+    if (const auto taken = session_.reference ? std::nullopt : session_.device().bytesTaken())
+      bytes["device"] = *taken;
+    return bytes;
   }
 
   /// On a GPU: how many were made and launched, and how many steps of plans ran in them.

@@ -29,6 +29,8 @@ public:
   virtual at::Tensor empty(at::IntArrayRef shape, at::ScalarType type) = 0;
   /// How many bytes it could still have; nothing is known of a process's own memory.
   virtual std::optional<int64_t> bytesLeft() { return std::nullopt; }
+  /// How many bytes of it are taken since it was opened, by whoever; nothing is known of a process's own memory.
+  virtual std::optional<int64_t> bytesTaken() { return std::nullopt; }
   /// The tensor where steps reach it: itself if it lies there, else a copy.
   virtual at::Tensor here(const at::Tensor &tensor) = 0;
   /// The same for what comes anew with each run: a copy lies in `room`, which is made when it is too small, and else stays where it is.

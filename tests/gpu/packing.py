@@ -22,6 +22,7 @@ SUBJECTS = {
     "adapters": ("bert", "attach serial_adapter(reduction = 8, act = gelu) to layers[*].ffn\nattach parallel_adapter(k = 8) to layers[*].attention", "fp32"),
     "llama": ("llama", LORA, "fp32"),
     "llama-bf16": ("llama", LORA, f"bf16, {OWN}"),
+    "chunks": ("llama", LORA, f"bf16, {OWN}, chunk_rows = 48"),
     "attention": ("llama", LORA, "bf16, attention = library"),
     "attention-all": ("bert", LORA, "bf16, attention = library, base_dropout = 0"),  # what the library would drop a CPU would not
 }
