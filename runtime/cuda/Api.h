@@ -14,6 +14,7 @@ using ModuleHandle = struct CUmod_st *;
 using Function = struct CUfunc_st *;
 using Graph = struct CUgraph_st *;
 using GraphExec = struct CUgraphExec_st *;
+using Event = struct CUevent_st *;
 using HostFunction = void (*)(void *); // CUhostFn
 
 constexpr Status kSuccess = 0, kOutOfMemory = 2, kNoDevice = 100, kNoBinaryForGpu = 209, kUnsupportedPtx = 222;
@@ -22,6 +23,8 @@ enum Attribute { kMultiprocessors = 16, kIntegrated = 18, kMajor = 75, kMinor = 
 constexpr unsigned kAttachGlobal = 1;       // CU_MEM_ATTACH_GLOBAL
 constexpr unsigned kNonBlocking = 1;        // CU_STREAM_NON_BLOCKING
 constexpr int kCaptureThreadLocal = 1;      // CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
+constexpr int kCapturesNothing = 0;         // CU_STREAM_CAPTURE_STATUS_NONE
+constexpr unsigned kEventDefault = 0;       // CU_EVENT_DEFAULT
 enum JitOption { kJitErrorLog = 5, kJitErrorLogBytes = 6 }; // CUjit_option
 
 // X(field, symbol, parameters): the symbols with the suffixes that cuda.h's macros give them.
@@ -48,11 +51,17 @@ enum JitOption { kJitErrorLog = 5, kJitErrorLogBytes = 6 }; // CUjit_option
   X(streamCreate, cuStreamCreate, (Stream *, unsigned))                                                                                      \
   X(streamDestroy, cuStreamDestroy_v2, (Stream))                                                                                             \
   X(streamSynchronize, cuStreamSynchronize, (Stream))                                                                                        \
+  X(eventCreate, cuEventCreate, (Event *, unsigned))                                                                                         \
+  X(eventDestroy, cuEventDestroy_v2, (Event))                                                                                                \
+  X(eventRecord, cuEventRecord, (Event, Stream))                                                                                             \
+  X(eventSynchronize, cuEventSynchronize, (Event))                                                                                           \
+  X(eventElapsed, cuEventElapsedTime, (float *, Event, Event))                                                                               \
   X(moduleLoad, cuModuleLoadDataEx, (ModuleHandle *, const void *, unsigned, int *, void **))                                                \
   X(moduleUnload, cuModuleUnload, (ModuleHandle))                                                                                            \
   X(moduleFunction, cuModuleGetFunction, (Function *, ModuleHandle, const char *))                                                           \
   X(captureBegin, cuStreamBeginCapture_v2, (Stream, int))                                                                                    \
   X(captureEnd, cuStreamEndCapture, (Stream, Graph *))                                                                                       \
+  X(captureStatus, cuStreamIsCapturing, (Stream, int *))                                                                                     \
   X(graphInstantiate, cuGraphInstantiateWithFlags, (GraphExec *, Graph, unsigned long long))                                                 \
   X(graphLaunch, cuGraphLaunch, (GraphExec, Stream))                                                                                         \
   X(graphExecDestroy, cuGraphExecDestroy, (GraphExec))                                                                                       \

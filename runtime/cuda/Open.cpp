@@ -10,7 +10,7 @@ namespace {
 
 class CudaDevice final : public Device {
 public:
-  explicit CudaDevice(std::shared_ptr<const Gpu> gpu) : gpu_(gpu), pool_(std::make_shared<Pool>(gpu)), staging_(std::make_shared<Staging>(gpu)) {}
+  CudaDevice(std::shared_ptr<const Gpu> gpu, const GemmOptions &gemms) : gpu_(gpu), pool_(std::make_shared<Pool>(gpu)), staging_(std::make_shared<Staging>(gpu)), gemms_(Gemms::make(gpu, pool_, gemms)) {}
   std::string name() const override { return "cuda"; }
   bool isThreads() const override { return false; }
 
@@ -51,8 +51,15 @@ public:
       gpu_->synchronize("waiting for kernels");
   }
 
+  bool multiply(const products::Call &call) override { return gemms_ && gemms_->multiply(call); }
+  GemmUse gemms() const override { return gemms_ ? gemms_->use() : GemmUse{}; }
+
   /// What LibTorch does with the results follows on the same stream, or on the CPU.
-  void endRun() override { beginLibraryStep(); }
+  void endRun() override {
+    beginLibraryStep();
+    if (gemms_)
+      gemms_->save();
+  }
 
   std::unique_ptr<plan::Kernels> kernels(const Bundle &bundle, const PlanOptions &, const products::PairFunctions *) override {
     return std::make_unique<Launches>(gpu_, pool_, staging_, bundle);
@@ -64,6 +71,7 @@ private:
   std::shared_ptr<const Gpu> gpu_;
   std::shared_ptr<Pool> pool_;
   std::shared_ptr<Staging> staging_;
+  std::unique_ptr<Gemms> gemms_;
 };
 
 } // namespace
@@ -76,7 +84,7 @@ std::shared_ptr<Device> open(const Bundle &bundle, const OpenOptions &options) {
   auto gpu = std::make_shared<const Gpu>(options.torchCuda);
   if (gpu->tensors().is_cpu())
     std::fprintf(stderr, "note: this LibTorch has no CUDA: products run on the CPU, in the memory that the %s shares with it\n", gpu->facts.name.c_str());
-  return std::make_shared<CudaDevice>(std::move(gpu));
+  return std::make_shared<CudaDevice>(std::move(gpu), options.gemms);
 }
 
 nlohmann::json describe(const Bundle &bundle, const OpenOptions &options) {

@@ -4,12 +4,13 @@
 #pragma once
 #include "runtime/bundle/Errors.h"
 #include "runtime/bundle/Format.h"
-#include "runtime/plan/Device.h"
+#include "runtime/cuda/Gemms.h"
 
 namespace peftrt::cuda {
 
 struct OpenOptions {
   std::string torchCuda; ///< LibTorch's library for CUDA; `none` for none; empty: the one beside libtorch_cpu.so
+  GemmOptions gemms{};
 };
 
 /// The first GPU that the driver shows.

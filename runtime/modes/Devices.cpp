@@ -18,7 +18,7 @@ std::shared_ptr<Device> openDevice(const Bundle &bundle, const SessionOptions &o
   if (options.device == "cpu" || (options.device == "auto" && bundle.gpuKernels.empty()))
     return makeCpuDevice();
   try {
-    return cuda::open(bundle, {options.torchCuda});
+    return cuda::open(bundle, {options.torchCuda, {!options.ownGemms, options.cublasLt, options.gemmFolder}});
   } catch (const RuntimeError &error) {
     if (options.device != "auto" || !cuda::isAbsence(error))
       throw;

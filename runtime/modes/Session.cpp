@@ -323,6 +323,9 @@ SessionOptions sessionOptionsOf(const Arguments &arguments, const Surroundings &
   if (!surroundings.graphs.empty() && surroundings.graphs != "on" && surroundings.graphs != "off")
     throw UsageError{"PEFT_GRAPHS is `" + surroundings.graphs + "`", "it is `on`, `off`, or unset"};
   options.plan.graphs = surroundings.graphs != "off";
+  if (!surroundings.gemms.empty() && surroundings.gemms != "own" && surroundings.gemms != "library")
+    throw UsageError{"PEFT_GEMMS is `" + surroundings.gemms + "`", "it is `own`, `library`, or unset"};
+  options.ownGemms = surroundings.gemms != "library", options.cublasLt = surroundings.cublasLt, options.gemmFolder = surroundings.gemmFolder;
   options.device = deviceOf(arguments, options.reference);
   options.torchCuda = surroundings.torchCuda;
   if (arguments.has("threads"))

@@ -22,6 +22,9 @@ struct Surroundings {
   std::string cpuTarget; ///< the variant of the generated code that is asked for, or empty
   std::string torchCuda; ///< LibTorch's library for CUDA, `none` for none; empty: the one beside libtorch_cpu.so
   std::string graphs;    ///< `on` (also where empty) or `off`
+  std::string gemms;     ///< who chooses how a GPU's products are done: `own` (also where empty), or `library`: LibTorch's
+  std::string cublasLt;  ///< cuBLASLt's library; empty: the one that LibTorch's for CUDA has loaded
+  std::string gemmFolder; ///< where it is kept which algorithms were the fastest
 };
 
 struct SessionOptions {
@@ -35,6 +38,8 @@ struct SessionOptions {
   HelperOptions helper;
   PlanOptions plan;      ///< its device is chosen when the session opens
   std::string device = "cpu", torchCuda; ///< --device
+  std::string cublasLt, gemmFolder;
+  bool ownGemms = true;  ///< PEFT_GEMMS
 };
 
 struct Session {

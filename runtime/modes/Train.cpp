@@ -237,7 +237,7 @@ private:
   void report() const {
     if (request_.json)
       printJson({{"run", folder_.path()}, {"adapter", folder_.adapterPath()}, {"step", progress_.step}, {"steps", schedule_.steps()}, {"finished", progress_.finished}, {"tokens", progress_.tokens},
-                 {"seconds", progress_.seconds}, {"best", progress_.hasBest ? json(progress_.best) : json()}, {"best_step", progress_.bestStep}, {"memory", memory()}, {"graphs", graphs()}});
+                 {"seconds", progress_.seconds}, {"best", progress_.hasBest ? json(progress_.best) : json()}, {"best_step", progress_.bestStep}, {"memory", memory()}, {"graphs", graphs()}, {"gemms", gemms()}});
   }
 
   /// Bytes: of buffers, the most that the process had in memory, and what is taken of a GPU's: blocks are kept, so it is the most that was.
@@ -253,6 +253,12 @@ private:
   json graphs() const {
     const RecordedUse use = session_.executor->recorded();
     return {{"made", use.graphs}, {"launches", use.launches}, {"steps", use.steps}};
+  }
+
+  /// On a GPU: by how many shapes of products whose algorithm was timed, known, not timed, or left to LibTorch; and the seconds that choosing took.
+  json gemms() const {
+    const GemmUse use = session_.device().gemms();
+    return {{"timed", use.timed}, {"cached", use.cached}, {"untimed", use.untimed}, {"library", use.library}, {"seconds", use.seconds}};
   }
 
   void stopped(const std::string &how) {

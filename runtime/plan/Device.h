@@ -16,8 +16,18 @@ class Kernels;
 class Recorder;
 }
 namespace products {
+struct Call;
 struct PairFunctions;
 }
+
+/// Of products whose algorithms a device chose itself, by shapes.
+struct GemmUse {
+  int64_t timed = 0;   ///< the fastest, here and now
+  int64_t cached = 0;  ///< known from an earlier process
+  int64_t untimed = 0; ///< the library's first, or the fastest of some: there was no time left
+  int64_t library = 0; ///< LibTorch's
+  double seconds = 0;  ///< for choosing
+};
 
 class Device {
 public:
@@ -39,6 +49,9 @@ public:
   virtual at::Tensor onHost(const at::Tensor &tensor) = 0;
   /// Before LibTorch does a step: it must see what kernels did.
   virtual void beginLibraryStep() = 0;
+  /// C = A B, or that and a sum, by an algorithm that the device chose; behind what was asked for. False: nothing is done, and it is LibTorch's (Stretches.h).
+  virtual bool multiply(const products::Call &) { return false; }
+  virtual GemmUse gemms() const { return {}; }
   /// Behind the last step of a program.
   virtual void endRun() = 0;
   /// The bundle's kernels. `pairs`: products that a CPU's use instead of their own loops, or null.

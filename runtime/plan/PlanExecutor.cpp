@@ -175,7 +175,8 @@ private:
       return;
     const c10::Device where = asking.values[prepared.plan.body.ops[index].out[0]].tensor.device();
     for (const products::Call &call : plain.products)
-      askLibrary([call, where] { multiplyPlain(call, where); });
+      if (!device_.multiply(call))
+        askLibrary([call, where] { multiplyPlain(call, where); });
     for (const Copy &one : plain.copies)
       askLibrary([one, where] { copy(one, where); });
   }

@@ -25,10 +25,13 @@ peftrt::Surroundings surroundings() {
   found.cpuTarget = environment("PEFT_CPU_TARGET");
   found.torchCuda = environment("PEFT_TORCH_CUDA");
   found.graphs = environment("PEFT_GRAPHS");
+  found.gemms = environment("PEFT_GEMMS");
+  found.cublasLt = environment("PEFT_CUBLASLT");
   std::string cache = environment("XDG_CACHE_HOME");
   if (cache.empty())
     cache = environment("HOME") + "/.cache";
   found.cacheFolder = cache + "/peftc/tokens";
+  found.gemmFolder = cache + "/peftc/gemms";
   return found;
 }
 

@@ -12,6 +12,7 @@ sys.path.insert(0, str(ROOT / "tests/oracle"))
 from subject import BIN, tiny_bert, write_rows  # noqa: E402
 
 DRIVER = BIN.parent / "lib/libcuda-for-tests.so"
+BLAS = BIN.parent / "lib/libcublasLt-for-tests.so"
 TARGET = "sm_80"
 SPEC = """use peft.methods.{lora}
 model base = bert
@@ -24,25 +25,29 @@ run { epochs = 2, batch = 4, base_dropout = 0.1, max_length = 24, clip = 1.0 }
 
 
 class Gpu:
-    """`settings`: tests/gpu/driver/Machine.h."""
+    """`settings`: tests/gpu/driver/Machine.h. `blas`: there is a cuBLASLt, with these settings (tests/gpu/blas/Blas.cpp)."""
 
-    def __init__(self, folder, **settings):
+    def __init__(self, folder, blas=None, **settings):
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True)
         (self.folder / "libcuda.so.1").symlink_to(DRIVER)
         (self.folder / "gpu.txt").write_text("".join(f"{name} {value}\n" for name, value in settings.items()))
+        self.blas = None if blas is None else self.folder / "libcublasLt.so"
+        if self.blas:
+            self.blas.symlink_to(BLAS)
+            (self.folder / "blas.txt").write_text("".join(f"{name} {value}\n" for name, value in blas.items()))
 
     @property
     def environment(self):
-        return {"LD_LIBRARY_PATH": str(self.folder), "PEFT_TORCH_CUDA": "none"}
+        return {"LD_LIBRARY_PATH": str(self.folder), "PEFT_TORCH_CUDA": "none", **({"PEFT_CUBLASLT": str(self.blas)} if self.blas else {})}
 
     def launches(self):
         """A line a launch: kernel, blocks, threads, instructions."""
         path = self.folder / "ran.txt"
         return [line.split() for line in path.read_text().splitlines()] if path.exists() else []
 
-    def counts(self):
-        return {name: int(value) for name, value in (line.split() for line in (self.folder / "counts.txt").read_text().splitlines())}
+    def counts(self, file="counts.txt"):
+        return {name: int(value) for name, value in (line.split() for line in (self.folder / file).read_text().splitlines())}
 
 
 class Trainer:

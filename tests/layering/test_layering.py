@@ -30,6 +30,7 @@ MAY = {
     "tests/gpu/emulator": ["tests/gpu/emulator"],
     "tests/gpu": ["tests/gpu", "runtime/bundle", "runtime/cpu"],
     "tests/gpu/driver": ["tests/gpu", "runtime/cuda"],
+    "tests/gpu/blas": ["tests/gpu", "runtime/cuda"],
 }
 # What comes from outside -> the folders that may include it.
 OUTSIDE = {

@@ -39,6 +39,9 @@ Status cuGetErrorName(Status status, const char **name) {
   case driver::kNotFound:
     *name = "CUDA_ERROR_NOT_FOUND";
     break;
+  case driver::kNotReady:
+    *name = "CUDA_ERROR_NOT_READY";
+    break;
   case driver::kIllegalAddress:
     *name = "CUDA_ERROR_ILLEGAL_ADDRESS";
     break;
@@ -110,9 +113,18 @@ Status cuMemcpyHtoD_v2(Address to, const void *from, size_t bytes) { return mach
 Status cuStreamCreate(Stream *stream, unsigned) { return *stream = reinterpret_cast<Stream>(&machine()), machine().state(); }
 Status cuStreamDestroy_v2(Stream) { return kSuccess; }
 Status cuStreamSynchronize(Stream) { return machine().synchronize(); }
+Status cuStreamIsCapturing(Stream, int *status) { return machine().captureStatus(status); }
 Status cuStreamBeginCapture_v2(Stream, int mode) { return machine().beginCapture(mode); }
 Status cuStreamEndCapture(Stream, Graph *graph) { return machine().endCapture(graph); }
 Status cuLaunchHostFunc(Stream, HostFunction function, void *argument) { return machine().callHost(function, argument); }
+
+Status cuEventCreate(Event *event, unsigned) { return machine().createEvent(event); }
+Status cuEventDestroy_v2(Event event) { return machine().destroyEvent(event); }
+Status cuEventRecord(Event event, Stream) { return machine().recordEvent(event); }
+Status cuEventSynchronize(Event event) { return machine().synchronizeEvent(event); }
+Status cuEventElapsedTime(float *milliseconds, Event begin, Event end) { return machine().elapsed(milliseconds, begin, end); }
+/// Of the machine alone: for what other libraries for tests do on its stream, by a function of the host.
+void gpuForTestsPass(unsigned long long nanoseconds) { machine().pass(nanoseconds); }
 
 Status cuGraphInstantiateWithFlags(GraphExec *made, Graph graph, unsigned long long) { return machine().instantiate(made, graph); }
 Status cuGraphLaunch(GraphExec graph, Stream) { return machine().launchGraph(graph); }

@@ -3,6 +3,7 @@
 // Device memory is memory of this process at the same address: the host could reach it too, as on an integrated GPU, which it says it is. Each block has its exact
 // size for kernels. A stream does nothing until someone waits for it, so that whoever looks too early sees what was there before.
 // What is asked for in a capture is recorded with its parameters as they are, and not done; what a driver forbids there ends the capture (Graphs.cpp).
+// Its time is a number that only those who do work for it put on (`pass`), so that what was timed is the same in each run.
 // The folder of the library's file (a link to it, for each test) may hold `gpu.txt`: a setting a line. `ran.txt` there gets a line a launch, `counts.txt` the sums.
 #pragma once
 #include "runtime/cuda/Api.h"
@@ -21,11 +22,12 @@ namespace driver {
 using peftrt::cuda::Address;
 using peftrt::cuda::Status;
 
+using peftrt::cuda::Event;
 using peftrt::cuda::Graph;
 using peftrt::cuda::GraphExec;
 using peftrt::cuda::HostFunction;
 
-constexpr Status kInvalidValue = 1, kInvalidContext = 201, kInvalidPtx = 218, kIllegalState = 401, kNotFound = 500, kIllegalAddress = 700, kLaunchFailed = 719, kNotPermitted = 800;
+constexpr Status kInvalidValue = 1, kInvalidContext = 201, kInvalidPtx = 218, kIllegalState = 401, kNotFound = 500, kNotReady = 600, kIllegalAddress = 700, kLaunchFailed = 719, kNotPermitted = 800;
 constexpr Status kCaptureUnsupported = 900, kCaptureInvalidated = 901, kCaptureWrongThread = 908;
 
 /// A line of gpu.txt: a name and a number.
@@ -68,7 +70,15 @@ public:
   /// Everything that was asked for.
   Status synchronize();
   Status callHost(HostFunction function, void *argument);
+  /// Time, of the work that the stream does just now.
+  void pass(uint64_t nanoseconds) { clock_ += nanoseconds; }
+  Status createEvent(Event *event);
+  Status destroyEvent(Event event);
+  Status recordEvent(Event event);
+  Status synchronizeEvent(Event event);
+  Status elapsed(float *milliseconds, Event begin, Event end);
   Status beginCapture(int mode);
+  Status captureStatus(int *status) const { return *status = capture_ ? capture_->isInvalid ? 2 : 1 : 0, 0; }
   Status endCapture(Graph *graph);
   Status instantiate(GraphExec *made, Graph graph);
   Status launchGraph(GraphExec graph);
@@ -108,6 +118,8 @@ private:
   std::optional<Capture> capture_;
   std::map<Graph, std::shared_ptr<const Actions>> graphs_;
   std::map<GraphExec, std::shared_ptr<const Actions>> execs_; ///< what is launched stays until it is done
+  std::map<Event, std::optional<uint64_t>> events_; ///< when the stream came to it
+  uint64_t clock_ = 0;
   uintptr_t nextHandle_ = 1;
   size_t used_ = 0, most_ = 0;
   int64_t launches_ = 0, copies_ = 0, waits_ = 0, allocations_ = 0, captures_ = 0, made_ = 0, graphLaunches_ = 0, hostCalls_ = 0;

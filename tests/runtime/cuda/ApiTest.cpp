@@ -31,7 +31,8 @@ static_assert(same(kSuccess, CUDA_SUCCESS) && same(kOutOfMemory, CUDA_ERROR_OUT_
               same(kUnsupportedPtx, CUDA_ERROR_UNSUPPORTED_PTX_VERSION));
 static_assert(same(kMultiprocessors, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT) && same(kIntegrated, CU_DEVICE_ATTRIBUTE_INTEGRATED) && same(kMajor, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR) &&
               same(kMinor, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR) && same(kManagedMemory, CU_DEVICE_ATTRIBUTE_MANAGED_MEMORY));
-static_assert(same(kAttachGlobal, CU_MEM_ATTACH_GLOBAL) && same(kNonBlocking, CU_STREAM_NON_BLOCKING) && same(kCaptureThreadLocal, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL));
+static_assert(same(kAttachGlobal, CU_MEM_ATTACH_GLOBAL) && same(kNonBlocking, CU_STREAM_NON_BLOCKING) && same(kCaptureThreadLocal, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL) &&
+              same(kCapturesNothing, CU_STREAM_CAPTURE_STATUS_NONE) && same(kEventDefault, CU_EVENT_DEFAULT));
 static_assert(same(kJitErrorLog, CU_JIT_ERROR_LOG_BUFFER) && same(kJitErrorLogBytes, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES));
 static_assert(sizeof(Address) == sizeof(CUdeviceptr));
 
