@@ -115,8 +115,8 @@ bool Matmul::takes(const Algorithm &algorithm, size_t workspace) const {
 }
 
 BlasStatus Matmul::run(const products::Call &call, void *to, const Algorithm &algorithm, void *workspace, size_t workspaceBytes, Stream stream) const {
-  const float one = 1, before = call.sum ? 1 : 0;
-  return blas_->matmul(blas_->handle(), desc_, &one, call.b, b_, call.a, a_, &before, call.sum ? call.sum : to, c_, to, c_, &algorithm, workspace, workspaceBytes, stream);
+  const float times = static_cast<float>(call.alpha), before = call.sum ? 1 : 0;
+  return blas_->matmul(blas_->handle(), desc_, &times, call.b, b_, call.a, a_, &before, call.sum ? call.sum : to, c_, to, c_, &algorithm, workspace, workspaceBytes, stream);
 }
 
 } // namespace peftrt::cuda

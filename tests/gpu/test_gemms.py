@@ -73,9 +73,9 @@ class Gemms(SmallTrainer):
             self.assertIn(word, names)
 
     def test_weights_with_borders(self):
-        """Rows that lie in tables."""
+        """Rows that lie in tables, and products that are multiplied by a number."""
         for layout in ("bordered", "added"):
-            trainer = Trainer(self.own / layout / "subject", self.folder / "model", SPEC.replace("run {", f"run {{ layout = {layout},").replace("dropout = 0.1) to", "dropout = 0) to"))
+            trainer = Trainer(self.own / layout / "subject", self.folder / "model", SPEC.replace("run {", f"run {{ layout = {layout},").replace("dropout = 0.1) to", "alpha = 8, dropout = 0) to"))
             gpu, report, _, ours = self.trained(layout + "/ours", trainer=trainer)
             self.assertEqual(report["gemms"]["library"], 0)
             self.near(ours, self.trained(layout + "/theirs", blas=None, trainer=trainer)[3], 1e-4)
