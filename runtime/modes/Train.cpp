@@ -257,7 +257,7 @@ private:
 
   /// On a GPU: by how many shapes of products whose algorithm was timed, known, not timed, or left to LibTorch; and the seconds that choosing took.
   json gemms() const {
-    const GemmUse use = session_.device().gemms();
+    const GemmUse use = session_.reference ? GemmUse{} : session_.device().gemms();
     return {{"timed", use.timed}, {"cached", use.cached}, {"untimed", use.untimed}, {"library", use.library}, {"seconds", use.seconds}};
   }
 
