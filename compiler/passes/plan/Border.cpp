@@ -185,11 +185,16 @@ void Borders::reserve(const BranchedProduct &product, const Place &place) {
 }
 
 void Borders::join() {
+  llvm::DenseMap<Value, SmallVector<Value>> stacks; // by what lies first, whose name they have: another one of that name would lie in the same memory
+  auto isOwn = [&](ArrayRef<Guest> members) {
+    const SmallVector<Value> factors = llvm::map_to_vector(members, [](const Guest &member) { return factorOf(Value(member.value).getDefiningOp<StepOp>())->matrix; });
+    return stacks.try_emplace(factors[0], factors).first->second == factors;
+  };
   for (auto &[host, guests] : tables)
     for (size_t begin = 0, end = 0; begin < guests.size(); begin = end) {
       for (end = begin + 1; end < guests.size() && areAlike(guests[begin].value, guests[end].value);)
         ++end;
-      if (end - begin > 1)
+      if (end - begin > 1 && isOwn(ArrayRef(guests).slice(begin, end - begin)))
         joined.push_back({host, SmallVector<Guest>(guests.begin() + begin, guests.begin() + end)});
     }
   for (Accepted &one : accepted) // who reads one of them reads all, and has zeros for the others

@@ -8,6 +8,14 @@ module attributes {plan.layout = "bordered", plan.device = {bf16 = 989000 : i64,
   nn.parameter @Bq "method" trainable true : !nn.tensor<[32, 4], f32>
   nn.parameter @Bk "method" trainable true : !nn.tensor<[32, 4], f32>
 
+  nn.parameter @V1 "base" trainable false : !nn.tensor<[32, 16], f32>
+  nn.parameter @V2 "base" trainable false : !nn.tensor<[32, 16], f32>
+  nn.parameter @V3 "base" trainable false : !nn.tensor<[32, 16], f32>
+  nn.parameter @V4 "base" trainable false : !nn.tensor<[32, 16], f32>
+  nn.parameter @S "method" trainable true : !nn.tensor<[4, 16], f32>
+  nn.parameter @T "method" trainable true : !nn.tensor<[4, 16], f32>
+  nn.parameter @U "method" trainable true : !nn.tensor<[4, 16], f32>
+  nn.parameter @Q "base" trainable false : !nn.tensor<[16, 16], f32>
   // CHECK-LABEL: plan.program @train_step
   // CHECK-NOT: plan.band
   // Borders come first: at the right of the weight for what is summed over its columns, below it for what is summed over its rows.
@@ -50,6 +58,47 @@ module attributes {plan.layout = "bordered", plan.device = {bf16 = 989000 : i64,
   }
 
   // What a person gave lies where it was given.
+  // Two stacks that begin with the same factor would lie in the same memory: the second one is not made.
+  // CHECK-LABEL: plan.program @predict
+  // CHECK: plan.border %{{.*}} with %{{.*}} at [4, 0] turned [false] : {{.*}} -> !plan.packed<[8, 16], f32>
+  // CHECK-NOT: at [4, 0]
+  // CHECK-COUNT-3: {equation = "ay,ry->ar"
+  // CHECK-NOT: {equation = "ay,ry->ar"
+  // CHECK: plan.return
+  func.func @predict(%in: !nn.tensor<example, [seq, 16], f32> {nn.name = "in"}) -> (!nn.tensor<example, [seq, 32], f32> {nn.name = "y"}) {
+    %x = nn.exp %in : (!nn.tensor<example, [seq, 16], f32>) -> !nn.tensor<example, [seq, 16], f32>
+    %sq = nn.param "Q" : !nn.tensor<[16, 16], f32>
+    %z = nn.contract "ay,by->ab" %x, %sq over_examples false : (!nn.tensor<example, [seq, 16], f32>, !nn.tensor<[16, 16], f32>) -> !nn.tensor<example, [seq, 16], f32>
+    %b = nn.param "Bq" : !nn.tensor<[32, 4], f32>
+    %s = nn.param "S" : !nn.tensor<[4, 16], f32>
+    %t = nn.param "T" : !nn.tensor<[4, 16], f32>
+    %u = nn.param "U" : !nn.tensor<[4, 16], f32>
+    %v1 = nn.param "V1" : !nn.tensor<[32, 16], f32>
+    %h1 = nn.contract "ay,ry->ar" %x, %s over_examples false : (!nn.tensor<example, [seq, 16], f32>, !nn.tensor<[4, 16], f32>) -> !nn.tensor<example, [seq, 4], f32>
+    %m1 = nn.contract "ay,zy->az" %x, %v1 over_examples false : (!nn.tensor<example, [seq, 16], f32>, !nn.tensor<[32, 16], f32>) -> !nn.tensor<example, [seq, 32], f32>
+    %e1 = nn.contract "ar,zr->az" %h1, %b over_examples false : (!nn.tensor<example, [seq, 4], f32>, !nn.tensor<[32, 4], f32>) -> !nn.tensor<example, [seq, 32], f32>
+    %y1 = nn.add %m1, %e1 : (!nn.tensor<example, [seq, 32], f32>, !nn.tensor<example, [seq, 32], f32>) -> !nn.tensor<example, [seq, 32], f32>
+    %v2 = nn.param "V2" : !nn.tensor<[32, 16], f32>
+    %h2 = nn.contract "ay,ry->ar" %x, %t over_examples false : (!nn.tensor<example, [seq, 16], f32>, !nn.tensor<[4, 16], f32>) -> !nn.tensor<example, [seq, 4], f32>
+    %m2 = nn.contract "ay,zy->az" %x, %v2 over_examples false : (!nn.tensor<example, [seq, 16], f32>, !nn.tensor<[32, 16], f32>) -> !nn.tensor<example, [seq, 32], f32>
+    %e2 = nn.contract "ar,zr->az" %h2, %b over_examples false : (!nn.tensor<example, [seq, 4], f32>, !nn.tensor<[32, 4], f32>) -> !nn.tensor<example, [seq, 32], f32>
+    %y2 = nn.add %m2, %e2 : (!nn.tensor<example, [seq, 32], f32>, !nn.tensor<example, [seq, 32], f32>) -> !nn.tensor<example, [seq, 32], f32>
+    %v3 = nn.param "V3" : !nn.tensor<[32, 16], f32>
+    %h3 = nn.contract "ay,ry->ar" %z, %s over_examples false : (!nn.tensor<example, [seq, 16], f32>, !nn.tensor<[4, 16], f32>) -> !nn.tensor<example, [seq, 4], f32>
+    %m3 = nn.contract "ay,zy->az" %z, %v3 over_examples false : (!nn.tensor<example, [seq, 16], f32>, !nn.tensor<[32, 16], f32>) -> !nn.tensor<example, [seq, 32], f32>
+    %e3 = nn.contract "ar,zr->az" %h3, %b over_examples false : (!nn.tensor<example, [seq, 4], f32>, !nn.tensor<[32, 4], f32>) -> !nn.tensor<example, [seq, 32], f32>
+    %y3 = nn.add %m3, %e3 : (!nn.tensor<example, [seq, 32], f32>, !nn.tensor<example, [seq, 32], f32>) -> !nn.tensor<example, [seq, 32], f32>
+    %v4 = nn.param "V4" : !nn.tensor<[32, 16], f32>
+    %h4 = nn.contract "ay,ry->ar" %z, %u over_examples false : (!nn.tensor<example, [seq, 16], f32>, !nn.tensor<[4, 16], f32>) -> !nn.tensor<example, [seq, 4], f32>
+    %m4 = nn.contract "ay,zy->az" %z, %v4 over_examples false : (!nn.tensor<example, [seq, 16], f32>, !nn.tensor<[32, 16], f32>) -> !nn.tensor<example, [seq, 32], f32>
+    %e4 = nn.contract "ar,zr->az" %h4, %b over_examples false : (!nn.tensor<example, [seq, 4], f32>, !nn.tensor<[32, 4], f32>) -> !nn.tensor<example, [seq, 32], f32>
+    %y4 = nn.add %m4, %e4 : (!nn.tensor<example, [seq, 32], f32>, !nn.tensor<example, [seq, 32], f32>) -> !nn.tensor<example, [seq, 32], f32>
+    %p = nn.mul %y1, %y2 : (!nn.tensor<example, [seq, 32], f32>, !nn.tensor<example, [seq, 32], f32>) -> !nn.tensor<example, [seq, 32], f32>
+    %q = nn.mul %y3, %y4 : (!nn.tensor<example, [seq, 32], f32>, !nn.tensor<example, [seq, 32], f32>) -> !nn.tensor<example, [seq, 32], f32>
+    %y = nn.mul %p, %q : (!nn.tensor<example, [seq, 32], f32>, !nn.tensor<example, [seq, 32], f32>) -> !nn.tensor<example, [seq, 32], f32>
+    return %y : !nn.tensor<example, [seq, 32], f32>
+  }
+
   // CHECK-LABEL: plan.program @eval
   // CHECK: "contract"({{.*}}) slot {{.*}} with {branch = {{.*}}} {plan.layout_note = "added: its input is made by neither a kernel nor a product"}
   func.func @eval(%x: !nn.tensor<example, [seq, 16], f32> {nn.name = "in"}) -> (!nn.tensor<example, [seq, 32], f32> {nn.name = "y"}) {
