@@ -1,5 +1,6 @@
 // Gemms: see the header.
 #include "runtime/cuda/Gemms.h"
+#include "runtime/cuda/GemmTimer.h"
 #include <ATen/ATen.h>
 #include <algorithm>
 #include <chrono>
@@ -11,8 +12,7 @@ namespace {
 
 constexpr double kMostSeconds = 3;   ///< for choosing, of a process
 constexpr double kLastSeconds = 0.25; ///< of these, for what a last candidate may take to be loaded
-constexpr int kCandidates = 8, kRuns = 3;
-constexpr double kWorse = 1.5;       ///< times the best: is not looked at again
+constexpr int kCandidates = 8;
 constexpr double kReserve = 16;      ///< runs of the best so far for which there must be time, so that a slow candidate does not end beyond kMostSeconds
 constexpr int64_t kWorkspace = int64_t{32} << 20; ///< what NVIDIA recommends for Hopper (cublasSetWorkspace)
 
@@ -22,53 +22,6 @@ double secondsSince(std::chrono::steady_clock::time_point begin) { return std::c
 std::string deviceOf(const Facts &facts) { return facts.name + " " + facts.architecture() + " " + std::to_string(facts.multiprocessors); }
 
 } // namespace
-
-/// Of one product: how long candidates take on the stream.
-class Gemms::Timer {
-public:
-  Timer(const Gpu &gpu, double seconds) : gpu_(gpu), seconds_(seconds) {
-    for (Event &event : events_)
-      gpu_.driver.check(gpu_.driver.eventCreate(&event, kEventDefault), "timing a product");
-  }
-  ~Timer() {
-    for (const Event event : events_)
-      gpu_.driver.eventDestroy(event);
-  }
-  Timer(const Timer &) = delete;
-  Timer &operator=(const Timer &) = delete;
-
-  double left() const { return seconds_ - secondsSince(begin_); }
-
-  /// Seconds of the fastest of some runs, infinitely many of one that is refused. The first run, which loads code, counts if there is no time for another.
-  template <typename Run> double of(const Run &run, double best) const {
-    double least = std::numeric_limits<double>::infinity();
-    for (int index = 0; index <= kRuns; ++index) {
-      const double seconds = once(run);
-      least = index <= 1 ? seconds : std::min(least, seconds);
-      if (!(least < std::numeric_limits<double>::infinity()) || left() < 2 * seconds || (index > 0 && least > kWorse * best))
-        break;
-    }
-    return least;
-  }
-
-private:
-  template <typename Run> double once(const Run &run) const {
-    const Driver &driver = gpu_.driver;
-    driver.check(driver.eventRecord(events_[0], gpu_.stream()), "timing a product");
-    if (run() != kBlasSuccess)
-      return std::numeric_limits<double>::infinity();
-    driver.check(driver.eventRecord(events_[1], gpu_.stream()), "timing a product");
-    driver.check(driver.eventSynchronize(events_[1]), "timing a product");
-    float milliseconds = 0;
-    driver.check(driver.eventElapsed(&milliseconds, events_[0], events_[1]), "timing a product");
-    return milliseconds * 1e-3;
-  }
-
-  const Gpu &gpu_;
-  const double seconds_;
-  const std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
-  Event events_[2] = {};
-};
 
 std::unique_ptr<Gemms> Gemms::make(std::shared_ptr<const Gpu> gpu, std::shared_ptr<Pool> pool, const GemmOptions &options) {
   if (options.library || (options.blas.empty() && gpu->tensors().is_cpu()))
@@ -152,7 +105,7 @@ Gemms::Chosen Gemms::choose(const GemmShape &shape, const products::Call &call) 
 
 /// The fastest first, among those that there is time for. False: there was no time, or no memory, to compare them all, which is not kept.
 bool Gemms::time(const GemmShape &shape, const products::Call &call, Chosen &chosen, std::chrono::steady_clock::time_point begin) {
-  const Timer timer(*gpu_, secondsLeft() - secondsSince(begin));
+  const GemmTimer timer(*gpu_, secondsLeft() - secondsSince(begin));
   void *to = call.c;
   at::Tensor apart;
   if (shape.sum == GemmShape::Sum::inPlace)
@@ -172,7 +125,7 @@ bool Gemms::time(const GemmShape &shape, const products::Call &call, Chosen &cho
       isWhole = false;
       break;
     }
-    const double seconds = timer.of([&] { return run(*chosen.matmul, call, to, algorithm); }, best);
+    const double seconds = timer.secondsOf([&] { return run(*chosen.matmul, call, to, algorithm); }, best);
     if (seconds < best)
       best = seconds, fastest = algorithm;
   }

@@ -1,6 +1,6 @@
 // Gemms: products on a GPU by cuBLASLt, each shape by the algorithm that was the fastest when the shape came first.
 //
-// How    the library's candidates are timed on the stream, on the product's own operands; what is added in place goes to memory of its own meanwhile. What another
+// How    the library's candidates are timed on the stream (GemmTimer.h), on the product's own operands; what is added in place goes to memory of its own meanwhile. What another
 //        process found out is read (GemmCache.h). All that takes kMostSeconds (Gemms.cpp) at most in a process: the rest goes by the library's first candidate.
 // Numerics  sums in f32, of f32 factors too (no TF32); algorithms differ in the order of their sums, so bits are a choice's, which the cache keeps
 // Invariant  a shape's algorithm never changes in a process, and the workspace never moves: what a graph holds of a product is decided by its call. Nothing is chosen
@@ -40,7 +40,6 @@ private:
     std::unique_ptr<const Matmul> matmul;
     std::vector<Algorithm> algorithms; ///< the first does it; others are for when it refuses. None: it is LibTorch's
   };
-  class Timer;
   Gemms(std::shared_ptr<const Gpu> gpu, std::shared_ptr<Pool> pool, std::shared_ptr<const Blas> blas, const std::string &folder);
   Chosen choose(const GemmShape &shape, const products::Call &call);
   bool time(const GemmShape &shape, const products::Call &call, Chosen &chosen, std::chrono::steady_clock::time_point begin);
