@@ -1,8 +1,11 @@
 """Products by cuBLASLt with algorithms that a trainer chose, under the driver and the cuBLASLt for tests: LibTorch's numbers; the fastest is found, kept, and found again;
 never for long; and what goes wrong is LibTorch's."""
+import importlib.util
 import json
+import mmap
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import unittest
@@ -171,6 +174,16 @@ class Gemms(SmallTrainer):
         *_, said, metrics = self.trained("is not there", environment={"PEFT_CUBLASLT": str(self.own / "nowhere.so")})
         self.assertEqual((metrics, said.count("cuBLASLt is not to be had")), (theirs, 1))
         self.assertEqual(self.cached(), {})
+
+    def test_the_library_that_libtorch_loads(self):
+        """Where it has CUDA: one of the names that are looked for."""
+        path = pathlib.Path(importlib.util.find_spec("torch").origin).parent / "lib/libtorch_cuda.so"
+        if not path.exists():
+            self.skipTest("a LibTorch for CPUs")
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
+            loaded = set(re.findall(rb"\0(libcublasLt\.so\.\d+)\0", text))
+        self.assertEqual(len(loaded), 1)
+        self.assertIn(f'"{loaded.pop().decode()}"', (ROOT / "runtime/cuda/Blas.cpp").read_text())
 
     def test_graphs(self):
         """What is captured is what was chosen: the same bits as step by step."""
