@@ -183,7 +183,7 @@ class Gemms(SmallTrainer):
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
             loaded = set(re.findall(rb"\0(libcublasLt\.so\.\d+)\0", text))
         self.assertEqual(len(loaded), 1)
-        self.assertIn(f'"{loaded.pop().decode()}"', (ROOT / "runtime/cuda/Blas.cpp").read_text())
+        self.assertLessEqual({name.decode() for name in loaded}, set(re.findall(r'"(libcublasLt[^"]*)"', (ROOT / "runtime/cuda/Blas.cpp").read_text())))
 
     def test_graphs(self):
         """What is captured is what was chosen: the same bits as step by step."""
