@@ -27,12 +27,20 @@ def functions_of(plan):
     return {kernel["symbol"] for kernel in kernels} | {f"{kernel['symbol']}__sums" for kernel in kernels if "sums" in kernel}
 
 
-class OddModel(unittest.TestCase):
-    """`folder`, with a model in `odd` whose sizes no vector divides."""
+class Scratch(unittest.TestCase):
+    """`folder`, for as long as the class's tests run."""
 
     @classmethod
     def setUpClass(cls):
         scratch = tempfile.TemporaryDirectory()
         cls.addClassCleanup(scratch.cleanup)
         cls.folder = pathlib.Path(scratch.name)
+
+
+class OddModel(Scratch):
+    """`folder`, with a model in `odd` whose sizes no vector divides."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
         tiny_bert.make(cls.folder / "odd", hidden_size=21, num_attention_heads=3, intermediate_size=37)

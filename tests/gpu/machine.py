@@ -4,11 +4,10 @@ import os
 import pathlib
 import subprocess
 import sys
-import tempfile
-import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/oracle"))
+from bundle import Scratch  # noqa: E402
 from subject import BIN, tiny_bert, write_rows  # noqa: E402
 
 DRIVER = BIN.parent / "lib/libcuda-for-tests.so"
@@ -76,13 +75,11 @@ class Trainer:
         return [json.loads(line) for line in (pathlib.Path(out) / "metrics.jsonl").read_text().splitlines()]
 
 
-class SmallTrainer(unittest.TestCase):
+class SmallTrainer(Scratch):
     """`trainer`, of `SPEC` for the small model in `folder`."""
 
     @classmethod
     def setUpClass(cls):
-        scratch = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(scratch.cleanup)
-        cls.folder = pathlib.Path(scratch.name)
+        super().setUpClass()
         tiny_bert.make(cls.folder / "model")
         cls.trainer = Trainer(cls.folder / "subject", cls.folder / "model", SPEC)

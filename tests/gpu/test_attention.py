@@ -5,7 +5,6 @@ import json
 import pathlib
 import re
 import sys
-import tempfile
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -13,7 +12,7 @@ sys.path.insert(0, str(ROOT / "tests/oracle"))
 import decoders  # noqa: E402
 import torch  # noqa: E402
 import transformers  # noqa: E402
-from bundle import gpu_plan  # noqa: E402
+from bundle import Scratch, gpu_plan  # noqa: E402
 from emulated import Emulated  # noqa: E402
 from machine import TARGET, Gpu, Trainer  # noqa: E402
 from subject import BIN, compare, random_rows, run, tiny_bert  # noqa: E402
@@ -30,12 +29,10 @@ def steps(plan, program="train_step"):
     return [step for one in plan["programs"] if one["name"] == program for step in one["steps"] if step["kind"] == "attention"]
 
 
-class Attention(unittest.TestCase):
+class Attention(Scratch):
     @classmethod
     def setUpClass(cls):
-        scratch = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(scratch.cleanup)
-        cls.folder = pathlib.Path(scratch.name)
+        super().setUpClass()
         decoders.random_checkpoint(cls.folder / "llama", transformers.LlamaConfig(**SMALL, num_key_value_heads=2))
         decoders.random_checkpoint(cls.folder / "mistral", transformers.MistralConfig(**SMALL, num_key_value_heads=2, head_dim=8, sliding_window=5))
         tiny_bert.make(cls.folder / "bert")

@@ -1,16 +1,14 @@
 """Wide rows some at a time (plan-narrow-bands): a trainer whose device takes few rows through its widest steps gives the numbers of one that takes all at once, with graphs
 and without, whatever remains for the last time; random numbers and sums over rows know which rows they are at."""
-import json
 import pathlib
 import sys
-import tempfile
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/oracle"))
 import decoders  # noqa: E402
 import transformers  # noqa: E402
-from bundle import gpu_plan  # noqa: E402
+from bundle import Scratch, gpu_plan  # noqa: E402
 from machine import SPEC, Gpu, Trainer  # noqa: E402
 from subject import BIN, random_rows, run, tiny_bert  # noqa: E402
 
@@ -18,12 +16,10 @@ VOCABULARY = 499
 FEW = 24  # rows: what a kernel that sums over them takes at least
 
 
-class Chunks(unittest.TestCase):
+class Chunks(Scratch):
     @classmethod
     def setUpClass(cls):
-        scratch = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(scratch.cleanup)
-        cls.folder = pathlib.Path(scratch.name)
+        super().setUpClass()
         cls.model = cls.folder / "llama"
         decoders.random_checkpoint(cls.model, transformers.LlamaConfig(vocab_size=VOCABULARY, hidden_size=24, num_hidden_layers=1, num_attention_heads=4, num_key_value_heads=2, intermediate_size=36, max_position_embeddings=64))
 

@@ -5,22 +5,20 @@ import pathlib
 import re
 import subprocess
 import sys
-import tempfile
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/oracle"))
+from bundle import Scratch  # noqa: E402
 from machine import Gpu  # noqa: E402
 
 PTXAS = {"PEFT_PTXAS": "none"}
 
 
-class Pack(unittest.TestCase):
+class Pack(Scratch):
     @classmethod
     def setUpClass(cls):
-        scratch = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(scratch.cleanup)
-        cls.folder = pathlib.Path(scratch.name)
+        super().setUpClass()
         cls.pack = cls.folder / "pack"
         said = cls.command(ROOT / "tests/gpu/pack", cls.pack, "--targets", "sm_80", "--only", "ia3-bitfit,attention,bert-base", **PTXAS)
         assert re.search(r"3 subjects, \d+\.\d MiB", said), said
