@@ -1,5 +1,6 @@
 // Bands: see the header.
 #include "runtime/plan/Bands.h"
+#include "runtime/plan/PlannedMemory.h"
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <algorithm>
@@ -44,6 +45,11 @@ private:
 
 } // namespace
 
+RowsAt rowsAt(const PlanProgram &plan, int64_t value, const std::vector<Packed> &values) {
+  const int64_t thread = threadBytesOf(plan, value);
+  return {values[value].tensor.data_ptr(), thread ? rowBytesOf(plan.body.values[value]) : 0, thread};
+}
+
 std::vector<void *> RowWork::origins(const RowShare &share) const {
   std::vector<void *> data;
   for (const RowsAt &operand : operands_)
@@ -71,17 +77,11 @@ void RowWork::runTogether(int64_t first, int64_t last) const {
   if (kernels_)
     return kernels_->runRows(*step_, origins({first, last, 0}).data(), first, last);
   products::Call call = callFor({first, last, 0});
-  const int64_t rows = last - first, aBytes = call.aIsBf16 ? 2 : 4, cBytes = call.cIsBf16 ? 2 : 4;
-  call.a = static_cast<const char *>(call.a) + first * call.aRow * aBytes;
-  call.branch.a = static_cast<const char *>(call.branch.a) + first * call.branch.aRow * aBytes;
-  call.c = static_cast<char *>(call.c) + first * call.cRow * cBytes;
-  if (call.sum)
-    call.sum = static_cast<const char *>(call.sum) + first * call.cRow * cBytes;
-  call.rows = rows;
+  takeRows(call, first, last);
   if (!b_)
     return products_->multiply(call);
-  const auto ofC = [&](const void *data) { return data ? matrixAt(data, call.cIsBf16, {rows, call.columns}, {call.cRow, call.cColumn}) : at::Tensor(); };
-  const at::Tensor a = matrixAt(call.a, call.aIsBf16, {rows, call.depth}, {call.aRow, call.aDepth});
+  const auto ofC = [&](const void *data) { return data ? matrixAt(data, call.cIsBf16, {call.rows, call.columns}, {call.cRow, call.cColumn}) : at::Tensor(); };
+  const at::Tensor a = matrixAt(call.a, call.aIsBf16, {call.rows, call.depth}, {call.aRow, call.aDepth});
   const at::Tensor b = matrixAt(call.b, call.bIsBf16, {call.depth, call.columns}, {call.bDepth, call.bColumn});
   products_->multiply(ofC(call.c), {a, b, b_->isConstant}, ofC(call.sum));
 }

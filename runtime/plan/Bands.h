@@ -21,6 +21,8 @@ struct RowsAt {
   void *origin(int64_t first, int64_t index) const { return reinterpret_cast<void *>(reinterpret_cast<uintptr_t>(data) + index * thread - first * row); }
 };
 
+RowsAt rowsAt(const PlanProgram &plan, int64_t value, const std::vector<Packed> &values);
+
 /// Rows first … last - 1, and the thread that is at them.
 struct RowShare {
   int64_t first, last, thread;

@@ -17,6 +17,7 @@
 #include <ATen/Parallel.h>
 #include <algorithm>
 #include <c10/core/InferenceMode.h>
+#include <span>
 
 namespace peftrt {
 namespace {
@@ -92,14 +93,18 @@ private:
     const std::vector<Op> &ops = prepared.plan.body.ops;
     for (size_t index = begin; index < end; ++index)
       memory_.place(prepared.plan, ops[index], values, context.size, prepared.readings[index]);
-    const std::vector<KernelUse> uses = usesOf(prepared, turnsOf(prepared, begin, end, room), values);
+    const std::vector<Turn> turns = turnsOf(prepared, begin, end, room);
+    const std::vector<KernelUse> uses = usesOf(prepared, turns, values);
     Asking asking{prepared, values, context.size, room, uses, bordersAreThere};
-    size_t stretch = 0;
+    size_t stretch = 0, turn = 0;
     kernels_->begin(context.size, context.random, uses, movesOf(asking, begin, end));
     for (size_t index = begin, next = begin; index < end; index = next) {
       if (recorder_ && stretch < prepared.stretches.size() && prepared.stretches[stretch].begin == index) {
         next = prepared.stretches[stretch].end;
-        runStretch(asking, prepared.stretches[stretch++]);
+        const size_t first = turn;
+        while (turn < turns.size() && turns[turn].step < next)
+          ++turn;
+        runStretch(asking, prepared.stretches[stretch++], std::span(turns).subspan(first, turn - first));
         continue;
       }
       next = std::max(prepared.bandEnds[index], index + 1);
@@ -107,12 +112,13 @@ private:
         runBand(prepared, index, next, values, context.size);
         continue;
       }
-      for (const Turn &turn : turnsOf(prepared, index, next, room)) {
-        ask(asking, turn);
-        if (!prepared.works[turn.step].isAsked())
-          run(prepared.works[turn.step], ops[turn.step], values, context);
+      for (; turn < turns.size() && turns[turn].step < next; ++turn) {
+        const size_t step = turns[turn].step;
+        ask(asking, turns[turn]);
+        if (!prepared.works[step].isAsked())
+          run(prepared.works[step], ops[step], values, context);
         if (options_.profile)
-          profile_.add(prepared.plan.body, ops[turn.step]);
+          profile_.add(prepared.plan.body, ops[step]);
       }
     }
   }
@@ -188,11 +194,10 @@ private:
     step();
   }
 
-  void runStretch(Asking &asking, const Stretch &stretch) {
+  void runStretch(Asking &asking, const Stretch &stretch, std::span<const Turn> turns) {
     const Prepared &prepared = asking.prepared;
     const Asking begin = asking;
     Given given;
-    const std::vector<Turn> turns = turnsOf(prepared, stretch.begin, stretch.end, asking.room);
     std::vector<Plain> plain; // by turn; of a kernel nothing
     for (const Turn &turn : turns) {
       plain.push_back(plainOf(asking, turn));
@@ -263,11 +268,6 @@ private:
   bool join(products::Call &call, const products::Call &branch, const ProductStep &step, const Op &op, const std::vector<Packed> &values, size_t place) {
     const Packed &b = values[op.in[step.b]];
     return products_.join(call, branch, b.isConstant ? &b.tensor : nullptr, place);
-  }
-
-  static RowsAt rowsAt(const PlanProgram &plan, int64_t value, const std::vector<Packed> &values) {
-    const int64_t thread = threadBytesOf(plan, value);
-    return {values[value].tensor.data_ptr(), thread ? rowBytesOf(plan.body.values[value]) : 0, thread};
   }
 
   /// One work, or two: a branch that is no part of its product is added behind it.

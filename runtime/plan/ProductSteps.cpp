@@ -2,6 +2,7 @@
 #include "runtime/plan/ProductSteps.h"
 #include "runtime/plan/Equation.h"
 #include <ATen/ATen.h>
+#include <algorithm>
 #include <map>
 
 namespace peftrt::plan {
@@ -126,6 +127,18 @@ products::Call callOf(const ProductStep &step, const Op &op, const std::vector<P
   call.alpha = op.attrs.value("alpha", 1.0);
   call.aIsBf16 = isBf16(a), call.bIsBf16 = isBf16(b), call.cIsBf16 = isBf16(c);
   return call;
+}
+
+void takeRows(products::Call &call, int64_t first, int64_t last) {
+  const auto skip = [&](auto *&data, int64_t row, bool isBf16) {
+    if (data)
+      data = static_cast<std::remove_reference_t<decltype(data)>>(const_cast<char *>(static_cast<const char *>(data)) + first * row * (isBf16 ? 2 : 4));
+  };
+  skip(call.a, call.aRow, call.aIsBf16);
+  skip(call.branch.a, call.branch.aRow, call.aIsBf16);
+  skip(call.c, call.cRow, call.cIsBf16);
+  skip(call.sum, call.cRow, call.cIsBf16);
+  call.rows = std::max<int64_t>(0, std::min(last, call.rows) - first);
 }
 
 } // namespace peftrt::plan

@@ -32,5 +32,7 @@ std::optional<ProductStep> branchStepOf(const Op &op, const Program &program);
 at::Tensor matrixAt(const void *data, bool isBf16, at::IntArrayRef sizes, at::IntArrayRef strides, c10::Device device = c10::kCPU);
 /// The product on these values, not prepared yet; nothing is added to it.
 products::Call callOf(const ProductStep &step, const Op &op, const std::vector<Packed> &values, const BatchSize &size);
+/// Makes it the product of its rows first … last - 1, of no more than it has.
+void takeRows(products::Call &call, int64_t first, int64_t last);
 
 } // namespace peftrt::plan

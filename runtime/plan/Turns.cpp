@@ -1,36 +1,13 @@
 // Turns: see the header.
 #include "runtime/plan/Turns.h"
+#include "runtime/plan/Bands.h"
 #include "runtime/plan/PlannedMemory.h"
 #include <algorithm>
 
 namespace peftrt::plan {
 namespace {
 
-int64_t rowsOf(const Work &work, const BatchSize &size) {
-  if (!work.kernel)
-    return work.product->rows.at(size);
-  const Dim &tasks = work.kernel->tasks;
-  return tasks.c * size.examples() + tasks.k * size.tokens.at(static_cast<size_t>(tasks.sequence));
-}
-
-/// Where row 0 of a value would be, for who is at the rows from `first` on: where only some lie somewhere, those are the first ones there.
-void *originOf(const PlanProgram &plan, int64_t value, const std::vector<Packed> &values, int64_t first) {
-  auto *data = static_cast<char *>(values[value].tensor.data_ptr());
-  return threadBytesOf(plan, value) ? data - first * rowBytesOf(plan.body.values[value]) : data;
-}
-
-/// The same product of some of its rows: of no more than it has.
-void narrow(products::Call &call, const RowRange &rows) {
-  const auto skip = [&](auto *data, int64_t row, bool isBf16) {
-    using Byte = std::conditional_t<std::is_const_v<std::remove_pointer_t<decltype(data)>>, const char, char>;
-    return static_cast<decltype(data)>(static_cast<Byte *>(data) + rows.first * row * (isBf16 ? 2 : 4));
-  };
-  call.a = skip(call.a, call.aRow, call.aIsBf16);
-  call.c = skip(call.c, call.cRow, call.cIsBf16);
-  if (call.sum)
-    call.sum = skip(call.sum, call.cRow, call.cIsBf16);
-  call.rows = std::max<int64_t>(0, std::min(rows.last, call.rows) - rows.first);
-}
+int64_t rowsOf(const Work &work, const BatchSize &size) { return work.kernel ? size.rowsOf(work.kernel->tasks) : work.product->rows.at(size); }
 
 } // namespace
 
@@ -67,7 +44,7 @@ std::vector<KernelUse> usesOf(const Prepared &prepared, const std::vector<Turn> 
     KernelUse use{&*kernel, {}, turn.rows};
     for (const std::vector<int64_t> *list : {&op.in, &op.out})
       for (const int64_t value : *list)
-        use.data.push_back(turn.rows ? originOf(prepared.plan, value, values, turn.rows->first) : values[value].tensor.data_ptr());
+        use.data.push_back(rowsAt(prepared.plan, value, values).origin(turn.rows ? turn.rows->first : 0, 0));
     uses.push_back(std::move(use));
   }
   return uses;
@@ -81,7 +58,7 @@ std::vector<products::Call> productsOf(const Prepared &prepared, const Turn &tur
   std::vector<products::Call> calls = plainCallsOf(op, *work.product, work.branch, values, work.hasRoom ? room : size);
   if (!turn.rows)
     return calls;
-  const auto origin = [&](int64_t value) { return originOf(prepared.plan, value, values, turn.rows->first); };
+  const auto origin = [&](int64_t value) { return rowsAt(prepared.plan, value, values).origin(turn.rows->first, 0); };
   for (const ProductStep *product : {&*work.product, work.branch ? &*work.branch : nullptr}) {
     if (!product)
       continue;
@@ -89,7 +66,7 @@ std::vector<products::Call> productsOf(const Prepared &prepared, const Turn &tur
     call.a = origin(op.in[product->a]), call.c = origin(op.out[0]);
     if (call.sum)
       call.sum = &call == calls.data() ? origin(*addendOf(op)) : call.c;
-    narrow(call, *turn.rows);
+    takeRows(call, turn.rows->first, turn.rows->last);
   }
   std::erase_if(calls, [](const products::Call &call) { return call.rows == 0; });
   return calls;

@@ -6,10 +6,14 @@ using namespace mlir::plan;
 
 bool mlir::plan::isGiven(Value value) { return isa<BlockArgument>(value) || isParameter(value.getDefiningOp()); }
 
+void mlir::plan::moveParametersBefore(Operation *first, ValueRange given) {
+  for (Value value : given)
+    if (Operation *parameter = value.getDefiningOp(); isParameter(parameter) && !parameter->isBeforeInBlock(first))
+      parameter->moveBefore(first); // it reads nothing
+}
+
 OpBuilder mlir::plan::atBegin(Block &block, ValueRange given) {
   Operation *first = &*llvm::find_if(block, [](Operation &op) { return !isParameter(&op) && !isa<BorderOp>(op); });
-  for (Value value : given)
-    if (Operation *parameter = value.getDefiningOp(); parameter && !parameter->isBeforeInBlock(first))
-      parameter->moveBefore(first); // it reads nothing
+  moveParametersBefore(first, given);
   return OpBuilder(first);
 }

@@ -120,11 +120,9 @@ void choose(plan::ProgramOp program) {
     if (!kept.contains(classes.getLeaderValue(value.getAsOpaquePointer())))
       retype(value);
   program.walk(convertEdges);
-  SmallVector<Operation *> moved;
-  for (Operation &op : program.getBody().front())
+  for (Operation &op : llvm::make_early_inc_range(program.getBody().front()))
     if (moves(&op))
-      moved.push_back(&op);
-  llvm::for_each(moved, convertMove);
+      convertMove(&op);
 }
 
 bool isHalf(Value value) { return cast<nn::NNType>(value.getType()).getElement().isBF16(); }

@@ -8,7 +8,7 @@
 //
 // What is rounded is rounded once, and not before and behind the number.
 #include "compiler/passes/plan/Passes.h"
-#include "dialects/nn/Nn.h"
+#include "compiler/passes/plan/Space.h"
 #include "dialects/plan/Plan.h"
 
 using namespace mlir;
@@ -16,15 +16,8 @@ using namespace mlir::plan;
 
 namespace {
 
-/// Without casts between what is in memory and f32.
-Value inside(Value value) {
-  while (auto cast = value.getDefiningOp<nn::CastOp>())
-    value = cast.getX();
-  return value;
-}
-
 std::optional<double> numberOf(Value value) {
-  auto constant = inside(value).getDefiningOp<nn::ConstantOp>();
+  auto constant = readFrom(value).getDefiningOp<nn::ConstantOp>();
   auto number = constant ? dyn_cast<FloatAttr>(constant.getValue()) : FloatAttr();
   return number ? std::optional(number.getValueAsDouble()) : std::nullopt;
 }
@@ -34,11 +27,11 @@ std::optional<double> scaleOf(KernelOp kernel) {
   if (kernel.getSpace() != "rows" || kernel.getInputs().size() != 1 || kernel.getResults().size() != 1 || kernel.getInputs()[0].getType() != kernel.getResult(0).getType())
     return std::nullopt;
   Block &body = kernel.getBody().front();
-  auto product = inside(body.getTerminator()->getOperand(0)).getDefiningOp<nn::MulOp>();
+  auto product = readFrom(body.getTerminator()->getOperand(0)).getDefiningOp<nn::MulOp>();
   if (!product)
     return std::nullopt;
   for (auto [factor, other] : {std::pair(product->getOperand(0), product->getOperand(1)), {product->getOperand(1), product->getOperand(0)}})
-    if (auto number = numberOf(factor); number && inside(other) == body.getArgument(0))
+    if (auto number = numberOf(factor); number && readFrom(other) == body.getArgument(0))
       return number;
   return std::nullopt;
 }

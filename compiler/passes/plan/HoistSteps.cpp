@@ -38,9 +38,7 @@ void hoist(Block &block) {
   }
   auto first = llvm::find_if(block, [](Operation &op) { return !isParameter(&op); });
   for (Operation *op : order) {
-    for (Value operand : op->getOperands())
-      if (Operation *parameter = operand.getDefiningOp(); isParameter(parameter) && !parameter->isBeforeInBlock(&*first))
-        parameter->moveBefore(&*first); // it reads nothing
+    moveParametersBefore(&*first, op->getOperands());
     if (op == &*first)
       ++first;
     else
