@@ -5,7 +5,8 @@ using namespace mlir;
 
 namespace peftc::conversion {
 namespace {
-constexpr unsigned kAlignment = 4, kHalfAlignment = 2, kWarp = 32;
+constexpr unsigned kAlignment = 4, kHalfAlignment = 2, kWarp = Machine::kWarp;
+constexpr unsigned kShared = 3; ///< address space
 
 Value word(Code &code, uint32_t value) { return arith::ConstantOp::create(code.b, code.loc, code.b.getI32IntegerAttr(static_cast<int32_t>(value))); }
 } // namespace
@@ -24,7 +25,7 @@ Value Code::roundUp(Value x, int64_t multiple) {
   return mul(blocks, multiple);
 }
 
-Value Code::at(Value base, Type element, Value index) { return LLVM::GEPOp::create(b, loc, pointer(), element, base, llvm::ArrayRef<LLVM::GEPArg>{index}); }
+Value Code::at(Value base, Type element, Value index) { return LLVM::GEPOp::create(b, loc, base.getType(), element, base, llvm::ArrayRef<LLVM::GEPArg>{index}); }
 Value Code::load(Value address, Type type) { return LLVM::LoadOp::create(b, loc, type, address, type.isInteger(64) || isa<LLVM::LLVMPointerType>(type) ? 8 : kAlignment); }
 void Code::store(Value value, Value address) { LLVM::StoreOp::create(b, loc, value, address, kAlignment); }
 
@@ -209,8 +210,11 @@ Value Code::coordinate(StringRef name) {
 }
 
 Value Code::member() {
-  if (!member_)
-    member_ = arith::AndIOp::create(b, loc, coordinate("laneid"), integer(team - 1));
+  if (!member_) {
+    member_ = arith::AndIOp::create(b, loc, coordinate("laneid"), integer(machine.ofWarp() - 1));
+    if (machine.warps > 1)
+      member_ = add(mul(warp(), machine.ofWarp()), member_);
+  }
   return member_;
 }
 
@@ -222,29 +226,82 @@ void Code::alone(const std::function<void()> &body) {
   if (team == 1)
     body();
   else
-    when(isMember(0), body);
+    when(isMember(0), [&] { whenActive(body); });
+}
+
+void Code::whenActive(const std::function<void()> &body) {
+  if (active)
+    when(active, body);
+  else
+    body();
+}
+
+Value Code::blockWarp() { return arith::DivUIOp::create(b, loc, coordinate("tid.x"), integer(kWarp)); }
+Value Code::warp() { return arith::AndIOp::create(b, loc, blockWarp(), integer(machine.warps - 1)); }
+Value Code::firstWarp() { return sub(blockWarp(), warp()); }
+
+Value Code::shared(int64_t count, Value behind) {
+  Operation *around = b.getInsertionBlock()->getParentOp();
+  auto function = isa<LLVM::LLVMFuncOp>(around) ? cast<LLVM::LLVMFuncOp>(around) : around->getParentOfType<LLVM::LLVMFuncOp>();
+  const std::string name = (function.getName() + "__shared").str();
+  auto module = function->getParentOfType<ModuleOp>();
+  auto type = LLVM::LLVMArrayType::get(f32(), count * kMostWarps);
+  auto global = module.lookupSymbol<LLVM::GlobalOp>(name);
+  if (!global) {
+    OpBuilder before(function);
+    global = LLVM::GlobalOp::create(before, loc, type, /*isConstant=*/false, LLVM::Linkage::Internal, name, Attribute(), kAccess, kShared);
+  } else if (cast<LLVM::LLVMArrayType>(global.getGlobalType()).getNumElements() < type.getNumElements()) {
+    global.setGlobalTypeAttr(TypeAttr::get(type));
+  }
+  Value place = behind ? add(firstWarp(), behind) : blockWarp();
+  Value first = LLVM::AddressOfOp::create(b, loc, LLVM::LLVMPointerType::get(b.getContext(), kShared), name);
+  return at(first, mul(place, count));
 }
 
 /// The team's lanes in its warp.
 Value Code::teamMask() {
-  if (team == kWarp)
+  const unsigned own = machine.ofWarp();
+  if (own == kWarp)
     return word(*this, ~0u);
-  Value first = arith::TruncIOp::create(b, loc, b.getI32Type(), sub(coordinate("laneid"), member()));
-  return arith::ShLIOp::create(b, loc, word(*this, (1u << team) - 1), first);
+  Value first = arith::TruncIOp::create(b, loc, b.getI32Type(), sub(coordinate("laneid"), arith::AndIOp::create(b, loc, coordinate("laneid"), integer(own - 1))));
+  return arith::ShLIOp::create(b, loc, word(*this, (1u << own) - 1), first);
 }
 
 void Code::meet() {
-  if (team > 1)
+  if (team == 1)
+    return;
+  if (machine.warps == 1) {
     LLVM::CallIntrinsicOp::create(b, loc, b.getStringAttr("llvm.nvvm.bar.warp.sync"), ValueRange{teamMask()});
+    return;
+  }
+  // Each group of warps has a barrier of its own, of which a block has sixteen.
+  Value own = arith::TruncIOp::create(b, loc, b.getI32Type(), arith::DivUIOp::create(b, loc, blockWarp(), integer(machine.warps)));
+  LLVM::CallIntrinsicOp::create(b, loc, b.getStringAttr("llvm.nvvm.barrier.cta.sync.aligned.count"), ValueRange{own, word(*this, machine.warps * kWarp)});
 }
 
 Value Code::across(Value number, const std::function<Value(Value, Value)> &combine) {
-  const uint32_t segment = (kWarp - team) << 8 | (kWarp - 1); // shfl's bounds: within the team
-  for (unsigned apart = team / 2; apart > 0; apart /= 2) {
+  const unsigned own = machine.ofWarp();
+  const uint32_t segment = (kWarp - own) << 8 | (kWarp - 1); // shfl's bounds: within the team
+  for (unsigned apart = own / 2; apart > 0; apart /= 2) {
     Value other = LLVM::CallIntrinsicOp::create(b, loc, f32(), b.getStringAttr("llvm.nvvm.shfl.sync.bfly.f32"), ValueRange{teamMask(), number, word(*this, apart), word(*this, segment)}).getResult(0);
     number = combine(number, other);
   }
-  return number;
+  return machine.warps == 1 ? number : acrossWarps(number, combine);
+}
+
+/// Every thread adds up the same numbers in the same order.
+Value Code::acrossWarps(Value number, const std::function<Value(Value, Value)> &combine) {
+  const int64_t teams = machine.together();
+  Value lane = coordinate("laneid"), place = arith::DivUIOp::create(b, loc, lane, integer(machine.ofWarp())), inWarp = arith::AndIOp::create(b, loc, lane, integer(machine.ofWarp() - 1));
+  meet(); // the numbers before these have been read
+  when(arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, inWarp, integer(0)), [&] { store(number, at(shared(teams), place)); });
+  meet();
+  Value all;
+  for (unsigned warp = 0; warp < machine.warps; ++warp) {
+    Value one = load(at(shared(teams, integer(warp)), place), f32());
+    all = all ? combine(all, one) : one;
+  }
+  return all;
 }
 
 LLVM::LLVMStructType Code::callType() {

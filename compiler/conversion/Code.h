@@ -19,13 +19,18 @@ enum class CallField : int32_t { data, offsets, squares, sites, scratch, example
 struct Machine {
   unsigned lanes;     ///< f32 elements that are taken at a time
   bool pairs = false; ///< instructions of AVX512_BF16: products of pairs of bf16, and rounding to bf16
-  unsigned team = 1;  ///< of a GPU: how many threads of a warp do a row together, a power of two
+  unsigned team = 1;  ///< of a GPU: how many threads do a row together, a power of two
   bool whole = false; ///< operands and results of rows begin where a whole vector may
+  unsigned warps = 1; ///< that a team's threads lie in, neighbours in each; beside them there lie other teams' in the same warps
+
+  unsigned ofWarp() const { return team / warps; }           ///< a team's threads
+  unsigned together() const { return kWarp / ofWarp(); }     ///< teams whose threads lie in the same warps
+  static constexpr unsigned kWarp = 32;
 };
 
 class Code {
 public:
-  Code(mlir::OpBuilder &builder, mlir::Location loc, Machine machine) : b(builder), loc(loc), lanes(machine.lanes), pairs(machine.pairs), team(machine.team), whole(machine.whole) {}
+  Code(mlir::OpBuilder &builder, mlir::Location loc, Machine machine) : b(builder), loc(loc), lanes(machine.lanes), pairs(machine.pairs), team(machine.team), whole(machine.whole), machine(machine) {}
 
   using Value = mlir::Value;
   mlir::Type f32() const { return b.getF32Type(); }
@@ -84,7 +89,8 @@ public:
   Value isNull(Value pointer);
   void callFunction(Value function, llvm::ArrayRef<Value> arguments); ///< which returns nothing
 
-  // Threads that do a row together. A team of one makes no code of its own.
+  // Threads that do a row together. A team of one makes no code of its own. A team of several warps meets at the block's barriers, and its warps exchange numbers in
+  // its block's shared memory: all teams of the same warps come to them together.
   /// This thread's place in its team (i64), made where it is first asked for: in a function's first block.
   Value member();
   Value isMember(int64_t place);
@@ -92,6 +98,15 @@ public:
   Value ownFirst(Value first, int64_t size);
   /// What one thread does for all.
   void alone(const std::function<void()> &body);
+  /// This thread's warp among the team's (i64), and the team's first warp in its block.
+  Value warp();
+  Value firstWarp();
+  /// `f32 [count]` of shared memory for each warp of a block of `kMostWarps`, this one's at its place among all (`behind` warps further).
+  Value shared(int64_t count, Value behind = {});
+  static constexpr int64_t kMostWarps = 16;
+  /// Where several teams lie in the same warps and there are fewer rows than teams, one without a row does another's again: writes nothing.
+  void onlyIf(Value isActive) { active = isActive; }
+  void whenActive(const std::function<void()> &body);
   /// What each did to memory the others see from here on.
   void meet();
   /// The members' numbers as one, which all have; the same bits in each, for `combine` is commutative.
@@ -112,14 +127,18 @@ public:
   bool pairs;
   unsigned team;
   bool whole;
+  Machine machine;
 
 private:
-  unsigned alignmentOf(unsigned element, bool whole) const { return whole ? element * lanes : element; } ///< bytes
+  static constexpr unsigned kAccess = 16; ///< bytes that a thread reads at once; no target asks for more
+  unsigned alignmentOf(unsigned element, bool whole) const { return whole ? std::min(kAccess, element * lanes) : element; } ///< bytes
   Value teamMask();
+  Value blockWarp();
+  Value acrossWarps(Value number, const std::function<Value(Value, Value)> &combine);
   Value rounded(Value vector);
   Value wordsOf(Value halves);
   Value widened(Value words);
-  Value member_;
+  Value member_, active;
 };
 
 } // namespace peftc::conversion

@@ -1,4 +1,5 @@
-// Entry: see the header. Shares go round: team t of n does shares t, t + n, t + 2 n, …, so that neighbours read neighbouring memory.
+// Entry: see the header. Shares go round: team t of n does shares t, t + n, t + 2 n, …, so that neighbours read neighbouring memory. Teams in the same warps take
+// theirs at the same time, also where the last of them have none left: the body does another's again (Code::onlyIf).
 #include "compiler/conversion/Entry.h"
 #include "compiler/conversion/Code.h"
 
@@ -7,7 +8,8 @@ using namespace mlir;
 namespace peftc::conversion {
 namespace {
 
-constexpr unsigned kGlobal = 1; ///< address space
+constexpr unsigned kGlobal = 1;  ///< address space
+constexpr int64_t kAccess = 16;  ///< bytes that a thread reads at once
 
 /// A field of what was given. That a pointer is to global memory LLVM does not see by itself, since it was itself read from there.
 Value fieldOf(Code &code, Value given, CallField field) {
@@ -38,8 +40,21 @@ Value areWhole(Code &code, Value call, int64_t pointers) {
   Value bits = code.integer(0);
   for (int64_t index = 0; index < pointers; ++index)
     bits = arith::OrIOp::create(code.b, code.loc, bits, LLVM::PtrToIntOp::create(code.b, code.loc, code.i64(), code.dataPointer(call, index)));
-  Value behind = arith::AndIOp::create(code.b, code.loc, bits, code.integer(static_cast<int64_t>(code.lanes * sizeof(float)) - 1));
+  Value behind = arith::AndIOp::create(code.b, code.loc, bits, code.integer(kAccess - 1));
   return arith::CmpIOp::create(code.b, code.loc, arith::CmpIPredicate::eq, behind, code.integer(0));
+}
+
+/// Of this thread's team in its block: the first one in the same warps, and, where there are several, which of them it is.
+struct Place {
+  Value first, inGroup;
+};
+Place placeOf(Code &code, Machine machine) {
+  if (machine.warps == 1)
+    return {arith::DivUIOp::create(code.b, code.loc, code.coordinate("tid.x"), code.integer(machine.team)), {}};
+  Value group = arith::DivUIOp::create(code.b, code.loc, code.coordinate("tid.x"), code.integer(machine.warps * Machine::kWarp));
+  if (machine.together() == 1)
+    return {group, {}};
+  return {code.mul(group, machine.together()), arith::DivUIOp::create(code.b, code.loc, code.coordinate("laneid"), code.integer(machine.ofWarp()))};
 }
 
 } // namespace
@@ -56,12 +71,14 @@ void emitEntry(Bodies bodies, OpBuilder &builder, Machine machine, int64_t share
   Value given = entry->getArgument(0), first = code.field(given, CallField::first), tasks = code.field(given, CallField::tasks), scratchBytes = code.field(given, CallField::scratchBytes);
 
   Value width = arith::DivUIOp::create(inside, loc, code.coordinate("ntid.x"), code.integer(machine.team));
-  Value team = code.add(code.mul(code.coordinate("ctaid.x"), width), arith::DivUIOp::create(inside, loc, code.coordinate("tid.x"), code.integer(machine.team)));
-  Value teams = code.mul(code.coordinate("nctaid.x"), width), call = ownCall(code, given, code.mul(team, scratchBytes));
+  const Place place = placeOf(code, machine);
+  Value before = code.mul(code.coordinate("ctaid.x"), width), team = code.add(before, place.first), teams = code.mul(code.coordinate("nctaid.x"), width);
+  Value call = ownCall(code, given, code.mul(place.inGroup ? code.add(team, place.inGroup) : team, scratchBytes));
   Value isWhole = bodies.whole ? areWhole(code, call, bodies.pointers) : Value();
   auto loop = scf::ForOp::create(inside, loc, code.add(first, code.mul(team, share)), tasks, code.mul(teams, share));
   inside.setInsertionPointToStart(loop.getBody());
-  Value begin = loop.getInductionVar(), end = code.least(tasks, code.add(begin, code.integer(share)));
+  Value begin = place.inGroup ? code.add(loop.getInductionVar(), place.inGroup) : loop.getInductionVar();
+  Value end = place.inGroup ? tasks : code.least(tasks, code.add(begin, code.integer(share)));
   auto callBody = [&](LLVM::LLVMFuncOp body) { LLVM::CallOp::create(inside, loc, body, ValueRange{call, begin, end}); };
   if (isWhole)
     code.choose(isWhole, [&] { callBody(bodies.whole); }, [&] { callBody(bodies.any); });

@@ -38,6 +38,8 @@ void emitFlat(Kernel &kernel);  ///< Rows.cpp
 void emitTiles(Kernel &kernel); ///< Tiles.cpp
 /// Heads that one task does: more than one where they sum into keys or values that they share.
 int64_t headsPerTask(mlir::plan::KernelOp op);
+/// Whether rows of all packed operands and results begin where whole accesses may, if the values do: on a GPU there are then two bodies.
+bool haveWholeRows(mlir::plan::KernelOp op);
 ScratchSize tilesScratch(mlir::plan::KernelOp op, unsigned lanes);
 /// Buffers of one row that a rows kernel may need, an upper bound.
 int64_t rowBuffers(mlir::plan::KernelOp op);

@@ -12,8 +12,9 @@ namespace peftc::conversion {
 namespace {
 
 constexpr unsigned kWidestLanes = 64; ///< no target takes more at a time; scratch is planned for it
-constexpr int64_t kMostTeam = 32;     ///< a warp
 constexpr int64_t kOfMember = 4;      ///< floats of a row that are enough for one thread: what it reads at a time
+constexpr int64_t kFewRows = 256;     ///< of the run: fewer warps than a GPU has room for
+constexpr int64_t kBlock = 128;       ///< threads of a block whose teams are parts of a warp
 
 /// Calls `emit` with one kernel a symbol.
 OwningOpRef<ModuleOp> moduleOf(ModuleOp plan, const std::function<void(plan::KernelOp, OpBuilder &)> &emit) {
@@ -50,11 +51,13 @@ LLVM::LLVMFuncOp emitKernel(plan::KernelOp op, OpBuilder &builder, Machine machi
   return function;
 }
 
-/// Rows of whole vectors are read a vector at a time where the operands' places allow it, which shows when the kernel starts: a parameter may lie anywhere.
+/// Rows of whole vectors are read a vector at a time where the operands' places allow it, which shows when the kernel starts: a parameter may lie anywhere. So are the keys of
+/// a head's only row (DeepRow.cpp).
 Bodies bodiesOf(plan::KernelOp op, OpBuilder &builder, Machine machine) {
   Bodies bodies{emitKernel(op, builder, machine)};
   const plan::Space space = plan::spaceOf(op);
-  if (space.kind != plan::Space::rows || machine.team == 1 || space.columns % machine.lanes != 0)
+  const bool mayBeWhole = space.kind == plan::Space::rows ? machine.team > 1 && space.columns % machine.lanes == 0 : space.kind == plan::Space::tiles && space.rowCount.is(1) && haveWholeRows(op);
+  if (!mayBeWhole)
     return bodies;
   machine.whole = true;
   bodies.whole = emitKernel(op, builder, machine);
@@ -71,13 +74,26 @@ LLVM::LLVMFuncOp declareFunction(OpBuilder &builder, Location loc, const std::st
   return LLVM::LLVMFuncOp::create(builder, loc, name, LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(context), {pointer, number, number}));
 }
 
-/// A power of two: neighbouring threads read neighbouring numbers, and none is without work in a row. A head of attention is a whole warp's.
-static int64_t teamOf(plan::KernelOp op) {
-  const plan::Space space = plan::spaceOf(op);
-  if (space.kind == plan::Space::tiles)
-    return kMostTeam;
-  return space.kind == plan::Space::rows ? std::min<int64_t>(kMostTeam, llvm::PowerOf2Ceil((space.columns + kOfMember - 1) / kOfMember)) : 1;
+/// Whether a batch has so few rows that a warp for each would leave a GPU without work: one an example, where tokens are not counted.
+static bool hasFewRows(const plan::Space &space) {
+  return space.example ? space.rowCount.scale == 0 : space.rowCount.scale == 0 && space.rowCount.constant <= kFewRows;
 }
+
+/// Threads that do a row, or a head of attention: a power of two, so many that neighbouring threads read neighbouring numbers and none is without work in a row. Where rows
+/// are many a warp at most; few ones are a block's each.
+static Machine teamFor(plan::KernelOp op, unsigned lanes) {
+  const plan::Space space = plan::spaceOf(op);
+  Machine machine{lanes};
+  if (space.kind == plan::Space::flat)
+    return machine;
+  const int64_t warp = Machine::kWarp, most = hasFewRows(space) ? Code::kMostWarps * warp : warp;
+  const int64_t team = space.kind == plan::Space::tiles ? most : std::min<int64_t>(most, llvm::PowerOf2Ceil((space.columns + kOfMember - 1) / kOfMember));
+  machine.team = static_cast<unsigned>(team), machine.warps = static_cast<unsigned>(std::max<int64_t>(1, team / warp));
+  return machine;
+}
+
+/// Threads of a block.
+static int64_t blockOf(const Machine &machine) { return machine.warps == 1 ? kBlock : machine.team; }
 
 ArrayRef<StringRef> functionsOf(plan::KernelOp op) {
   static constexpr StringRef names[] = {"", "__sums"};
@@ -91,13 +107,15 @@ LLVM::LLVMFuncOp emitFunction(plan::KernelOp op, StringRef which, OpBuilder &bui
 nlohmann::json callOf(plan::KernelOp op) {
   plan::Space space = plan::spaceOf(op);
   ScratchSize scratch = scratchOf(op, kWidestLanes);
+  const Machine team = teamFor(op, kWidestLanes);
   nn::Dim rows = space.kind == plan::Space::tiles ? nn::Dim{space.heads / headsPerTask(op), 0} : space.rowCount; // tasks of an example, or of the run
   nlohmann::json call = {{"symbol", op.getSymbol()->str()},
                          {"space", op.getSpace().str()},
                          {"example", space.example},
                          {"tasks", {{"c", rows.constant}, {"k", rows.scale}, {"s", peftrt::nameOfSequence(rows.sequence)}}},
                          {"columns", space.columns * space.parts},
-                         {"team", teamOf(op)},
+                         {"team", team.team},
+                         {"block", blockOf(team)},
                          {"sites", op.getSites().vec()},
                          {"scratch", {{"c", scratch.c}, {"k", scratch.k}}}};
   if (scratch.sequence != 0)
@@ -120,7 +138,7 @@ OwningOpRef<ModuleOp> kernelModule(ModuleOp plan, Machine machine) {
 
 void emitGpuFunctions(plan::KernelOp op, OpBuilder &builder, unsigned lanes) {
   const int64_t vector = lanes;
-  const Machine alone{lanes}, team{lanes, /*pairs=*/false, static_cast<unsigned>(teamOf(op))};
+  const Machine alone{lanes}, team = teamFor(op, lanes);
   if (rowSumsOf(op).empty())
     return emitEntry(bodiesOf(op, builder, team), builder, team, op.getSpace() == "flat" ? vector : 1); // elements go by the vector; a row or a head is work enough
   emitEntry(bodiesOf(op, builder, team), builder, team, plan::kStretch);

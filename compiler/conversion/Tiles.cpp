@@ -120,7 +120,9 @@ Counts countsOf(plan::KernelOp op) {
 
 class Tiles {
 public:
-  explicit Tiles(Kernel &kernel) : kernel(kernel), code(kernel.code), heads(kernel.space.heads), tiles(tilesOf(kernel.op)), range(kernel.op, kernel.space.rowCount, kernel.space.keyCount), sequences(kernel.code, kernel.call) {}
+  explicit Tiles(Kernel &kernel) : kernel(kernel), code(kernel.code), heads(kernel.space.heads), tiles(tilesOf(kernel.op)), range(kernel.op, kernel.space.rowCount, kernel.space.keyCount), sequences(kernel.code, kernel.call), isWhole(kernel.code.whole) {
+    code.whole = false; // said of operands; scratch is divided as it comes
+  }
 
   void emit() {
     for (BlockArgument argument : kernel.body().getArguments()) {
@@ -163,8 +165,10 @@ private:
     for (Operation &op : kernel.body())
       if (auto contract = dyn_cast<nn::ContractOp>(op)) {
         TileProduct product = *plan::tileProductOf(contract);
-        if (product.kind == TileProduct::scores)
-          transpose(contract);
+        if (product.kind == TileProduct::scores) {
+          if (!isOneRow() || byPairs(contract))
+            transpose(contract);
+        }
         else if (product.kind == TileProduct::overRows)
           atGroupsEnd(contract, 0, [&] { clear(contract); });
         else if (byPairs(contract))
@@ -293,6 +297,8 @@ private:
     TileProduct product = *plan::tileProductOf(op);
     Value left = product.matrix == 0 ? op.getX() : op.getY();
     Matrix a = linear(left, firstRow);
+    if (isOneRow() && !byPairs(op))
+      return emitDots(code, {code.at(places[op.getResult()], firstKey), pitch, {}, false}, a, linear(otherIn(op), firstKey), keys, sizeOf(left), isWhole);
     if (byPairs(op)) {
       Pairs rowsOfA{a.pointer, code.integer(headsOf(plan::readFrom(left)) * sizeOf(left) / 2), {}}, columns{code.at(transposed[op], firstKey), pitch, {}};
       return emitPairProduct(code, {code.at(places[op.getResult()], firstKey), pitch, {}, false}, rowsOfA, columns, {rows, code.integer(sizeOf(left) / 2), paddedKeys, std::nullopt}, false, functions);
@@ -307,6 +313,8 @@ private:
     Value matrix = matrixIn(op), other = otherIn(op);
     Matrix a = matrixOf(matrix, firstRow);
     int64_t size = sizeOf(other);
+    if (product.kind == TileProduct::overKeys && isOneRow() && hasDeepRow(code, size, isWhole))
+      return emitDeepRow(code, resultOf(op, firstRow), a, linear(other, firstKey), keys, size);
     if (product.kind == TileProduct::overKeys)
       return emitProduct(code, resultOf(op, firstRow), a, linear(other, firstKey), {rows, keys, code.integer(size), size}, false);
     Matrix turned{a.pointer, code.integer(1), a.rowStride, a.isHalf};
@@ -329,6 +337,8 @@ private:
     emitPairProduct(code, fromKey(sumOf(op)), turned, pairedOther[op], {keys, halved(rows), columns, size}, true, functions);
   }
 
+  /// The newest token's: products go over keys as they lie.
+  bool isOneRow() const { return kernel.space.rowCount.is(1); }
   bool byPairs(nn::ContractOp op) { return code.pairs && takesPairs(op); }
   /// Half, rounded up.
   Value halved(Value count) { return arith::DivUIOp::create(code.b, code.loc, code.add(count, code.integer(1)), code.integer(2)); }
@@ -441,6 +451,7 @@ private:
   llvm::DenseMap<Operation *, Pairs> pairedOther, pairedTile;
   PairFunctions functions;
   Value scratch, rowBuffers;
+  bool isWhole; ///< operands' rows begin where a whole access may
   Value firstHead, place; ///< of the heads that a task does together, and which of them it is at
   Value example, head, rowCount, keyCount, pitch; ///< of the task
   Value firstKey, lastKey, keys, paddedKeys; ///< of the tile: keys firstKey … lastKey - 1; how many, and up to a whole vector
@@ -460,6 +471,19 @@ int64_t headsPerTask(plan::KernelOp op) {
         together = pass == 0 ? std::max(together, sharing) : together % sharing == 0 ? together : heads;
       }
   return together;
+}
+
+bool haveWholeRows(plan::KernelOp op) {
+  auto isWhole = [](Value value, Value outside) {
+    auto type = typeOf(value);
+    if (!type.getExample() || type.rank() != 3 || plan::isQuadratic(type) || plan::isRowOfTiles(type))
+      return true;
+    const int64_t ofAccess = isHalf(value) ? 8 : 4, size = sizeOf(value); // elements of 16 bytes
+    return size % ofAccess == 0 && plan::pitchOf(outside) % ofAccess == 0;
+  };
+  Block &body = op.getBody().front();
+  return llvm::all_of(llvm::zip_equal(body.getArguments(), op.getInputs()), [&](auto pair) { return isWhole(std::get<0>(pair), std::get<1>(pair)); }) &&
+         llvm::all_of(llvm::zip_equal(body.getTerminator()->getOperands(), op.getResults()), [&](auto pair) { return isWhole(std::get<0>(pair), std::get<1>(pair)); });
 }
 
 void emitTiles(Kernel &kernel) { Tiles(kernel).emit(); }

@@ -7,8 +7,8 @@
 namespace peftrt::cuda {
 namespace {
 
-constexpr int64_t kThreads = 128;               ///< of a block: whole teams
-constexpr int64_t kBlocksPerMultiprocessor = 16;
+constexpr int64_t kThreads = 128; ///< of a block, where each does what it does alone
+constexpr int64_t kThreadsPerMultiprocessor = 2048;
 constexpr int64_t kMostScratch = int64_t{1} << 30; ///< of all teams; more of them than that allows wait for the others' end
 constexpr int64_t kScratchAlignment = 256;
 
@@ -52,19 +52,19 @@ void Launches::growTo(Block &block, size_t size) {
   block.size = static_cast<size_t>(Pool::sizeFor(static_cast<int64_t>(size)));
 }
 
-Launches::Shape Launches::shapeFor(int64_t tasks, int64_t share, int64_t team, int64_t scratch) const {
-  const int64_t teams = kThreads / team; // of a block
-  int64_t blocks = std::min(ceilingOf(parts(parts(tasks, share), teams)), kBlocksPerMultiprocessor * gpu_->facts.multiprocessors);
+/// `teams` of a block of `threads`.
+Launches::Shape Launches::shapeFor(int64_t tasks, int64_t share, int64_t teams, int64_t threads, int64_t scratch) const {
+  int64_t blocks = std::min(ceilingOf(parts(parts(tasks, share), teams)), kThreadsPerMultiprocessor / threads * gpu_->facts.multiprocessors);
   if (scratch > 0)
     blocks = std::min(blocks, std::max<int64_t>(1, kMostScratch / (ceilingOf(scratch) * teams)));
-  return {static_cast<unsigned>(blocks), blocks * teams, 0, tasks, scratch};
+  return {static_cast<unsigned>(blocks), static_cast<unsigned>(threads), blocks * teams, 0, tasks, scratch};
 }
 
 /// A team takes as many tasks at a time as the entry has it (compiler/conversion/Kernels.cpp). Of a band's rows there are as many blocks as for all that may be there.
 Launches::Shape Launches::shapeOf(const plan::KernelUse &use) const {
   const plan::KernelStep &step = *use.step;
   const int64_t share = step.space == plan::KernelStep::Space::flat ? code_.flatShare() : step.stretch, all = tables_.tasksOf(step);
-  Shape shape = shapeFor(use.rows ? use.rows->last - use.rows->first : all, share, step.team, parts(tables_.scratchOf(step), kScratchAlignment) * kScratchAlignment);
+  Shape shape = shapeFor(use.rows ? use.rows->last - use.rows->first : all, share, step.block / step.team, step.block, parts(tables_.scratchOf(step), kScratchAlignment) * kScratchAlignment);
   if (use.rows)
     shape.first = std::min(all, use.rows->first), shape.tasks = std::min(all, use.rows->last);
   return shape;
@@ -84,7 +84,7 @@ void Launches::list(const plan::KernelUse &use, Table &table, std::vector<Told> 
   add(step.function, shapeOf(use));
   told.push_back({table.add(data), sites, tables_.elements});
   if (!step.sums.empty() && (!use.rows || use.rows->isEnd)) {
-    add(step.addUp, shapeFor(step.columnsOfSums(), code_.flatShare(), 1, 0));
+    add(step.addUp, shapeFor(step.columnsOfSums(), code_.flatShare(), kThreads, kThreads, 0));
     told.push_back({table.add(added), sites, tables_.stretchesOf(step)});
   }
   ends_.push_back(launches_.size());
@@ -147,7 +147,7 @@ std::string Launches::callsOf(const std::vector<Told> &told, const RandomState &
 void Launches::tell(size_t place, plan::Given &given) const {
   for (size_t index = place ? ends_.at(place - 1) : 0; index < ends_.at(place); ++index) {
     const Launch &launch = launches_[index];
-    given.insert(given.end(), {static_cast<uint64_t>(plan::Asked::kernel), reinterpret_cast<uint64_t>(launch.entry->function), launch.shape.blocks, launch.call});
+    given.insert(given.end(), {static_cast<uint64_t>(plan::Asked::kernel), reinterpret_cast<uint64_t>(launch.entry->function), launch.shape.blocks, launch.call}); // an entry has one size of blocks
   }
 }
 
@@ -163,7 +163,7 @@ void Launches::start(const Launch &launch) const {
     return;
   Address call = launch.call;
   void *parameters[] = {&call};
-  gpu_->driver.check(gpu_->driver.launch(launch.entry->function, launch.shape.blocks, 1, 1, kThreads, 1, 1, 0, gpu_->stream(), parameters, nullptr), "starting the kernel `" + launch.entry->name + "`");
+  gpu_->driver.check(gpu_->driver.launch(launch.entry->function, launch.shape.blocks, 1, 1, launch.shape.threads, 1, 1, 0, gpu_->stream(), parameters, nullptr), "starting the kernel `" + launch.entry->name + "`");
 }
 
 } // namespace peftrt::cuda

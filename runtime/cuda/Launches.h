@@ -34,7 +34,7 @@ private:
   };
   /// Blocks of one launch, and each team's scratch.
   struct Shape {
-    unsigned blocks;
+    unsigned blocks, threads; ///< threads: of a block
     int64_t teams, first, tasks, scratch; ///< tasks: behind the last one
   };
   /// What the driver is given: the call lies in the table.
@@ -50,7 +50,7 @@ private:
   };
   class Table;
   Shape shapeOf(const plan::KernelUse &use) const;
-  Shape shapeFor(int64_t tasks, int64_t share, int64_t team, int64_t scratch) const;
+  Shape shapeFor(int64_t tasks, int64_t share, int64_t teams, int64_t threads, int64_t scratch) const;
   void placeTables(const std::vector<plan::KernelUse> &uses);
   /// A use's launches: its kernel, and what adds up its sums over rows.
   void list(const plan::KernelUse &use, Table &table, std::vector<Told> &told);

@@ -12,7 +12,7 @@ constexpr int64_t kFlatGrain = 64 * 1024;
 constexpr int64_t kTokenCost = 16;         ///< what a head's token costs beside its scores, in scores
 constexpr int64_t kScratchAlignment = 4096;
 constexpr int64_t kTableAlignment = 16; ///< f32
-constexpr int64_t kMostTeam = 32;       ///< a warp
+constexpr int64_t kWarp = 32, kMostThreads = 1024; ///< of a GPU's block
 
 KernelStep::Space spaceOf(const std::string &name) {
   if (name == "rows")
@@ -49,8 +49,9 @@ KernelStep kernelStepOf(const Op &op, Kernels &kernels) {
       step.sites.push_back(site.get<uint32_t>());
     step.scratch = dimOf(op.attrs.at("scratch"));
     step.team = op.attrs.at("team");
-    if (step.team < 1 || step.team > kMostTeam || (step.team & (step.team - 1)) != 0)
-      failBundle("a kernel step has a team of " + std::to_string(step.team) + " threads");
+    step.block = op.attrs.at("block");
+    if (step.team < 1 || (step.team & (step.team - 1)) != 0 || step.block < 1 || step.block > kMostThreads || step.block % std::max(kWarp, step.team) != 0)
+      failBundle("a kernel step has a team of " + std::to_string(step.team) + " threads and a block of " + std::to_string(step.block));
     step.results = op.out.size();
     if (op.attrs.contains("sums")) {
       for (const nlohmann::json &sum : op.attrs["sums"])

@@ -28,7 +28,8 @@ struct KernelStep {
   Dim tasks;
   int64_t columns = 1;
   std::vector<uint32_t> sites;
-  int64_t team = 1; ///< threads of a GPU that do a task together
+  int64_t team = 1;  ///< threads of a GPU that do a task together
+  int64_t block = 1; ///< threads of a GPU's block: whole teams
   Dim scratch; ///< bytes of a thread, or of such a team, with a longest sequence of s tokens
   int64_t over = 0; ///< tiles: the pair of sequences that the rows and the keys are of
   size_t results = 0;

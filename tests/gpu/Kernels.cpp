@@ -17,6 +17,8 @@
 
 namespace {
 
+constexpr uint32_t kBlock = 128; ///< threads of a block, where any number does (compiler/conversion/Kernels.cpp)
+
 using emulator::Buffer;
 using emulator::Fault;
 using peftrt::KernelCall;
@@ -39,6 +41,7 @@ struct Called {
   int64_t stretch = 1;          ///< rows that a line of a table is of
   bool addsUp = false;          ///< that other entry: it reads the tables and nothing else
   uint64_t team = 1;            ///< threads that share scratch
+  uint32_t block = 0;           ///< threads of a block, where the code asks for that many; else as many as the test says
 };
 
 struct Subject {
@@ -92,6 +95,8 @@ void readPlan(Subject &subject) {
       for (const int64_t value : op.out)
         called.out.push_back(operandOf(program, value));
       called.team = op.attrs.at("team");
+      if (const uint32_t block = op.attrs.at("block"); block != kBlock)
+        called.block = block;
       called.scratch = peftrt::dimOf(op.attrs.at("scratch")), called.sites = op.attrs.at("sites").size(), called.flat = program.body.flat;
       const std::string symbol = op.attrs.at("symbol");
       if (op.attrs.contains("sums"))
@@ -166,7 +171,7 @@ public:
       int64_t first;
     } call{constant("the table of operands", pointers_.data(), pointers_.size() * 8), constant("the offsets of examples", call_.offsets, sequences * (examples + 1) * 8),
            constant("the squares of examples", call_.squares, sequences * (sequences + 1) / 2 * (examples + 1) * 8), constant("the sites of random numbers", call_.sites, called_.sites * 4),
-           ownScratch(scratch * subject_.grid.all() * subject_.block.all() / called_.team), examples, call_.elements, {call_.key[0], call_.key[1]}, call_.step, call_.pass,
+           ownScratch(scratch * subject_.grid.all() * (called_.block ? called_.block : subject_.block.all()) / called_.team), examples, call_.elements, {call_.key[0], call_.key[1]}, call_.step, call_.pass,
            constant("the lengths of examples", call_.lengths, sequences * examples * 8), 0, tasks, scratch, 0};
     static_assert(sizeof call == sizeof(KernelCall));
     callBytes_.assign(reinterpret_cast<const char *>(&call), sizeof call);
@@ -279,7 +284,7 @@ extern "C" void emulateKernel(const char *folder, const char *symbol, const Kern
     const Called &called = subject.calls.at(symbol);
     Operands operands(subject, called, *call, end);
     emulator::Launch launch;
-    launch.grid = subject.grid, launch.block = subject.block;
+    launch.grid = subject.grid, launch.block = called.block ? emulator::Size3{called.block} : subject.block;
     launch.parameters = operands.parameters(end);
     emulator::Statistics statistics;
     emulator::run(subject.memory, subject.module->kernel(std::string(symbol) + "__entry"), launch, statistics);
