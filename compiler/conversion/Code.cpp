@@ -84,6 +84,13 @@ void Code::storeHalves(Value vector, Value address, Value mask, bool whole) {
     LLVM::StoreOp::create(b, loc, halves, address, alignmentOf(kHalfAlignment, whole));
 }
 
+Value Code::loadHalfBits(Value address, bool whole) { return LLVM::LoadOp::create(b, loc, vectorOf(half()), address, alignmentOf(kHalfAlignment, whole)); }
+
+void Code::storeHalf(Value number, Value address) {
+  Code one(b, loc, {1});
+  one.storeHalves(one.splat(number), address);
+}
+
 Value Code::loadHalf(Value address) { return widened(wordsOf(LLVM::LoadOp::create(b, loc, half(), address, kHalfAlignment))); }
 
 Value Code::wordsOf(Value halves) { return arith::ExtUIOp::create(b, loc, isa<VectorType>(halves.getType()) ? Type(vectorOf(b.getI32Type())) : b.getI32Type(), halves); }
@@ -274,9 +281,7 @@ void Code::meet() {
     LLVM::CallIntrinsicOp::create(b, loc, b.getStringAttr("llvm.nvvm.bar.warp.sync"), ValueRange{teamMask()});
     return;
   }
-  // Each group of warps has a barrier of its own, of which a block has sixteen.
-  Value own = arith::TruncIOp::create(b, loc, b.getI32Type(), arith::DivUIOp::create(b, loc, blockWarp(), integer(machine.warps)));
-  LLVM::CallIntrinsicOp::create(b, loc, b.getStringAttr("llvm.nvvm.barrier.cta.sync.aligned.count"), ValueRange{own, word(*this, machine.warps * kWarp)});
+  LLVM::CallIntrinsicOp::create(b, loc, b.getStringAttr("llvm.nvvm.barrier.cta.sync.aligned.all"), ValueRange{word(*this, 0)});
 }
 
 Value Code::across(Value number, const std::function<Value(Value, Value)> &combine) {

@@ -61,6 +61,10 @@ public:
   Value loadHalves(Value pointer, Value mask = {}, bool whole = false);
   void storeHalves(Value vector, Value pointer, Value mask = {}, bool whole = false);
   Value loadHalf(Value pointer);
+  void storeHalf(Value number, Value pointer);
+  /// A vector of bf16 as they lie, and what a store makes of f32.
+  Value loadHalfBits(Value pointer, bool whole);
+  Value rounded(Value vector);
   /// A vector of bf16 as words that hold nothing else.
   Value loadHalfWords(Value pointer, Value mask = {}, bool whole = false);
   Value upperHalf(Value words); ///< the lower halves, moved up
@@ -89,8 +93,8 @@ public:
   Value isNull(Value pointer);
   void callFunction(Value function, llvm::ArrayRef<Value> arguments); ///< which returns nothing
 
-  // Threads that do a row together. A team of one makes no code of its own. A team of several warps meets at the block's barriers, and its warps exchange numbers in
-  // its block's shared memory: all teams of the same warps come to them together.
+  // Threads that do a row together. A team of one makes no code of its own. A team of several warps meets at its block's barrier, to which all the
+  // block's teams come together, and its warps exchange numbers in shared memory.
   /// This thread's place in its team (i64), made where it is first asked for: in a function's first block.
   Value member();
   Value isMember(int64_t place);
@@ -135,7 +139,6 @@ private:
   Value teamMask();
   Value blockWarp();
   Value acrossWarps(Value number, const std::function<Value(Value, Value)> &combine);
-  Value rounded(Value vector);
   Value wordsOf(Value halves);
   Value widened(Value words);
   Value member_, active;

@@ -20,10 +20,7 @@ Value multiplied(Code &code, Value x, Value y, Value sum) { return vector::FMAOp
 
 /// A number at the pointer, rounded where the matrix is bf16.
 void storeNumber(Code &outer, const Matrix &matrix, Value number, Value pointer) {
-  if (!matrix.isHalf)
-    return outer.store(number, pointer);
-  Code one(outer.b, outer.loc, {1});
-  one.storeHalves(one.splat(number), pointer);
+  matrix.isHalf ? outer.storeHalf(number, pointer) : outer.store(number, pointer);
 }
 
 /// How threads share B's rows: a row is so many vectors, each a lane's, and a warp takes so many rows at a time.

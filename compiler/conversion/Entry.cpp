@@ -1,5 +1,5 @@
-// Entry: see the header. Shares go round: team t of n does shares t, t + n, t + 2 n, …, so that neighbours read neighbouring memory. Teams in the same warps take
-// theirs at the same time, also where the last of them have none left: the body does another's again (Code::onlyIf).
+// Entry: see the header. Shares go round: team t of n does shares t, t + n, t + 2 n, …, so that neighbours read neighbouring memory. Where several
+// teams have the same warps, a block's go on together, also where the last of them have no share left: the body does another's again (Code::onlyIf).
 #include "compiler/conversion/Entry.h"
 #include "compiler/conversion/Code.h"
 
@@ -44,9 +44,9 @@ Value areWhole(Code &code, Value call, int64_t pointers) {
   return arith::CmpIOp::create(code.b, code.loc, arith::CmpIPredicate::eq, behind, code.integer(0));
 }
 
-/// Of this thread's team in its block: the first one in the same warps, and, where there are several, which of them it is.
+/// Where this thread's team has its first share: at the team's place in the block, or, where a block's teams go on together, as far `behind` the block's.
 struct Place {
-  Value first, inGroup;
+  Value first, behind;
 };
 Place placeOf(Code &code, Machine machine) {
   if (machine.warps == 1)
@@ -54,17 +54,20 @@ Place placeOf(Code &code, Machine machine) {
   Value group = arith::DivUIOp::create(code.b, code.loc, code.coordinate("tid.x"), code.integer(machine.warps * Machine::kWarp));
   if (machine.together() == 1)
     return {group, {}};
-  return {code.mul(group, machine.together()), arith::DivUIOp::create(code.b, code.loc, code.coordinate("laneid"), code.integer(machine.ofWarp()))};
+  Value inGroup = arith::DivUIOp::create(code.b, code.loc, code.coordinate("laneid"), code.integer(machine.ofWarp()));
+  return {code.integer(0), code.add(code.mul(group, machine.together()), inGroup)};
 }
 
 } // namespace
 
-void emitEntry(Bodies bodies, OpBuilder &builder, Machine machine, int64_t share) {
+void emitEntry(Bodies bodies, OpBuilder &builder, Machine machine, int64_t share, int64_t block) {
   for (LLVM::LLVMFuncOp body : {bodies.any, bodies.whole})
     if (body)
       body.setLinkage(LLVM::Linkage::Internal);
   Location loc = bodies.any.getLoc();
   auto function = LLVM::LLVMFuncOp::create(builder, loc, (bodies.any.getName() + "__entry").str(), entryType(builder.getContext()), LLVM::Linkage::External, /*dsoLocal=*/false, LLVM::CConv::PTX_Kernel);
+  const std::string threads = std::to_string(block);
+  function.setPassthroughAttr(builder.getArrayAttr({builder.getStrArrayAttr({"nvvm.maxntid", threads})})); // so that their registers suffice
   Block *entry = function.addEntryBlock(builder);
   OpBuilder inside = OpBuilder::atBlockEnd(entry);
   Code code(inside, loc, machine);
@@ -73,12 +76,12 @@ void emitEntry(Bodies bodies, OpBuilder &builder, Machine machine, int64_t share
   Value width = arith::DivUIOp::create(inside, loc, code.coordinate("ntid.x"), code.integer(machine.team));
   const Place place = placeOf(code, machine);
   Value before = code.mul(code.coordinate("ctaid.x"), width), team = code.add(before, place.first), teams = code.mul(code.coordinate("nctaid.x"), width);
-  Value call = ownCall(code, given, code.mul(place.inGroup ? code.add(team, place.inGroup) : team, scratchBytes));
+  Value call = ownCall(code, given, code.mul(place.behind ? code.add(team, place.behind) : team, scratchBytes));
   Value isWhole = bodies.whole ? areWhole(code, call, bodies.pointers) : Value();
   auto loop = scf::ForOp::create(inside, loc, code.add(first, code.mul(team, share)), tasks, code.mul(teams, share));
   inside.setInsertionPointToStart(loop.getBody());
-  Value begin = place.inGroup ? code.add(loop.getInductionVar(), place.inGroup) : loop.getInductionVar();
-  Value end = place.inGroup ? tasks : code.least(tasks, code.add(begin, code.integer(share)));
+  Value begin = place.behind ? code.add(loop.getInductionVar(), place.behind) : loop.getInductionVar();
+  Value end = place.behind ? tasks : code.least(tasks, code.add(begin, code.integer(share)));
   auto callBody = [&](LLVM::LLVMFuncOp body) { LLVM::CallOp::create(inside, loc, body, ValueRange{call, begin, end}); };
   if (isWhole)
     code.choose(isWhole, [&] { callBody(bodies.whole); }, [&] { callBody(bodies.any); });

@@ -13,7 +13,7 @@ struct Bodies {
   int64_t pointers = 0;              ///< operands and results, if there are two
 };
 
-/// `NAME__entry` (Kernels.h) for the body NAME. `share`: tasks that a team takes at a time.
-void emitEntry(Bodies bodies, mlir::OpBuilder &builder, Machine machine, int64_t share);
+/// `NAME__entry` (Kernels.h) for the body NAME. `share`: tasks that a team takes at a time. `block`: threads of a block, at most.
+void emitEntry(Bodies bodies, mlir::OpBuilder &builder, Machine machine, int64_t share, int64_t block);
 
 } // namespace peftc::conversion

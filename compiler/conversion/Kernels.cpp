@@ -15,6 +15,7 @@ constexpr unsigned kWidestLanes = 64; ///< no target takes more at a time; scrat
 constexpr int64_t kOfMember = 4;      ///< floats of a row that are enough for one thread: what it reads at a time
 constexpr int64_t kFewRows = 256;     ///< of the run: fewer warps than a GPU has room for
 constexpr int64_t kBlock = 128;       ///< threads of a block whose teams are parts of a warp
+constexpr int64_t kProductLanes = 8, kOfFragment = 4; ///< of a thread of a row that is multiplied: halves that it reads at a time; threads of a row in a warp
 
 /// Calls `emit` with one kernel a symbol.
 OwningOpRef<ModuleOp> moduleOf(ModuleOp plan, const std::function<void(plan::KernelOp, OpBuilder &)> &emit) {
@@ -86,6 +87,10 @@ static Machine teamFor(plan::KernelOp op, unsigned lanes) {
   Machine machine{lanes};
   if (space.kind == plan::Space::flat)
     return machine;
+  if (!plan::rowProductsOf(op).empty()) {
+    const int64_t warps = plan::warpsOfRowProduct(space.columns);
+    return {static_cast<unsigned>(kProductLanes), /*pairs=*/false, static_cast<unsigned>(warps * kOfFragment), /*whole=*/false, static_cast<unsigned>(warps)};
+  }
   const int64_t warp = Machine::kWarp, most = hasFewRows(space) ? Code::kMostWarps * warp : warp;
   const int64_t team = space.kind == plan::Space::tiles ? most : std::min<int64_t>(most, llvm::PowerOf2Ceil((space.columns + kOfMember - 1) / kOfMember));
   machine.team = static_cast<unsigned>(team), machine.warps = static_cast<unsigned>(std::max<int64_t>(1, team / warp));
@@ -93,7 +98,7 @@ static Machine teamFor(plan::KernelOp op, unsigned lanes) {
 }
 
 /// Threads of a block.
-static int64_t blockOf(const Machine &machine) { return machine.warps == 1 ? kBlock : machine.team; }
+static int64_t blockOf(const Machine &machine) { return machine.warps == 1 ? kBlock : machine.together() == 1 ? machine.team : plan::kProductBlock; }
 
 ArrayRef<StringRef> functionsOf(plan::KernelOp op) {
   static constexpr StringRef names[] = {"", "__sums"};
@@ -139,10 +144,11 @@ OwningOpRef<ModuleOp> kernelModule(ModuleOp plan, Machine machine) {
 void emitGpuFunctions(plan::KernelOp op, OpBuilder &builder, unsigned lanes) {
   const int64_t vector = lanes;
   const Machine alone{lanes}, team = teamFor(op, lanes);
+  const int64_t block = blockOf(team);
   if (rowSumsOf(op).empty())
-    return emitEntry(bodiesOf(op, builder, team), builder, team, op.getSpace() == "flat" ? vector : 1); // elements go by the vector; a row or a head is work enough
-  emitEntry(bodiesOf(op, builder, team), builder, team, plan::kStretch);
-  emitEntry({emitRowSums(op, builder, alone)}, builder, alone, vector);
+    return emitEntry(bodiesOf(op, builder, team), builder, team, op.getSpace() == "flat" ? vector : 1, block); // elements go by the vector; a row or a head is work enough
+  emitEntry(bodiesOf(op, builder, team), builder, team, plan::kStretch, block);
+  emitEntry({emitRowSums(op, builder, alone)}, builder, alone, vector, kBlock);
 }
 
 OwningOpRef<ModuleOp> gpuKernelModule(ModuleOp plan, unsigned lanes) {

@@ -85,6 +85,8 @@ void RowCode::plan() {
   planned = true;
   for (const Output &output : outputs)
     require(output.value, levelOf(output.value));
+  for (const Product &product : products)
+    require(product.x, levelOf(product.x));
 }
 
 int64_t RowCode::bufferCount() {
@@ -101,6 +103,8 @@ void RowCode::emit(const std::function<Value(int64_t)> &buffer) {
   int64_t last = reductions.size();
   for (const Output &output : outputs)
     last = std::max(last, levelOf(output.value));
+  for (const Product &product : products)
+    last = std::max(last, levelOf(product.x));
   for (int64_t stage = 0; stage <= last; ++stage)
     emitStage(stage);
   for (const Output &output : outputs)
@@ -135,17 +139,9 @@ Value RowCode::numberOf(Value value) {
   return numbers[value] = made;
 }
 
-void RowCode::emitStage(int64_t stage) {
-  bool anything = stage < static_cast<int64_t>(reductions.size()) && !reductions[stage].empty();
-  for (const Output &output : outputs)
-    anything |= form(output.value) == Form::full && levelOf(output.value) == stage;
-  for (auto &[value, index] : buffered)
-    anything |= levelOf(value) == stage;
-  for (auto &[value, copies] : doubled)
-    anything |= levelOf(value) == stage;
-  if (!anything)
-    return;
-  for (auto &[value, at] : required) { // numbers that this stage's loop reads
+/// Before the stage's loop: the numbers that it reads.
+void RowCode::requireNumbers(int64_t stage) {
+  for (auto &[value, at] : required) {
     if (at != stage || form(value) != Form::full || !value.getDefiningOp() || memory.count(value) || value.getDefiningOp<nn::IotaOp>())
       continue;
     if (levelOf(value) < stage && buffers.count(value))
@@ -157,10 +153,22 @@ void RowCode::emitStage(int64_t stage) {
           reciprocals[operand] = arith::DivFOp::create(code.b, code.loc, code.number(1), number);
       }
   }
-  SmallVector<Value> sums;
-  ArrayRef<Value> reduced = stage < static_cast<int64_t>(reductions.size()) ? ArrayRef<Value>(reductions[stage]) : ArrayRef<Value>();
-  for (Value value : reduced)
-    sums.push_back(code.splat(code.number(neutralOf(value.getDefiningOp<nn::ReduceOp>().getKind()))));
+}
+
+void RowCode::emitStage(int64_t stage) {
+  bool anything = stage < static_cast<int64_t>(reductions.size()) && !reductions[stage].empty();
+  for (const Output &output : outputs)
+    anything |= form(output.value) == Form::full && levelOf(output.value) == stage;
+  for (auto &[value, index] : buffered)
+    anything |= levelOf(value) == stage;
+  for (const Product &product : products)
+    anything |= levelOf(product.x) == stage;
+  for (auto &[value, copies] : doubled)
+    anything |= levelOf(value) == stage;
+  if (!anything)
+    return;
+  requireNumbers(stage);
+  SmallVector<Value> sums = startOf(stage);
   auto body = [&](Value column, ValueRange carried, Value mask) {
     SmallVector<Value> next(carried);
     emitColumns(stage, next, column, mask, mask);
@@ -181,12 +189,35 @@ void RowCode::emitStage(int64_t stage) {
     };
     sums = code.team == 1 ? rest(sums) : code.when(code.isMember(0), sums, rest);
   }
+  endStage(stage, sums);
+}
+
+ArrayRef<Value> RowCode::reducedAt(int64_t stage) const { return stage < static_cast<int64_t>(reductions.size()) ? ArrayRef<Value>(reductions[stage]) : ArrayRef<Value>(); }
+
+SmallVector<Value> RowCode::startOf(int64_t stage) {
+  SmallVector<Value> sums;
+  for (Value value : reducedAt(stage))
+    sums.push_back(code.splat(code.number(neutralOf(value.getDefiningOp<nn::ReduceOp>().getKind()))));
+  for (const Product &product : products)
+    if (levelOf(product.x) == stage)
+      sums.append(emptySums(code, product.factor));
+  return sums;
+}
+
+void RowCode::endStage(int64_t stage, ArrayRef<Value> sums) {
   for (auto &[value, index] : buffered)
     if (levelOf(value) == stage)
       stored.insert(value);
   if (llvm::any_of(doubled, [&](auto &copies) { return levelOf(copies.first) == stage; })) // read by others than wrote them
     code.meet();
-  for (auto [value, sum] : llvm::zip_equal(reduced, sums)) {
+  const ArrayRef<Value> reduced = reducedAt(stage);
+  ArrayRef<Value> ofProducts = sums.drop_front(reduced.size());
+  for (Product &product : products)
+    if (levelOf(product.x) == stage) {
+      product.sums.assign(ofProducts.begin(), ofProducts.begin() + static_cast<ptrdiff_t>(conversion::sumsOf(product.factor)));
+      ofProducts = ofProducts.drop_front(product.sums.size());
+    }
+  for (auto [value, sum] : llvm::zip_equal(reduced, sums.take_front(reduced.size()))) {
     StringRef kind = value.getDefiningOp<nn::ReduceOp>().getKind();
     auto both = [&](Value x, Value y) { return combine(code, kind, x, y); };
     numbers[value] = code.across(code.reduce(sum, both), both);
@@ -204,13 +235,20 @@ void RowCode::emitColumns(int64_t stage, SmallVectorImpl<Value> &sums, Value col
       code.storeVector(vector, code.at(copies, column), inside); // not over the second copy's beginning
       code.storeVector(vector, second);
     }
-  if (!sums.empty())
-    for (auto [index, value] : llvm::enumerate(reductions[stage])) {
-      StringRef kind = value.getDefiningOp<nn::ReduceOp>().getKind();
-      Value part = vectorOf(value.getDefiningOp()->getOperand(0), column, mask, made);
-      if (inside)
-        part = arith::SelectOp::create(code.b, code.loc, inside, part, code.splat(code.number(neutralOf(kind))));
-      sums[index] = combine(code, kind, sums[index], part);
+  size_t next = 0;
+  for (Value value : reducedAt(stage)) {
+    StringRef kind = value.getDefiningOp<nn::ReduceOp>().getKind();
+    Value part = vectorOf(value.getDefiningOp()->getOperand(0), column, mask, made);
+    if (inside)
+      part = arith::SelectOp::create(code.b, code.loc, inside, part, code.splat(code.number(neutralOf(kind))));
+    sums[next] = combine(code, kind, sums[next], part);
+    ++next;
+  }
+  for (const Product &product : products)
+    if (levelOf(product.x) == stage) {
+      const size_t count = conversion::sumsOf(product.factor);
+      accumulate(code, product.factor, vectorOf(product.x, column, mask, made), column, MutableArrayRef<Value>(sums).slice(next, count));
+      next += count;
     }
   for (const Output &output : outputs) {
     if (form(output.value) != Form::full || levelOf(output.value) != stage)
@@ -222,10 +260,12 @@ void RowCode::emitColumns(int64_t stage, SmallVectorImpl<Value> &sums, Value col
       continue;
     }
     Value place = code.at(output.pointer, output.half ? code.half() : memoryType(code, output.value), column);
-    if (getElementTypeOrSelf(vector.getType()).isInteger(1))
-      code.storeBools(vector, place, where, code.whole);
-    else
-      output.half ? code.storeHalves(vector, place, where, code.whole) : code.storeVector(vector, place, where, code.whole);
+    code.whenActive([&] {
+      if (getElementTypeOrSelf(vector.getType()).isInteger(1))
+        code.storeBools(vector, place, where, code.whole);
+      else
+        output.half ? code.storeHalves(vector, place, where, code.whole) : code.storeVector(vector, place, where, code.whole);
+    });
   }
 }
 

@@ -6,7 +6,7 @@
 //
 // How  bind every value that the ops read from outside, say which values go where, then emit().
 #pragma once
-#include "compiler/conversion/Code.h"
+#include "compiler/conversion/RowProducts.h"
 #include "dialects/nn/Nn.h"
 #include "llvm/ADT/DenseMap.h"
 #include "llvm/ADT/DenseSet.h"
@@ -41,6 +41,10 @@ public:
   /// A value that is added to what is there, in f32.
   void add(mlir::Value value, mlir::Value pointer, bool padded) { outputs.push_back({value, pointer, padded, false, true}); }
 
+  /// A product of a value of `full` form, whose sums are there when all is emitted. Which one it is.
+  unsigned multiply(mlir::Value x, const RowFactor &factor) { return products.push_back({x, factor, {}}), products.size() - 1; }
+  const llvm::SmallVector<mlir::Value> &sumsOf(unsigned product) const { return products[product].sums; }
+
   /// What must be computed: the ops behind all outputs that are not bound. `buffer(index)` is room for one row of floats.
   void emit(const std::function<mlir::Value(int64_t index)> &buffer);
   /// How many buffers emit asks for.
@@ -57,7 +61,17 @@ private:
     Value pointer;
     bool padded, whole;
   };
+  struct Product {
+    Value x;
+    RowFactor factor;
+    llvm::SmallVector<Value> sums;
+  };
   void plan();
+  void requireNumbers(int64_t stage);
+  /// What a stage's loop adds up: its reductions', then its products'.
+  llvm::ArrayRef<Value> reducedAt(int64_t stage) const;
+  llvm::SmallVector<Value> startOf(int64_t stage);
+  void endStage(int64_t stage, llvm::ArrayRef<Value> sums);
   int64_t levelOf(Value value);
   bool isCheap(Value value, int &left);
   void require(Value value, int64_t stage);
@@ -81,6 +95,7 @@ private:
   llvm::DenseMap<Value, Value> numbers;
   llvm::DenseMap<Value, Value> reciprocals;
   llvm::SmallVector<Output> outputs;
+  llvm::SmallVector<Product> products;
   bool planned = false;
   llvm::DenseMap<Value, int64_t> levels;
   llvm::SmallVector<llvm::SmallVector<Value>> reductions; ///< by stage

@@ -5,6 +5,9 @@
 // A row may be done in parts (attention's heads, which share a vector of positions; experts, each with a number of its own): each part is a row of its own to the
 // code of a row.
 //
+// Products of rows (RowProducts.h) are made by the threads of eight rows, which go through them together: a body then does one row, and where there is none another's
+// again, of which it writes nothing.
+//
 // Scratch  buffers of one row each, twice as long where rows are turned: random numbers first, then values that wait for a reduction; the same for every row.
 #include "compiler/conversion/Kernel.h"
 #include "compiler/conversion/RowSums.h"
@@ -46,7 +49,7 @@ RowCode::Form formOf(const Space &space, Value value) {
 
 class Rows {
 public:
-  explicit Rows(Kernel &kernel) : kernel(kernel), code(kernel.code), columns(kernel.space.columns), parts(kernel.space.parts), bufferSize(rowBufferFloats(kernel.op)), sums(rowSumsOf(kernel.op)) {}
+  explicit Rows(Kernel &kernel) : kernel(kernel), code(kernel.code), columns(kernel.space.columns), parts(kernel.space.parts), bufferSize(rowBufferFloats(kernel.op)), sums(rowSumsOf(kernel.op)), products(plan::rowProductsOf(kernel.op)) {}
 
   void emit() {
     for (unsigned index = 0; index < kernel.body().getNumArguments(); ++index)
@@ -57,6 +60,11 @@ public:
       if (auto random = dyn_cast<nn::RandomOp>(op))
         keys[random.getResult()] = randomKeyOf(code, kernel.call, random);
     scratch = code.field(kernel.call, CallField::scratch);
+    if (!products.empty()) {
+      code.onlyIf(code.less(kernel.begin, kernel.end));
+      Value row = code.least(kernel.begin, code.sub(kernel.end, code.integer(1))), none = code.integer(0);
+      return emitRow({row, row, none, none});
+    }
     if (sums.empty())
       return emitRowsOf(kernel.begin, kernel.end);
     code.loop(kernel.begin, kernel.end, plan::kStretch, [&](Value first) {
@@ -100,7 +108,11 @@ private:
       if (auto gather = dyn_cast<nn::GatherOp>(op))
         rowCode.bind(gather.getResult(), lookedUp(gather, part.row), false, code.whole);
     }
+    for (auto &[result, product] : products)
+      rowCode.multiply(product.x, factorOf(product));
     for (auto [index, value] : llvm::enumerate(kernel.yielded())) {
+      if (plan::rowProductOf(value))
+        continue;
       if (nn::ReduceOp sum = plan::rowSum(value)) {
         const bool isNumber = formOf(kernel.space, sum.getX()) == RowCode::Form::row;
         rowCode.add(sum.getX(), code.at(partial.lookup(index), isNumber ? part.index : part.firstColumn), parts == 1);
@@ -110,6 +122,17 @@ private:
       rowCode.put(value, code.at(results[index], memoryType(code, value), full ? startOf(value, part, kernel.resultPitch(index)) : numberAt(value, part)), false);
     }
     rowCode.emit([&](int64_t index) { return buffer(used + index); });
+    for (auto [place, entry] : llvm::enumerate(products)) {
+      auto &[result, product] = entry;
+      Value first = code.sub(kernel.begin, arith::DivUIOp::create(code.b, code.loc, code.coordinate("laneid"), code.integer(code.machine.ofWarp()))); // of these eight rows
+      const int64_t pitch = kernel.resultPitch(result);
+      finish(code, factorOf(product), rowCode.sumsOf(place), {results[result], first, kernel.end, pitch ? pitch : product.columns, product.scale});
+    }
+  }
+
+  RowFactor factorOf(const plan::RowProduct &product) {
+    const int64_t pitch = kernel.argumentPitch(product.matrix);
+    return {pointers[product.matrix], product.columns, pitch ? pitch : columns};
   }
 
   /// `pitch`: of whole rows.
@@ -164,6 +187,7 @@ private:
   Code &code;
   int64_t columns, parts, bufferSize;
   SmallVector<RowSum> sums;
+  SmallVector<std::pair<unsigned, plan::RowProduct>> products; ///< by result
   llvm::DenseMap<unsigned, Value> partial; ///< of a result: where the sum of the rows of this stretch is
   SmallVector<Value> pointers, results;
   llvm::DenseMap<Value, RandomKey> keys;

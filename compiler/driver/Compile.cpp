@@ -141,7 +141,7 @@ void explain(mlir::ModuleOp module, mlir::ModuleOp gpu, const EmitInfo &info, Ou
   outcome.kernels = mlir::plan::kernelReport(module, batch.examples, batch.length);
   if (gpu) {
     outcome.memory += "\n" + mlir::plan::gpuMemoryReport(module, gpu, batch.examples, batch.length);
-    outcome.layout = mlir::plan::attentionReport(gpu) + mlir::plan::layoutReport(gpu);
+    outcome.layout = mlir::plan::attentionReport(gpu) + mlir::plan::layoutReport(gpu) + mlir::plan::branchReport(gpu);
   }
 }
 

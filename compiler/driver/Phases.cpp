@@ -174,6 +174,7 @@ const Phase &devicePhase() {
                                   {"plan-choose-layout", "products with a branch as one product, where that is quicker", plan::chooseLayout},
                                   // Behind layouts, whose matrices are of their products' type already.
                                   {"plan-round-weights", "weights that products of bf16 read, rounded once", plan::roundWeights},
+                                  {"plan-fuse-branches", "low-rank products in the kernels that make their inputs, where that is quicker", plan::fuseBranches},
                                   {"plan-name-kernels", "kernels that do the same share one function", plan::nameKernels},
                                   {"plan-hoist-steps", "what stands between a layer's steps and is of none", plan::hoistSteps},
                                   // Behind all that puts steps between others.

@@ -89,6 +89,8 @@ private:
       auto weight = border.getWeight().getDefiningOp<plan::StepOp>();
       step("aten", "border", op, [&] {
         out.attribute("weight", cast<StringAttr>(weight.getHow().get("name")).getValue());
+        if (border.getWeightTurned())
+          out.attribute("weight_turned", true);
         for (auto [name, list] : {std::pair("places", SmallVector<int64_t>(border.getPlaces())), {"turned", SmallVector<int64_t>(border.getTurned())}}) {
           out.attributeBegin(name);
           spellNumbers(out, list);

@@ -131,9 +131,10 @@ def Plan_BorderOp : Plan_Op<"border"> {
   let description = [{
     `[[W, right], [below, 0]]`. W is a parameter: a frozen one is copied once; another one and what stands in the border are written anew in each run, while parameters may
     change. `places` has a row and a column for each part. Values of the run. `turned`: which parts are written transposed.
-    - border_c1: W is a parameter; every part lies in the border; all are matrices of the run
+    `weightTurned`: W is, which is alone and not frozen.
+    - border_c1: W is a parameter; every part lies in the border; all are matrices of the run; one that is turned is trained and has none
   }];
-  let arguments = (ins Plan_Packed:$weight, Variadic<Plan_Packed>:$parts, DenseI64ArrayAttr:$places, DenseBoolArrayAttr:$turned);
+  let arguments = (ins Plan_Packed:$weight, Variadic<Plan_Packed>:$parts, DenseI64ArrayAttr:$places, DenseBoolArrayAttr:$turned, UnitAttr:$weightTurned);
   let results = (outs Plan_Packed:$result);
   let assemblyFormat = "$weight (`with` $parts^)? `at` $places `turned` $turned attr-dict `:` functional-type(operands, $result)";
   let hasVerifier = 1;

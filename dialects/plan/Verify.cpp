@@ -71,6 +71,8 @@ LogicalResult BorderOp::verify() {
   if (getPlaces().size() != 2 * getParts().size() || getTurned().size() != getParts().size())
     return emitOpError("does not say where each part lies");
   auto sizes = [](Value value) { return std::pair(cast<PackedType>(value.getType()).getDims()[0].constant, cast<PackedType>(value.getType()).getDims()[1].constant); };
+  if (getWeightTurned() && (!getParts().empty() || weight.getHow().get("frozen") || cast<PackedType>(getWeight().getType()).getDims()[0] != cast<PackedType>(getResult().getType()).getDims()[1]))
+    return emitOpError("turns a weight that is frozen or has a border");
   auto [rows, columns] = sizes(getWeight());
   auto [allRows, allColumns] = sizes(getResult());
   for (auto [index, part] : llvm::enumerate(getParts())) {
@@ -271,7 +273,7 @@ LogicalResult ProgramOp::verifyRegions() {
     for (Value result : op.getResults())
       if (auto slot = slotOf(result)) {
         SmallVector<Value> &owner = owners[*slot];
-        if (llvm::any_of(owner, [&](Value other) { return other.getDefiningOp() == &op; }))
+        if (llvm::any_of(owner, [&](Value other) { return other.getDefiningOp() == &op && !areBeside(other, result); }))
           return op.emitOpError("has two results in slot ") << *slot;
         if (!llvm::all_of(owner, [&](Value other) { return areBeside(other, result); }))
           owner.clear();

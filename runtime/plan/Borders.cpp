@@ -37,13 +37,13 @@ void Borders::keepDense(const PlanProgram &plan, const std::vector<Reading> &rea
       dense_.insert(plan.body.ops[index].attrs.at("name"));
 }
 
-at::Tensor Borders::of(const std::string &name, const std::vector<int64_t> &shape, ValueType type, ValueType stored, bool stays) {
+at::Tensor Borders::of(const std::string &name, const std::vector<int64_t> &shape, ValueType type, ValueType stored, How how) {
   if (shape.size() != 2)
     failBundle("the border of `" + name + "` is no matrix");
   at::Tensor &border = made_[{name, shape[0], shape[1], type}];
   if (border.defined())
     return border;
-  const at::Tensor weight = stored == ValueType::bf16 ? parameters_.half(name) : parameters_.get(name);
+  const at::Tensor given = stored == ValueType::bf16 ? parameters_.half(name) : parameters_.get(name), weight = how.turned && given.dim() == 2 ? given.t() : given;
   if (weight.dim() != 2 || weight.size(0) > shape[0] || weight.size(1) > shape[1])
     failBundle("the border of `" + name + "` has no room for it");
   const at::Tensor whole = device_.empty(shape, dtypeOf(type));
@@ -51,7 +51,7 @@ at::Tensor Borders::of(const std::string &name, const std::vector<int64_t> &shap
   device_.beginLibraryStep();
   whole.zero_();
   inside.copy_(weight);
-  if (stays && type == stored && !dense_.count(name))
+  if (how.stays && !how.turned && type == stored && !dense_.count(name))
     parameters_.moveTo(name, inside);
   return border = whole;
 }

@@ -21,9 +21,12 @@ public:
   Borders(Device &device, const ParameterStore &parameters) : device_(device), parameters_(parameters) {}
   /// Of a program that is to run often: what it reads dense must stay as it is.
   void keepDense(const PlanProgram &plan, const std::vector<Reading> &readings);
-  /// The matrix [rows, columns] of `type` that begins with the weight `name`, which plans have as `stored`. `stays`: it is frozen,
+  struct How {
+    bool turned = false, stays = false;
+  };
+  /// The matrix [rows, columns] of `type` that begins with the weight `name`, which plans have as `stored`. `turned`: transposed. `stays`: it is frozen,
   /// and may lie in the matrix alone. Errs: the weight is larger, or no matrix.
-  at::Tensor of(const std::string &name, const std::vector<int64_t> &shape, ValueType type, ValueType stored, bool stays);
+  at::Tensor of(const std::string &name, const std::vector<int64_t> &shape, ValueType type, ValueType stored, How how);
   int64_t bytes() const;
 
 private:

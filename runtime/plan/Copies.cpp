@@ -20,8 +20,10 @@ std::vector<Copy> copiesOfBorder(const Op &op, const std::vector<Packed> &values
   if (places.size() != 2 * turned.size() || op.in.size() != 1 + turned.size())
     failBundle("border at " + op.loc + " does not say where each part lies");
   std::vector<Copy> copies;
-  if (const Packed &weight = values[op.in[0]]; !weight.isConstant)
-    copies.push_back(copyOf(weight.tensor, values[op.out[0]].tensor.narrow(0, 0, weight.tensor.size(0)).narrow(1, 0, weight.tensor.size(1))));
+  if (const Packed &given = values[op.in[0]]; !given.isConstant) {
+    const at::Tensor weight = op.attrs.value("weight_turned", false) ? given.tensor.t() : given.tensor;
+    copies.push_back(copyOf(weight, values[op.out[0]].tensor.narrow(0, 0, weight.size(0)).narrow(1, 0, weight.size(1))));
+  }
   for (size_t index = 0; index < turned.size(); ++index) {
     const at::Tensor part = turned[index] ? values[op.in[1 + index]].tensor.t() : values[op.in[1 + index]].tensor;
     copies.push_back(copyOf(part, values[op.out[0]].tensor.narrow(0, places[2 * index], part.size(0)).narrow(1, places[2 * index + 1], part.size(1))));

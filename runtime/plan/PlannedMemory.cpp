@@ -216,7 +216,7 @@ Packed PlannedMemory::placeResult(const PlanProgram &plan, const Op &op, int64_t
     return pack(value, source, size);
   }
   if (op.op == "border")
-    return {&value, Layout::run, borders_.of(op.attrs.at("weight"), packedShape(value, Layout::run, size), value.type, plan.body.values[op.in.at(0)].type, values[op.in[0]].isConstant), false};
+    return {&value, Layout::run, borders_.of(op.attrs.at("weight"), packedShape(value, Layout::run, size), value.type, plan.body.values[op.in.at(0)].type, {.turned = op.attrs.value("weight_turned", false), .stays = values[op.in[0]].isConstant}), false};
   const int64_t begin = offsets_[place.slot];
   if (const int64_t thread = plan.slots[place.slot].p) {
     const int64_t width = widthOf(value.type), elements = thread * threads() / width, next = 1;

@@ -101,7 +101,9 @@ private:
   LogicalResult place(Operation *op) {
     SmallVector<int64_t> places;
     for (Value result : op->getResults()) {
-      auto slot = slotFor(result);
+      Value host = hostOf.lookup(result);
+      const bool isOwn = host && host.getDefiningOp() == op; // beside an earlier result
+      FailureOr<int64_t> slot = isOwn ? FailureOr<int64_t>(places[cast<OpResult>(host).getResultNumber()]) : slotFor(result);
       if (failed(slot))
         return failure();
       places.push_back(*slot);

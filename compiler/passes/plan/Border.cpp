@@ -14,27 +14,6 @@ PackedType typeOf(Value value) { return cast<PackedType>(value.getType()); }
 /// So many columns that rows begin where they should.
 int64_t paddedColumns(int64_t columns, Value like) { return llvm::alignTo(columns, kLine / widthOf(typeOf(like))); }
 
-/// `ab,cb->ac` and the like: a table of rows times a matrix of the run.
-struct Form {
-  Value table, matrix;
-  bool tableIsFirst, overColumns; ///< the letter that is summed is the matrix's second
-};
-
-std::optional<Form> formOf(StringRef equation, Value x, Value y) {
-  auto [inputs, out] = equation.split("->");
-  auto [a, b] = inputs.split(',');
-  const bool tableIsFirst = typeOf(x).getExample();
-  if (!tableIsFirst) {
-    std::swap(a, b);
-    std::swap(x, y);
-  }
-  if (!typeOf(x).getExample() || typeOf(y).getExample() || a.size() != 2 || b.size() != 2 || out.size() != 2 || out[0] != a[0])
-    return std::nullopt;
-  if (b[1] == a[1] && b[0] == out[1])
-    return Form{x, y, tableIsFirst, true};
-  return b[0] == a[1] && b[1] == out[1] ? std::optional(Form{x, y, tableIsFirst, false}) : std::nullopt;
-}
-
 /// Whether a kernel has the operand or result as rows that it finds at any pitch: as whole rows, or as what attention's products read and make.
 bool hasRows(KernelOp kernel, Value inside) {
   auto type = cast<nn::NNType>(inside.getType());
@@ -92,10 +71,10 @@ void putInTable(Value value, int64_t pitch, int64_t column) {
 }
 
 /// A table times a parameter, of which the result's columns are rows; nothing beside it.
-std::optional<Form> factorOf(StepOp step) {
+std::optional<TableProduct> factorOf(StepOp step) {
   if (!step || step.getKind() != "gemm" || hasBranch(step) || addendOf(step) >= 0)
     return std::nullopt;
-  auto form = formOf(cast<StringAttr>(step.getHow().get("equation")).getValue(), step.getInputs()[0], step.getInputs()[1]);
+  auto form = tableProductOf(cast<StringAttr>(step.getHow().get("equation")).getValue(), step.getInputs()[0], step.getInputs()[1]);
   return form && form->overColumns && isParameter(form->matrix.getDefiningOp()) ? form : std::nullopt;
 }
 
@@ -109,10 +88,25 @@ bool areAlike(Value one, Value other) {
 StringRef nameOfWeight(Value weight) { return cast<StringAttr>(weight.getDefiningOp<StepOp>().getHow().get("name")).getValue(); }
 } // namespace
 
+std::optional<TableProduct> mlir::plan::tableProductOf(StringRef equation, Value x, Value y) {
+  auto [inputs, out] = equation.split("->");
+  auto [a, b] = inputs.split(',');
+  const bool tableIsFirst = typeOf(x).getExample();
+  if (!tableIsFirst) {
+    std::swap(a, b);
+    std::swap(x, y);
+  }
+  if (!typeOf(x).getExample() || typeOf(y).getExample() || a.size() != 2 || b.size() != 2 || out.size() != 2 || out[0] != a[0])
+    return std::nullopt;
+  if (b[1] == a[1] && b[0] == out[1])
+    return TableProduct{x, y, tableIsFirst, true};
+  return b[0] == a[1] && b[1] == out[1] ? std::optional(TableProduct{x, y, tableIsFirst, false}) : std::nullopt;
+}
+
 std::optional<BranchedProduct> mlir::plan::branchedProductOf(StepOp step, std::string &why) {
   auto text = [&](StringRef name) { return cast<StringAttr>(step.getHow().get(name)).getValue(); };
   auto in = step.getInputs();
-  auto main = formOf(text("equation"), in[0], in[1]), branch = formOf(text("branch"), in[2], in[3]);
+  auto main = tableProductOf(text("equation"), in[0], in[1]), branch = tableProductOf(text("branch"), in[2], in[3]);
   if (!main || !branch)
     return why = "it is a product of another form", std::nullopt;
   auto weight = main->matrix.getDefiningOp<StepOp>();
@@ -217,7 +211,7 @@ void Borders::make(const Joined &all) {
       places.append({rows, 0});
     rows += member.rank;
   }
-  const Form form = *factorOf(first);
+  const TableProduct form = *factorOf(first);
   auto guest = typeOf(first.getResult());
   OpBuilder begin = atBegin(*first->getBlock(), factors), builder(first);
   auto stacked = PackedType::get(builder.getContext(), false, {plan::Dim{rows, 0}, typeOf(form.matrix).getDims()[1]}, guest.getElement());

@@ -10,6 +10,13 @@
 
 namespace mlir::plan {
 
+/// `ab,cb->ac` and the like: a table of rows times a matrix of the run.
+struct TableProduct {
+  Value table, matrix;
+  bool tableIsFirst, overColumns; ///< overColumns: the letter that is summed is the matrix's second
+};
+std::optional<TableProduct> tableProductOf(StringRef equation, Value x, Value y);
+
 /// `x W + h U`, by which `[x | h] [W; U]` would be one product: x and h lie in one table, W and U in one matrix.
 struct BranchedProduct {
   StepOp step;

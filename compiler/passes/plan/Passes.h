@@ -18,6 +18,10 @@ inline constexpr StringLiteral kDevice = "plan.device";
 inline constexpr StringLiteral kLayout = "plan.layout";
 /// On a product that had a branch: how it is done, and why.
 inline constexpr StringLiteral kLayoutNote = "plan.layout_note";
+/// Where a low-rank product of what a kernel has made is made, if the program says: `fused`, in that kernel; `apart`; else where it is quicker.
+inline constexpr StringLiteral kBranches = "plan.branches";
+/// On such a product, and on a kernel that makes some: a list of what was weighed.
+inline constexpr StringLiteral kBranchNote = "plan.branch_note";
 /// Who does attention, if the program says: `library`, `generated`; else the quicker one.
 inline constexpr StringLiteral kAttention = "plan.attention";
 /// How many rows of wide values a device is to have at a time, if the program says.
@@ -42,6 +46,7 @@ LogicalResult chooseAttention(ModuleOp module); ///< ChooseAttention.cpp
 LogicalResult foldScales(ModuleOp module);    ///< FoldScales.cpp
 LogicalResult chooseLayout(ModuleOp module);  ///< ChooseLayout.cpp
 LogicalResult roundWeights(ModuleOp module);  ///< RoundWeights.cpp
+LogicalResult fuseBranches(ModuleOp module);  ///< FuseBranches.cpp
 LogicalResult hoistSteps(ModuleOp module);    ///< HoistSteps.cpp
 LogicalResult narrowBands(ModuleOp module);   ///< NarrowBands.cpp
 
@@ -54,4 +59,5 @@ std::string kernelReport(ModuleOp module, int64_t examples, int64_t length);
 /// Of a device's programs: who does attention, how each product with a branch is done, and why.
 std::string attentionReport(ModuleOp module);
 std::string layoutReport(ModuleOp module);
+std::string branchReport(ModuleOp module);
 } // namespace mlir::plan
