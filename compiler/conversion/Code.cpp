@@ -229,6 +229,8 @@ Value Code::isMember(int64_t place) { return arith::CmpIOp::create(b, loc, arith
 
 Value Code::ownFirst(Value first, int64_t size) { return team == 1 ? first : add(first, mul(member(), size)); }
 
+Value Code::teamOfRow() { return arith::RemUIOp::create(b, loc, arith::DivUIOp::create(b, loc, coordinate("tid.x"), integer(team)), integer(machine.dealt)); }
+
 void Code::alone(const std::function<void()> &body) {
   if (team == 1)
     body();

@@ -23,6 +23,9 @@ struct Machine {
   bool whole = false; ///< operands and results of rows begin where a whole vector may
   unsigned warps = 1; ///< that a team's threads lie in, neighbours in each; beside them there lie other teams' in the same warps
 
+  unsigned dealt = 1; ///< teams that share the parts of one row
+
+  unsigned ofRow() const { return team * dealt; } ///< threads
   unsigned ofWarp() const { return team / warps; }           ///< a team's threads
   unsigned together() const { return kWarp / ofWarp(); }     ///< teams whose threads lie in the same warps
   static constexpr unsigned kWarp = 32;
@@ -100,6 +103,8 @@ public:
   Value isMember(int64_t place);
   /// Where this thread's part begins of what begins at `first` and is dealt out in pieces of `size`; its next one is `size * team` further.
   Value ownFirst(Value first, int64_t size);
+  /// Which of the teams that share a row this thread's is (i64).
+  Value teamOfRow();
   /// What one thread does for all.
   void alone(const std::function<void()> &body);
   /// This thread's warp among the team's (i64), and the team's first warp in its block.

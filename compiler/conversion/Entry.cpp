@@ -50,7 +50,7 @@ struct Place {
 };
 Place placeOf(Code &code, Machine machine) {
   if (machine.warps == 1)
-    return {arith::DivUIOp::create(code.b, code.loc, code.coordinate("tid.x"), code.integer(machine.team)), {}};
+    return {arith::DivUIOp::create(code.b, code.loc, code.coordinate("tid.x"), code.integer(machine.ofRow())), {}};
   Value group = arith::DivUIOp::create(code.b, code.loc, code.coordinate("tid.x"), code.integer(machine.warps * Machine::kWarp));
   if (machine.together() == 1)
     return {group, {}};
@@ -73,10 +73,13 @@ void emitEntry(Bodies bodies, OpBuilder &builder, Machine machine, int64_t share
   Code code(inside, loc, machine);
   Value given = entry->getArgument(0), first = code.field(given, CallField::first), tasks = code.field(given, CallField::tasks), scratchBytes = code.field(given, CallField::scratchBytes);
 
-  Value width = arith::DivUIOp::create(inside, loc, code.coordinate("ntid.x"), code.integer(machine.team));
+  Value width = arith::DivUIOp::create(inside, loc, code.coordinate("ntid.x"), code.integer(machine.ofRow()));
   const Place place = placeOf(code, machine);
   Value before = code.mul(code.coordinate("ctaid.x"), width), team = code.add(before, place.first), teams = code.mul(code.coordinate("nctaid.x"), width);
-  Value call = ownCall(code, given, code.mul(place.behind ? code.add(team, place.behind) : team, scratchBytes));
+  Value scratch = code.mul(place.behind ? code.add(team, place.behind) : team, scratchBytes);
+  if (machine.dealt > 1) // each of them has its share of what is there for the row
+    scratch = code.add(scratch, code.mul(code.teamOfRow(), arith::DivUIOp::create(inside, loc, scratchBytes, code.integer(machine.dealt))));
+  Value call = ownCall(code, given, scratch);
   Value isWhole = bodies.whole ? areWhole(code, call, bodies.pointers) : Value();
   auto loop = scf::ForOp::create(inside, loc, code.add(first, code.mul(team, share)), tasks, code.mul(teams, share));
   inside.setInsertionPointToStart(loop.getBody());

@@ -80,8 +80,16 @@ static bool hasFewRows(const plan::Space &space) {
   return space.example ? space.rowCount.scale == 0 : space.rowCount.scale == 0 && space.rowCount.constant <= kFewRows;
 }
 
+/// Whether a row is done in parts, and all that is made of it is of a part.
+static bool haveParts(plan::KernelOp op, const plan::Space &space) {
+  return space.kind == plan::Space::rows && space.parts > 1 && rowSumsOf(op).empty() && llvm::all_of(op.getBody().front().getTerminator()->getOperands(), [&](Value made) {
+           auto type = cast<nn::NNType>(made.getType());
+           return isWholeRow(space, type) || isOfPart(space, type);
+         });
+}
+
 /// Threads that do a row, or a head of attention: a power of two, so many that neighbouring threads read neighbouring numbers and none is without work in a row. Where rows
-/// are many a warp at most; few ones are a block's each.
+/// are many a warp at most; few ones are a block's each, or their parts are several teams'.
 static Machine teamFor(plan::KernelOp op, unsigned lanes) {
   const plan::Space space = plan::spaceOf(op);
   Machine machine{lanes};
@@ -94,11 +102,13 @@ static Machine teamFor(plan::KernelOp op, unsigned lanes) {
   const int64_t warp = Machine::kWarp, most = hasFewRows(space) ? Code::kMostWarps * warp : warp;
   const int64_t team = space.kind == plan::Space::tiles ? most : std::min<int64_t>(most, llvm::PowerOf2Ceil((space.columns + kOfMember - 1) / kOfMember));
   machine.team = static_cast<unsigned>(team), machine.warps = static_cast<unsigned>(std::max<int64_t>(1, team / warp));
+  if (machine.warps == 1 && hasFewRows(space) && haveParts(op, space))
+    machine.dealt = static_cast<unsigned>(llvm::bit_floor(static_cast<uint64_t>(std::min(space.parts, Code::kMostWarps * warp / team))));
   return machine;
 }
 
 /// Threads of a block.
-static int64_t blockOf(const Machine &machine) { return machine.warps == 1 ? kBlock : machine.together() == 1 ? machine.team : plan::kProductBlock; }
+static int64_t blockOf(const Machine &machine) { return machine.warps == 1 ? std::max<int64_t>(kBlock, machine.ofRow()) : machine.together() == 1 ? machine.team : plan::kProductBlock; }
 
 ArrayRef<StringRef> functionsOf(plan::KernelOp op) {
   static constexpr StringRef names[] = {"", "__sums"};
@@ -119,10 +129,10 @@ nlohmann::json callOf(plan::KernelOp op) {
                          {"example", space.example},
                          {"tasks", {{"c", rows.constant}, {"k", rows.scale}, {"s", peftrt::nameOfSequence(rows.sequence)}}},
                          {"columns", space.columns * space.parts},
-                         {"team", team.team},
+                         {"team", team.ofRow()},
                          {"block", blockOf(team)},
                          {"sites", op.getSites().vec()},
-                         {"scratch", {{"c", scratch.c}, {"k", scratch.k}}}};
+                         {"scratch", {{"c", scratch.c * team.dealt}, {"k", scratch.k * team.dealt}}}};
   if (scratch.sequence != 0)
     call["scratch"]["s"] = peftrt::nameOfSequence(scratch.sequence);
   for (const RowSum &sum : rowSumsOf(op)) {

@@ -86,7 +86,7 @@ private:
       Value none = code.integer(0);
       if (parts == 1)
         return emitRow({row, row, none, none});
-      code.loop(none, code.integer(parts), 1, [&](Value part) { emitRow({row, code.add(code.mul(row, parts), part), part, code.mul(part, columns)}); });
+      code.loop(code.machine.dealt == 1 ? none : code.teamOfRow(), code.integer(parts), code.machine.dealt, [&](Value part) { emitRow({row, code.add(code.mul(row, parts), part), part, code.mul(part, columns)}); });
     });
   }
 
