@@ -1,5 +1,6 @@
 // Open: see the header.
 #include "runtime/cuda/Open.h"
+#include "runtime/cuda/EventClock.h"
 #include "runtime/cuda/Graphs.h"
 #include "runtime/cuda/Launches.h"
 #include <ATen/ATen.h>
@@ -64,6 +65,8 @@ public:
   std::unique_ptr<plan::Kernels> kernels(const Bundle &bundle, const PlanOptions &, const products::PairFunctions *) override {
     return std::make_unique<Launches>(gpu_, pool_, staging_, bundle);
   }
+
+  std::unique_ptr<StepClock> clock() override { return std::make_unique<EventClock>(gpu_); }
 
   std::unique_ptr<plan::Recorder> recorder() override { return std::make_unique<Graphs>(gpu_); }
 

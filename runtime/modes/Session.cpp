@@ -333,7 +333,7 @@ SessionOptions sessionOptionsOf(const Arguments &arguments, const Surroundings &
   return options;
 }
 
-void reportProfile(const Executor &executor) { std::fputs(executor.profile().c_str(), stderr); }
+void reportProfile(const Executor &executor) { std::fputs(tableOf(executor.profile()).c_str(), stderr); }
 
 void reportUntrained(const SessionOptions &options) {
   if (options.run.empty() && options.adapter.empty())

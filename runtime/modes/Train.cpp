@@ -235,9 +235,13 @@ private:
   }
 
   void report() const {
-    if (request_.json)
-      printJson({{"run", folder_.path()}, {"adapter", folder_.adapterPath()}, {"step", progress_.step}, {"steps", schedule_.steps()}, {"finished", progress_.finished}, {"tokens", progress_.tokens},
-                 {"seconds", progress_.seconds}, {"best", progress_.hasBest ? json(progress_.best) : json()}, {"best_step", progress_.bestStep}, {"memory", memory()}, {"graphs", graphs()}, {"gemms", gemms()}});
+    if (!request_.json)
+      return;
+    json said = {{"run", folder_.path()}, {"adapter", folder_.adapterPath()}, {"step", progress_.step}, {"steps", schedule_.steps()}, {"finished", progress_.finished}, {"tokens", progress_.tokens},
+                 {"seconds", progress_.seconds}, {"best", progress_.hasBest ? json(progress_.best) : json()}, {"best_step", progress_.bestStep}, {"memory", memory()}, {"graphs", graphs()}, {"gemms", gemms()}};
+    for (const StepTime &step : session_.executor->profile()) // with --profile
+      said["profile"].push_back({{"program", step.program}, {"step", step.step}, {"seconds", step.seconds}, {"bytes", step.bytes}, {"calls", step.calls}});
+    printJson(said);
   }
 
   /// Bytes: of buffers, the most that the process had in memory, and what is taken of a GPU's: blocks are kept, so it is the most that was.

@@ -2,9 +2,25 @@
 #include "runtime/plan/Device.h"
 #include "runtime/plan/Stretches.h"
 #include <ATen/ATen.h>
+#include <chrono>
 
 namespace peftrt {
 namespace {
+
+class HostClock final : public StepClock {
+public:
+  void begin() override { seconds_.clear(), last_ = std::chrono::steady_clock::now(); }
+  void mark() override {
+    const auto now = std::chrono::steady_clock::now();
+    seconds_.push_back(std::chrono::duration<double>(now - last_).count());
+    last_ = now;
+  }
+  std::vector<double> seconds() override { return seconds_; }
+
+private:
+  std::chrono::steady_clock::time_point last_;
+  std::vector<double> seconds_;
+};
 
 class CpuDevice final : public Device {
 public:
@@ -23,6 +39,8 @@ public:
 };
 
 } // namespace
+
+std::unique_ptr<StepClock> Device::clock() { return std::make_unique<HostClock>(); }
 
 std::shared_ptr<Device> makeCpuDevice() { return std::make_shared<CpuDevice>(); }
 

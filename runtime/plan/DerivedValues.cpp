@@ -50,7 +50,7 @@ public:
   }
 
   RecordedUse recorded() const override { return inner_->recorded(); }
-  std::string profile() const override { return inner_->profile(); }
+  std::vector<StepTime> profile() const override { return inner_->profile(); }
 
   at::Tensor onHost(const at::Tensor &result) override { return inner_->onHost(result); }
 

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace peftrt {
 
@@ -27,6 +28,16 @@ struct GemmUse {
   int64_t untimed = 0; ///< the library's first, or the fastest of some: there was no time left
   int64_t library = 0; ///< LibTorch's
   double seconds = 0;  ///< for choosing
+};
+
+/// Tells how long steps take that are asked for one after the other.
+class StepClock {
+public:
+  virtual ~StepClock() = default;
+  virtual void begin() = 0;
+  virtual void mark() = 0; ///< behind a step
+  /// Of each mark since it began: from the one before it on. Waits until all that was asked for is done.
+  virtual std::vector<double> seconds() = 0;
 };
 
 class Device {
@@ -54,6 +65,8 @@ public:
   virtual GemmUse gemms() const { return {}; }
   /// Behind the last step of a program.
   virtual void endRun() = 0;
+  /// Of this process, if the device has none of its own.
+  virtual std::unique_ptr<StepClock> clock();
   /// The bundle's kernels. `pairs`: products that a CPU's use instead of their own loops, or null.
   virtual std::unique_ptr<plan::Kernels> kernels(const Bundle &bundle, const PlanOptions &options, const products::PairFunctions *pairs) = 0;
   /// For one executor, whose kernels outlive it; null where nothing is gained by recording steps.

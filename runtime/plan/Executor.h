@@ -80,6 +80,15 @@ struct RecordedUse {
   int64_t steps = 0;    ///< of plans, that ran in them
 };
 
+/// Of steps of a plan that do the same, in all runs.
+struct StepTime {
+  std::string program, step; ///< `contract ay,zy->az [seq,384] [8,384]`, `kernel rows_3`
+  double seconds, bytes;     ///< bytes: that kernels read and wrote (plan::movedBy)
+  int64_t calls;
+};
+/// A table of them, for people.
+std::string tableOf(const std::vector<StepTime> &steps);
+
 class Executor {
 public:
   virtual ~Executor() = default;
@@ -101,8 +110,8 @@ public:
   /// Nothing for the reference.
   virtual MemoryUse memory() const { return {}; }
   virtual RecordedUse recorded() const { return {}; }
-  /// Where the time went, as a table; empty unless asked for when it was made.
-  virtual std::string profile() const { return ""; }
+  /// Where the time went, by program, the longest first; nothing unless asked for when it was made.
+  virtual std::vector<StepTime> profile() const { return {}; }
 };
 
 /// Holds an executor's parameters for as long as it lives.

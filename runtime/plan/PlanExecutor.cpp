@@ -45,7 +45,7 @@ public:
 
   RecordedUse recorded() const override { return recorder_ ? recorder_->use() : RecordedUse{}; }
 
-  std::string profile() const override { return profile_.table(); }
+  std::vector<StepTime> profile() const override { return profile_.steps(); }
 
   at::Tensor onHost(const at::Tensor &result) override { return device_.onHost(result); }
 
@@ -72,7 +72,8 @@ private:
     std::vector<Packed> values = memory_.begin(plan, batch, tensors, size, room);
     RunContext context(size, random, parameters_, products_);
     rowStarts_.begin();
-    profile_.start();
+    if (options_.profile)
+      profile_.start();
     const size_t steps = plan.body.ops.size();
     for (size_t begin = 0, end = 0; begin < steps; begin = end) {
       end = plan.streamed ? std::max(prepared.bandEnds[begin], begin + 1) : steps; // of a streamed program a parameter is read when its step comes
@@ -82,6 +83,8 @@ private:
     }
     last_ = name;
     device_.endRun();
+    if (options_.profile)
+      profile_.end();
     if (!device_.isThreads())
       memory_.returnUpdated(plan, batch, tensors, values);
     if (!plan.streamed)
@@ -118,7 +121,7 @@ private:
         if (!prepared.works[step].isAsked())
           run(prepared.works[step], ops[step], values, context);
         if (options_.profile)
-          profile_.add(prepared.plan.body, ops[step]);
+          profile_.add(prepared.plan.body, ops[step], turns[turn].isLast() ? movedBy(prepared.plan.body, ops[step], context.size) : 0);
       }
     }
   }
@@ -339,7 +342,7 @@ private:
     }
     const std::vector<double> seconds = plan::runBand(band, rows, prepared.plan.bands.at(program.ops[begin].attrs.at("band").get<int64_t>()));
     for (size_t index = 0; options_.profile && index < ops.size(); ++index)
-      profile_.add(program, *ops[index], seconds[index]);
+      profile_.add(program, *ops[index], movedBy(program, *ops[index], size), seconds[index]);
     for (const Summing &sums : summing)
       kernels.addUp(*sums.work->kernel, sums.tables, dataOf(*sums.op, values).data() + sums.op->in.size());
   }
@@ -357,8 +360,8 @@ private:
 
   const ParameterStore &parameters_;
   PlanOptions options_;
-  Profile profile_;
   Device &device_;
+  Profile profile_{device_.clock()};
   Products products_;
   std::unique_ptr<Kernels> kernels_;
   PlannedMemory memory_;

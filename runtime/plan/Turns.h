@@ -11,6 +11,8 @@ namespace peftrt::plan {
 struct Turn {
   size_t step;
   std::optional<RowRange> rows; ///< of the band; nothing: all
+
+  bool isLast() const { return !rows || rows->isEnd; } ///< of the step's
 };
 
 /// Of the steps begin … end - 1. Of a plan for threads, what stands outside bands. `room`: the size that products are made for.

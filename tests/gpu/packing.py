@@ -39,6 +39,7 @@ TIMED = {
     "llama-8b": ("llama", LORA_16, "auto", LLAMA_8B, 1, (4096, 4096), LORA_OF_PEFT),
     "llama-8b-added": ("llama", LORA_16, "added", LLAMA_8B, 1, (4096, 4096), None),
     "llama-8b-dora": ("llama", DORA_16, "auto", LLAMA_8B, 1, (4096, 4096), {**LORA_OF_PEFT, "dora": True}),
+    "rows": ("llama", LORA_16, "auto", {**LLAMA_8B, "num_hidden_layers": 2, "vocab_size": 32000}, 2, (4096, 4096), None),  # 8192 of them, of 4096 numbers and of 14336
     "llama-8b-frozen": ("llama", "train layers[0].attention.norm", "auto", LLAMA_8B, 1, (4096, 4096), None),  # whose gradient needs as much of the frozen layers as LoRA's
 }
 

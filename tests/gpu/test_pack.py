@@ -59,7 +59,7 @@ class Pack(Scratch):
         """The large subject's weights would take a minute; that it is packed whole shows in its header. Turns are taken with peft on this CPU."""
         report = self.folder / "bench.json"
         (self.pack / "subjects/ia3-bitfit/timed.json").write_text(json.dumps({"batch": 4, "other": {"rank": 4, "dora": False, "dropout": 0.0}}))
-        said = self.command(self.pack / "bench", "--only", "ia3-bitfit", "--steps", 2, "--rounds", 1, "--variants", "eager", "--json", report, **self.gpu().environment)
+        said = self.command(self.pack / "bench", "--only", "ia3-bitfit", "--steps", 2, "--rounds", 1, "--variants", "eager", "--least", 0, "--json", report, **self.gpu().environment)
         self.assertRegex(said, r"ia3-bitfit .* tokens/s; .* ms a step; \d+ launches of \d+ graphs; .* of peft eager \(losses of")
         line, = json.loads(report.read_text())
         self.assertGreater(line["ratios"]["eager"]["median"], 0)
@@ -67,6 +67,10 @@ class Pack(Scratch):
         self.assertEqual(len(ours["losses"]), len(its["losses"]))
         self.assertEqual(line["failed"], {})
         self.assertGreater(line["graphs"]["launches"], 0)
+        self.assertRegex(said, r"kernels of rows \d+ GB/s, \d\.\d\d of a copy, at least \d+ \(`\w+`, kernel rows_\d+\)")
+        self.assertGreater(len(line["kernels"]["steps"]), 5)
+        for step in line["kernels"]["steps"]:
+            self.assertGreater(step["bytes"], 0)
         self.assertIn("--variants: some of", self.command(self.pack / "bench", "--variants", "lazy", code=2))
         self.assertNotIn("transformers", self.command(self.pack / "bench", "--only", "none", "--variants", "none", code=1))
         header = (self.pack / "subjects/bert-base/header.bin").read_bytes()
