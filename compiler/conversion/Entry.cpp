@@ -9,6 +9,7 @@ namespace peftc::conversion {
 namespace {
 
 constexpr unsigned kGlobal = 1;  ///< address space
+constexpr int64_t kOfAnyRegisters = 256; ///< threads of a block that has enough of them whatever a thread uses: of more the assembler must know
 constexpr int64_t kAccess = 16;  ///< bytes that a thread reads at once
 
 /// A field of what was given. That a pointer is to global memory LLVM does not see by itself, since it was itself read from there.
@@ -66,8 +67,10 @@ void emitEntry(Bodies bodies, OpBuilder &builder, Machine machine, int64_t share
       body.setLinkage(LLVM::Linkage::Internal);
   Location loc = bodies.any.getLoc();
   auto function = LLVM::LLVMFuncOp::create(builder, loc, (bodies.any.getName() + "__entry").str(), entryType(builder.getContext()), LLVM::Linkage::External, /*dsoLocal=*/false, LLVM::CConv::PTX_Kernel);
-  const std::string threads = std::to_string(block);
-  function.setPassthroughAttr(builder.getArrayAttr({builder.getStrArrayAttr({"nvvm.maxntid", threads})})); // so that their registers suffice
+  if (block > kOfAnyRegisters) {
+    const std::string threads = std::to_string(block);
+    function.setPassthroughAttr(builder.getArrayAttr({builder.getStrArrayAttr({"nvvm.maxntid", threads})}));
+  }
   Block *entry = function.addEntryBlock(builder);
   OpBuilder inside = OpBuilder::atBlockEnd(entry);
   Code code(inside, loc, machine);

@@ -14,6 +14,7 @@ namespace {
 constexpr unsigned kWidestLanes = 64; ///< no target takes more at a time; scratch is planned for it
 constexpr int64_t kOfMember = 4;      ///< floats of a row that are enough for one thread: what it reads at a time
 constexpr int64_t kFewRows = 256;     ///< of the run: fewer warps than a GPU has room for
+constexpr int64_t kOfFewRows = 256;   ///< threads for one of those at most: in blocks of more a thread has too few registers for what some kernels hold
 constexpr int64_t kBlock = 128;       ///< threads of a block whose teams are parts of a warp
 constexpr int64_t kProductLanes = 8, kOfFragment = 4; ///< of a thread of a row that is multiplied: halves that it reads at a time; threads of a row in a warp
 
@@ -99,11 +100,11 @@ static Machine teamFor(plan::KernelOp op, unsigned lanes) {
     const int64_t warps = plan::warpsOfRowProduct(space.columns);
     return {static_cast<unsigned>(kProductLanes), /*pairs=*/false, static_cast<unsigned>(warps * kOfFragment), /*whole=*/false, static_cast<unsigned>(warps)};
   }
-  const int64_t warp = Machine::kWarp, most = hasFewRows(space) ? Code::kMostWarps * warp : warp;
+  const int64_t warp = Machine::kWarp, most = hasFewRows(space) ? kOfFewRows : warp;
   const int64_t team = space.kind == plan::Space::tiles ? most : std::min<int64_t>(most, llvm::PowerOf2Ceil((space.columns + kOfMember - 1) / kOfMember));
   machine.team = static_cast<unsigned>(team), machine.warps = static_cast<unsigned>(std::max<int64_t>(1, team / warp));
   if (machine.warps == 1 && hasFewRows(space) && haveParts(op, space))
-    machine.dealt = static_cast<unsigned>(llvm::bit_floor(static_cast<uint64_t>(std::min(space.parts, Code::kMostWarps * warp / team))));
+    machine.dealt = static_cast<unsigned>(llvm::bit_floor(static_cast<uint64_t>(std::min(space.parts, kOfFewRows / team))));
   return machine;
 }
 

@@ -54,14 +54,14 @@ class Decode(Scratch):
                         self.assertGreater(sum(alike), NEW * len(PROMPTS) / 2)
 
     def test_threads(self):
-        """A row of 600 numbers is 256 threads', a head of attention 512; parts of a row go to teams side by side."""
+        """A row of 600 numbers is 256 threads', a head of attention too; parts of a row go to teams side by side."""
         trainer, _, _ = self.trainer("shared", "bf16")
         plan = gpu_plan(trainer.bundle)
         kernels = {program["name"]: [(step["attrs"]["space"], step["attrs"]["columns"], step["attrs"]["team"], step["attrs"]["block"]) for step in program["steps"] if step["kind"] == "kernel"] for program in plan["programs"]}
         self.assertIn(("rows", 600, 256, 256), kernels["decode"])
-        self.assertIn(("tiles", 1, 512, 512), kernels["decode"])
+        self.assertIn(("tiles", 1, 256, 256), kernels["decode"])
         self.assertIn(("rows", 32, 8, 128), kernels["decode"])
-        self.assertNotIn(512, {team for _, _, team, _ in kernels["train_step"]})
+        self.assertNotIn(256, {team for _, _, team, _ in kernels["train_step"]})
 
     def test_a_missing_barrier_is_seen(self):
         trainer, rows, trained = self.trainer("window", "bf16")

@@ -6,6 +6,9 @@
 // Errs   none
 // Why here  before kernels are formed: a sum that a product makes by itself is no elementwise op
 //
+// Of a sum of several products and several that have little depth, each of these goes to the product whose input it is made of (a low-rank branch to its own weight's), if there
+// is one: on a device the two may lie side by side (plan-choose-layout).
+//
 // An addend must be a product too, or already a product's sum: then its bytes are nobody else's, and the sum costs no pass over memory.
 #include "compiler/passes/plan/Passes.h"
 #include "compiler/passes/plan/Space.h"
@@ -106,6 +109,79 @@ void accumulate(nn::AddOp add) {
     earlier.erase();
 }
 
+/// The addends of a sum, as they stand in sums that nobody else reads.
+void collectAddends(Value value, Type type, SmallVectorImpl<Value> &addends, SmallVectorImpl<nn::AddOp> &sums) {
+  auto add = value.getDefiningOp<nn::AddOp>();
+  if (!add || value.getType() != type || (!sums.empty() && !value.hasOneUse())) {
+    addends.push_back(value);
+    return;
+  }
+  sums.push_back(add);
+  collectAddends(add.getX(), type, addends, sums);
+  collectAddends(add.getY(), type, addends, sums);
+}
+
+/// Whether the first factor of a branch is a product of the other's, times a number or not.
+bool isMadeOf(Value made, Value input) {
+  while (Operation *op = made.getDefiningOp()) {
+    if (auto product = dyn_cast<plan::ProductOp>(op))
+      return product.getX() == input || product.getY() == input;
+    auto scaled = dyn_cast<nn::MulOp>(op);
+    if (!scaled)
+      return false;
+    made = scaled.getY().getDefiningOp<nn::ConstantOp>() ? scaled.getX() : scaled.getX().getDefiningOp<nn::ConstantOp>() ? scaled.getY() : Value();
+    if (!made)
+      return false;
+  }
+  return false;
+}
+
+/// A product's factor that belongs to the batch.
+Value tableOf(plan::ProductOp product) { return cast<nn::NNType>(product.getX().getType()).getExample() ? product.getX() : product.getY(); }
+
+/// The sum, made as soon as both are there.
+Value sumOf(Value x, Value y) {
+  Operation *later = x.getDefiningOp(), *other = y.getDefiningOp();
+  if (!later || (other && later->isBeforeInBlock(other)))
+    later = other;
+  OpBuilder builder(later->getContext());
+  builder.setInsertionPointAfter(later);
+  return nn::AddOp::create(builder, later->getLoc(), x, y);
+}
+
+/// A sum of several products with a branch each, in whatever order: every branch meets its own.
+void pairBranches(nn::AddOp root) {
+  SmallVector<Value> addends, others;
+  SmallVector<nn::AddOp> sums;
+  collectAddends(root.getResult(), root.getResult().getType(), addends, sums);
+  SmallVector<std::pair<plan::ProductOp, plan::ProductOp>> pairs;
+  SmallVector<plan::ProductOp> products;
+  for (Value addend : addends)
+    if (auto product = ownProduct(addend); product && addend.getType() == root.getResult().getType())
+      products.push_back(product);
+  llvm::SmallDenseSet<Value> paired;
+  for (plan::ProductOp branch : products)
+    for (plan::ProductOp product : products)
+      if (isBranchOf(branch, product) && !paired.contains(product.getResult()) && isMadeOf(tableOf(branch), tableOf(product))) {
+        pairs.push_back({product, branch});
+        paired.insert(product.getResult());
+        paired.insert(branch.getResult());
+        break;
+      }
+  if (pairs.size() < 2)
+    return;
+  llvm::copy_if(addends, std::back_inserter(others), [&](Value addend) { return !paired.contains(addend); });
+  SmallVector<Value> whole = llvm::map_to_vector(pairs, [](auto &pair) { return sumOf(pair.first.getResult(), pair.second.getResult()); });
+  llvm::sort(whole, [](Value a, Value b) { return a.getDefiningOp()->isBeforeInBlock(b.getDefiningOp()); });
+  whole.append(others);
+  Value sum = whole[0];
+  for (Value next : ArrayRef(whole).drop_front())
+    sum = sumOf(sum, next);
+  root.getResult().replaceAllUsesWith(sum);
+  for (nn::AddOp old : sums) // readers before what they read
+    old.erase();
+}
+
 /// `(product + b) + product`: the products first, so that they meet.
 void reassociate(nn::AddOp add) {
   for (bool right : {false, true}) {
@@ -130,6 +206,14 @@ void reassociate(nn::AddOp add) {
 }
 } // namespace
 
+/// Sums that are no addends of others.
+static SmallVector<nn::AddOp> rootsOf(Block &block) {
+  return llvm::filter_to_vector(block.getOps<nn::AddOp>(), [](nn::AddOp add) {
+    auto reader = add.getResult().hasOneUse() ? dyn_cast<nn::AddOp>(*add.getResult().user_begin()) : nn::AddOp();
+    return !reader || reader.getResult().getType() != add.getResult().getType();
+  });
+}
+
 LogicalResult mlir::plan::formProducts(ModuleOp module) {
   for (ProgramOp program : module.getOps<ProgramOp>()) {
     Block &block = program.getBody().front();
@@ -141,6 +225,8 @@ LogicalResult mlir::plan::formProducts(ModuleOp module) {
         contract.getResult().replaceAllUsesWith(product);
         contract.erase();
       }
+    for (nn::AddOp root : rootsOf(block))
+      pairBranches(root);
     for (Operation &op : llvm::make_early_inc_range(block))
       if (auto add = dyn_cast<nn::AddOp>(op)) {
         if (ownProduct(add.getX()) && ownProduct(add.getY()))

@@ -35,6 +35,31 @@ module {
     plan.return %q : !nn.tensor<example, [seq, 4], f32>
   }
 
+  // Of a sum of two products, each with a branch made of its input (times a number or not), each gets its own, in whatever order they are added.
+  // CHECK: plan.program @own
+  // CHECK: %[[GV:.*]] = plan.product "ay,zy->az" %arg0, %arg2 over_examples false
+  // CHECK: %[[FIRST:.*]] = plan.product "ay,zy->az" %arg0, %arg3 and "ay,zy->az" %[[GV]], %arg4 over_examples false
+  // CHECK: %[[G:.*]] = plan.product "ay,zy->az" %arg1, %arg2 over_examples false
+  // CHECK: %[[GK:.*]] = nn.mul %[[G]], %{{.*}}
+  // CHECK: %[[SECOND:.*]] = plan.product "ay,zy->az" %arg1, %arg3 and "ay,zy->az" %[[GK]], %arg4 plus %[[FIRST]] over_examples false
+  // CHECK: nn.add %[[SECOND]], %arg0
+  plan.program @own inputs ["v", "k", "b", "w", "a"] results ["y"] {
+  ^bb0(%v: !nn.tensor<example, [seq, 4], f32>, %k: !nn.tensor<example, [seq, 4], f32>, %b: !nn.tensor<[1, 4], f32>, %w: !nn.tensor<[4, 4], f32>, %a: !nn.tensor<[4, 1], f32>):
+    %gv = nn.contract "ay,zy->az" %v, %b over_examples false : (!nn.tensor<example, [seq, 4], f32>, !nn.tensor<[1, 4], f32>) -> !nn.tensor<example, [seq, 1], f32>
+    %vw = nn.contract "ay,zy->az" %v, %w over_examples false : (!nn.tensor<example, [seq, 4], f32>, !nn.tensor<[4, 4], f32>) -> !nn.tensor<example, [seq, 4], f32>
+    %va = nn.contract "ay,zy->az" %gv, %a over_examples false : (!nn.tensor<example, [seq, 1], f32>, !nn.tensor<[4, 1], f32>) -> !nn.tensor<example, [seq, 4], f32>
+    %g = nn.contract "ay,zy->az" %k, %b over_examples false : (!nn.tensor<example, [seq, 4], f32>, !nn.tensor<[1, 4], f32>) -> !nn.tensor<example, [seq, 1], f32>
+    %two = nn.constant(2.0 : f64) : !nn.tensor<[], f32>
+    %gk = nn.mul %g, %two : (!nn.tensor<example, [seq, 1], f32>, !nn.tensor<[], f32>) -> !nn.tensor<example, [seq, 1], f32>
+    %kw = nn.contract "ay,zy->az" %k, %w over_examples false : (!nn.tensor<example, [seq, 4], f32>, !nn.tensor<[4, 4], f32>) -> !nn.tensor<example, [seq, 4], f32>
+    %ka = nn.contract "ay,zy->az" %gk, %a over_examples false : (!nn.tensor<example, [seq, 1], f32>, !nn.tensor<[4, 1], f32>) -> !nn.tensor<example, [seq, 4], f32>
+    %s1 = nn.add %vw, %ka : (!nn.tensor<example, [seq, 4], f32>, !nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [seq, 4], f32>
+    %s2 = nn.add %s1, %v : (!nn.tensor<example, [seq, 4], f32>, !nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [seq, 4], f32>
+    %s3 = nn.add %kw, %va : (!nn.tensor<example, [seq, 4], f32>, !nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [seq, 4], f32>
+    %s4 = nn.add %s2, %s3 : (!nn.tensor<example, [seq, 4], f32>, !nn.tensor<example, [seq, 4], f32>) -> !nn.tensor<example, [seq, 4], f32>
+    plan.return %s4 : !nn.tensor<example, [seq, 4], f32>
+  }
+
   // Somebody else reads the first product: it keeps its bytes.
   // CHECK: plan.program @shared
   // CHECK-NOT: plus
