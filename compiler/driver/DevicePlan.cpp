@@ -18,7 +18,7 @@ OwningOpRef<ModuleOp> devicePlan(ModuleOp module, const EmitInfo &info, const ta
   for (auto [name, number] : {std::pair("bf16", gpu.halfRate), {"f32", gpu.rate}, {"bandwidth", gpu.bandwidth}, {"tokens", batch.examples * batch.length}, {"length", batch.length}})
     facts.set(name, builder.getI64IntegerAttr(number));
   (*made)->setAttr(plan::kDevice, facts.getDictionary(module.getContext()));
-  for (auto [option, name] : {std::pair("layout", plan::kLayout), {"attention", plan::kAttention}, {"branches", plan::kBranches}})
+  for (auto [option, name] : {std::pair("layout", plan::kLayout), {"attention", plan::kAttention}, {"branches", plan::kBranches}, {"sums", plan::kSums}})
     if (const auto word = info.run.find(option); word != info.run.end() && word->is_string())
       (*made)->setAttr(name, builder.getStringAttr(word->get<std::string>()));
   if (const auto rows = info.run.find("chunk_rows"); rows != info.run.end() && rows->is_number())

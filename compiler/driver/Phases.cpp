@@ -172,6 +172,7 @@ const Phase &devicePhase() {
                                   {"plan-choose-attention", "attention as a step of a library, where that is quicker", plan::chooseAttention},
                                   {"plan-fold-scales", "a product times a number as one product", plan::foldScales},
                                   {"plan-choose-layout", "products with a branch as one product, where that is quicker", plan::chooseLayout},
+                                  {"plan-stack-weights", "a sum of products with frozen weights as one product", plan::stackWeights},
                                   // Behind layouts, whose matrices are of their products' type already.
                                   {"plan-round-weights", "weights that products of bf16 read, rounded once", plan::roundWeights},
                                   {"plan-fuse-branches", "low-rank products in the kernels that make their inputs, where that is quicker", plan::fuseBranches},

@@ -82,7 +82,10 @@ private:
       return true;
     }
     if (isa<plan::BesideOp, plan::WindowOp>(op)) {
-      step("aten", op.getName().stripDialect(), op, [] {});
+      step("aten", op.getName().stripDialect(), op, [&] {
+        if (auto window = dyn_cast<plan::WindowOp>(op); window && window.getRow())
+          out.attribute("row", static_cast<int64_t>(window.getRow()));
+      });
       return true;
     }
     if (auto border = dyn_cast<plan::BorderOp>(op)) {
@@ -91,6 +94,8 @@ private:
         out.attribute("weight", cast<StringAttr>(weight.getHow().get("name")).getValue());
         if (border.getWeightTurned())
           out.attribute("weight_turned", true);
+        if (border.getStacked())
+          out.attribute("stacked", static_cast<int64_t>(border.getStacked()));
         for (auto [name, list] : {std::pair("places", SmallVector<int64_t>(border.getPlaces())), {"turned", SmallVector<int64_t>(border.getTurned())}}) {
           out.attributeBegin(name);
           spellNumbers(out, list);

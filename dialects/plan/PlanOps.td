@@ -131,20 +131,21 @@ def Plan_BorderOp : Plan_Op<"border"> {
   let description = [{
     `[[W, right], [below, 0]]`. W is a parameter: a frozen one is copied once; another one and what stands in the border are written anew in each run, while parameters may
     change. `places` has a row and a column for each part. Values of the run. `turned`: which parts are written transposed.
-    `weightTurned`: W is, which is alone and not frozen.
+    `weightTurned`: W is, which is alone and not frozen. The first `stacked` parts are frozen parameters as well, which lie below W: copied once like it.
     - border_c1: W is a parameter; every part lies in the border; all are matrices of the run; one that is turned is trained and has none
   }];
-  let arguments = (ins Plan_Packed:$weight, Variadic<Plan_Packed>:$parts, DenseI64ArrayAttr:$places, DenseBoolArrayAttr:$turned, UnitAttr:$weightTurned);
+  let arguments = (ins Plan_Packed:$weight, Variadic<Plan_Packed>:$parts, DenseI64ArrayAttr:$places, DenseBoolArrayAttr:$turned, UnitAttr:$weightTurned, DefaultValuedAttr<I64Attr, "0">:$stacked);
   let results = (outs Plan_Packed:$result);
   let assemblyFormat = "$weight (`with` $parts^)? `at` $places `turned` $turned attr-dict `:` functional-type(operands, $result)";
   let hasVerifier = 1;
 }
 def Plan_WindowOp : Plan_Op<"window"> {
-  let summary = "the first rows and columns of a matrix, or some columns of rows that lie in a table";
+  let summary = "rows of a matrix, as far as some column, or some columns of rows that lie in a table";
   let description = [{
+    Of a matrix: from `row` on.
     - window_c1: of a matrix of the run without a pitch of its own; the result's pitch is the source's columns; or of rows in a table, columns that are there, at the same pitch
   }];
-  let arguments = (ins Plan_Packed:$source);
+  let arguments = (ins Plan_Packed:$source, DefaultValuedAttr<I64Attr, "0">:$row);
   let results = (outs Plan_Packed:$result);
   let assemblyFormat = "$source attr-dict `:` functional-type($source, $result)";
   let hasVerifier = 1;

@@ -70,6 +70,11 @@ LogicalResult BorderOp::verify() {
     return emitOpError("is not of a parameter and matrices of the run");
   if (getPlaces().size() != 2 * getParts().size() || getTurned().size() != getParts().size())
     return emitOpError("does not say where each part lies");
+  if (getStacked() < 0 || getStacked() > static_cast<int64_t>(getParts().size()) || llvm::any_of(getParts().take_front(getStacked()), [](Value part) {
+        auto step = part.getDefiningOp<StepOp>();
+        return !isParameter(step) || !step.getHow().get("frozen");
+      }))
+    return emitOpError("stacks what is no frozen parameter");
   auto sizes = [](Value value) { return std::pair(cast<PackedType>(value.getType()).getDims()[0].constant, cast<PackedType>(value.getType()).getDims()[1].constant); };
   if (getWeightTurned() && (!getParts().empty() || weight.getHow().get("frozen") || cast<PackedType>(getWeight().getType()).getDims()[0] != cast<PackedType>(getResult().getType()).getDims()[1]))
     return emitOpError("turns a weight that is frozen or has a border");
@@ -93,7 +98,7 @@ LogicalResult WindowOp::verify() {
   if (isOfTable && source.getPitch() != 0 && part.getColumn() >= source.getColumn() && part.getColumn() + part.columns() <= source.getColumn() + source.columns())
     return success();
   if (source.getExample() || source.getPitch() != 0 || source.getDims().size() != 2 || part.getDims().size() != 2 || part.getExample() || part.getElement() != source.getElement() ||
-      part.getDims()[0].constant > source.getDims()[0].constant || part.getDims()[1].constant > source.getDims()[1].constant || part.getPitch() != source.getDims()[1].constant || part.getColumn() != 0)
+      getRow() < 0 || getRow() + part.getDims()[0].constant > source.getDims()[0].constant || part.getDims()[1].constant > source.getDims()[1].constant || part.getPitch() != source.getDims()[1].constant || part.getColumn() != 0)
     return emitOpError("cannot see ") << source << " as " << part;
   return success();
 }

@@ -93,7 +93,7 @@ struct Words {
   std::string listed; ///< as a message says them
 };
 static const Words *wordsOf(const std::string &type) {
-  static const std::vector<Words> all = {{"precision", {"auto", "fp32", "bf16"}, "auto, fp32 or bf16"}, {"recompute", {"auto", "layers", "none"}, "auto, layers or none"}, {"layout", {"auto", "bordered", "added"}, "auto, bordered or added"}, {"attention", {"auto", "generated", "library"}, "auto, generated or library"}, {"branches", {"auto", "fused", "apart"}, "auto, fused or apart"}};
+  static const std::vector<Words> all = {{"precision", {"auto", "fp32", "bf16"}, "auto, fp32 or bf16"}, {"recompute", {"auto", "layers", "none"}, "auto, layers or none"}, {"layout", {"auto", "bordered", "added"}, "auto, bordered or added"}, {"attention", {"auto", "generated", "library"}, "auto, generated or library"}, {"branches", {"auto", "fused", "apart"}, "auto, fused or apart"}, {"sums", {"auto", "joined", "apart"}, "auto, joined or apart"}};
   auto found = std::find_if(all.begin(), all.end(), [&](const Words &words) { return words.type == type; });
   return found == all.end() ? nullptr : &*found;
 }

@@ -13,7 +13,7 @@ using nlohmann::json;
 /// Options that the user may give by name; their order is that of --help.
 const std::vector<std::string> kShortForms = {"epochs", "batch", "tokens-per-batch", "max-length", "accumulate", "seed", "clip", "eval-every", "save-every", "patience"};
 /// Options that only the compiler can act on.
-const std::vector<std::string> kCompiledIn = {"precision", "recompute", "memory", "layout", "attention", "branches", "chunk_rows", "base_dropout"};
+const std::vector<std::string> kCompiledIn = {"precision", "recompute", "memory", "layout", "attention", "branches", "sums", "chunk_rows", "base_dropout"};
 
 /// No count of a run is larger; products of two of them fit.
 constexpr int64_t kMost = 1'000'000'000;

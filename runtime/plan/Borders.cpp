@@ -23,7 +23,7 @@ std::vector<Reading> readingsOf(const PlanProgram &plan) {
     if (op.op == "param")
       parameters[op.out[0]] = index;
     for (size_t operand = 0; operand < op.in.size(); ++operand)
-      if (op.op != "border" || operand > 0 || !isFrozen(op.in[operand])) // whose parts are copied as they lie
+      if (op.op != "border" || operand > op.attrs.value("stacked", size_t{0}) || !isFrozen(op.in[operand])) // whose other parts are copied as they lie
         read(op.in[operand], op.op == "border" || plan.kinds[index] == "gemm" ? Reading::rows : Reading::dense);
   }
   for (const NamedValue &result : plan.body.results)
@@ -43,16 +43,20 @@ at::Tensor Borders::of(const std::string &name, const std::vector<int64_t> &shap
   at::Tensor &border = made_[{name, shape[0], shape[1], type}];
   if (border.defined())
     return border;
-  const at::Tensor given = stored == ValueType::bf16 ? parameters_.half(name) : parameters_.get(name), weight = how.turned && given.dim() == 2 ? given.t() : given;
-  if (weight.dim() != 2 || weight.size(0) > shape[0] || weight.size(1) > shape[1])
-    failBundle("the border of `" + name + "` has no room for it");
   const at::Tensor whole = device_.empty(shape, dtypeOf(type));
-  const at::Tensor inside = whole.narrow(0, 0, weight.size(0)).narrow(1, 0, weight.size(1));
   device_.beginLibraryStep();
   whole.zero_();
-  inside.copy_(weight);
-  if (how.stays && !how.turned && type == stored && !dense_.count(name))
-    parameters_.moveTo(name, inside);
+  std::vector<Below> all = how.below;
+  all.push_back({name, 0});
+  for (const Below &one : all) {
+    const at::Tensor given = stored == ValueType::bf16 ? parameters_.half(one.name) : parameters_.get(one.name), weight = how.turned && given.dim() == 2 ? given.t() : given;
+    if (weight.dim() != 2 || one.row < 0 || one.row + weight.size(0) > shape[0] || weight.size(1) > shape[1])
+      failBundle("the border of `" + name + "` has no room for `" + one.name + "`");
+    const at::Tensor inside = whole.narrow(0, one.row, weight.size(0)).narrow(1, 0, weight.size(1));
+    inside.copy_(weight);
+    if (how.stays && !how.turned && type == stored && !dense_.count(one.name))
+      parameters_.moveTo(one.name, inside);
+  }
   return border = whole;
 }
 

@@ -21,11 +21,17 @@ public:
   Borders(Device &device, const ParameterStore &parameters) : device_(device), parameters_(parameters) {}
   /// Of a program that is to run often: what it reads dense must stay as it is.
   void keepDense(const PlanProgram &plan, const std::vector<Reading> &readings);
+  /// Another weight, from a row on.
+  struct Below {
+    std::string name;
+    int64_t row;
+  };
   struct How {
     bool turned = false, stays = false;
+    std::vector<Below> below = {};
   };
   /// The matrix [rows, columns] of `type` that begins with the weight `name`, which plans have as `stored`. `turned`: transposed. `stays`: it is frozen,
-  /// and may lie in the matrix alone. Errs: the weight is larger, or no matrix.
+  /// and may lie in the matrix alone, and so may those `below`. Errs: the weight is larger, or no matrix.
   at::Tensor of(const std::string &name, const std::vector<int64_t> &shape, ValueType type, ValueType stored, How how);
   int64_t bytes() const;
 

@@ -24,7 +24,7 @@ std::vector<Copy> copiesOfBorder(const Op &op, const std::vector<Packed> &values
     const at::Tensor weight = op.attrs.value("weight_turned", false) ? given.tensor.t() : given.tensor;
     copies.push_back(copyOf(weight, values[op.out[0]].tensor.narrow(0, 0, weight.size(0)).narrow(1, 0, weight.size(1))));
   }
-  for (size_t index = 0; index < turned.size(); ++index) {
+  for (size_t index = op.attrs.value("stacked", 0); index < turned.size(); ++index) { // behind weights, which are there already as well
     const at::Tensor part = turned[index] ? values[op.in[1 + index]].tensor.t() : values[op.in[1 + index]].tensor;
     copies.push_back(copyOf(part, values[op.out[0]].tensor.narrow(0, places[2 * index], part.size(0)).narrow(1, places[2 * index + 1], part.size(1))));
   }

@@ -196,6 +196,19 @@ Packed PlannedMemory::placeParameter(const PlanProgram &plan, const Op &op, cons
   return packed;
 }
 
+/// The weights below a border's own.
+static std::vector<Borders::Below> stackedIn(const PlanProgram &plan, const Op &op) {
+  std::vector<Borders::Below> below;
+  const auto places = op.attrs.at("places").get<std::vector<int64_t>>();
+  for (size_t part = 0; part < op.attrs.value("stacked", size_t{0}); ++part) {
+    const auto made = std::find_if(plan.body.ops.begin(), plan.body.ops.end(), [&](const Op &other) { return other.op == "param" && other.out[0] == op.in.at(1 + part); });
+    if (made == plan.body.ops.end() || 2 * part >= places.size())
+      failBundle("border at " + op.loc + " stacks what is no parameter");
+    below.push_back({made->attrs.at("name"), places[2 * part]});
+  }
+  return below;
+}
+
 Packed PlannedMemory::placeResult(const PlanProgram &plan, const Op &op, int64_t index, const std::vector<Packed> &values, const BatchSize &size, Reading reading) {
   const Value &value = plan.body.values[index];
   const Place &place = plan.places[index];
@@ -208,7 +221,7 @@ Packed PlannedMemory::placeResult(const PlanProgram &plan, const Op &op, int64_t
     if (place.pitch != 0) {
       if (!source.defined() || source.scalar_type() != dtypeOf(value.type) || source.dim() < 2 || source.stride(0) != place.pitch)
         failBundle("`" + plan.body.name + "`: " + op.op + " at " + op.loc + " sees another table than there is");
-      const int64_t table = source.storage_offset() - plan.places[place.alias].column; // where it begins
+      const int64_t table = source.storage_offset() - plan.places[place.alias].column + op.attrs.value("row", int64_t{0}) * place.pitch; // where it begins, or a matrix' row
       return packAt(value, place, source.storage(), table, source, size);
     }
     if (!source.defined() || source.numel() != elementsOf(value, size) || source.scalar_type() != dtypeOf(value.type))
@@ -216,7 +229,7 @@ Packed PlannedMemory::placeResult(const PlanProgram &plan, const Op &op, int64_t
     return pack(value, source, size);
   }
   if (op.op == "border")
-    return {&value, Layout::run, borders_.of(op.attrs.at("weight"), packedShape(value, Layout::run, size), value.type, plan.body.values[op.in.at(0)].type, {.turned = op.attrs.value("weight_turned", false), .stays = values[op.in[0]].isConstant}), false};
+    return {&value, Layout::run, borders_.of(op.attrs.at("weight"), packedShape(value, Layout::run, size), value.type, plan.body.values[op.in.at(0)].type, {.turned = op.attrs.value("weight_turned", false), .stays = values[op.in[0]].isConstant, .below = stackedIn(plan, op)}), false};
   const int64_t begin = offsets_[place.slot];
   if (const int64_t thread = plan.slots[place.slot].p) {
     const int64_t width = widthOf(value.type), elements = thread * threads() / width, next = 1;

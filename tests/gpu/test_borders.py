@@ -17,9 +17,9 @@ from subject import BIN, compare, run  # noqa: E402
 from test_kernels import LABELS, USES  # noqa: E402
 
 EVERYWHERE = "attach lora(r = 8, alpha = 2{}) to layers[*].** where kind == linear"
-CASES = [  # the attach, and how many products are ones with a border
-    ("straight", EVERYWHERE.format(""), 20), ("dropout", EVERYWHERE.format(", dropout = 0.2"), 12),
-    ("twice", EVERYWHERE.format("") + "\n" + EVERYWHERE.replace("alpha = 2", "alpha = 1").format(""), 14), ("queries", "attach lora(r = 8) to layers[*].attention.{q, v}", 6)]
+CASES = [  # the attach, and how many products are ones with a border, or with several
+    ("straight", EVERYWHERE.format(""), 19), ("dropout", EVERYWHERE.format(", dropout = 0.2"), 12),
+    ("twice", EVERYWHERE.format("") + "\n" + EVERYWHERE.replace("alpha = 2", "alpha = 1").format(""), 13), ("queries", "attach lora(r = 8) to layers[*].attention.{q, v}", 5)]
 LENGTHS = [33, 7, 17]
 
 
@@ -30,8 +30,8 @@ def steps(plan, op, program="train_step"):
 class Borders(test_training.Training):
     test_methods = test_mistakes_are_seen = None  # those of other programs
 
-    def program(self, attach, layout="bordered", precision="fp32"):
-        return f"{USES}model base = bert\ntask classify(labels = {LABELS})\n{attach}\ntrain head\noptimize adamw(lr = 1e-3)\nrun {{ base_dropout = 0.1, precision = {precision}, layout = {layout}, attention = generated }}\n"
+    def program(self, attach, layout="bordered", precision="fp32", sums="auto"):
+        return f"{USES}model base = bert\ntask classify(labels = {LABELS})\n{attach}\ntrain head\noptimize adamw(lr = 1e-3)\nrun {{ base_dropout = 0.1, precision = {precision}, layout = {layout}, sums = {sums}, attention = generated }}\n"
 
     def test_steps(self):
         for name, attach, products in CASES:
@@ -43,12 +43,30 @@ class Borders(test_training.Training):
                 self.assertEqual(len(weights), len(set(weights)), "a weight is there once")
                 print(f"{name}: {self.worst(subject, self.started(subject), LENGTHS):.1e}", flush=True)
 
+    def test_sums(self):
+        """Products that add to each other, as one or one by one: the same sums, of which every program reads its weights from the same matrices."""
+        values, counts, worst = {}, {}, {}
+        for precision in ("fp32", "bf16"):
+            for sums in ("joined", "apart"):
+                subject = Emulated(self.folder / f"{precision}-{sums}", self.folder / "even", self.program(EVERYWHERE.format(""), "bordered", precision, sums), TARGET)
+                plan, rows, init = gpu_plan(subject.bundle), self.rows(LENGTHS), self.started(subject)
+                counts[sums] = [len([step for step in program["steps"] if step["kind"] == "gemm"]) for program in plan["programs"]]
+                stacked = {(step["attrs"]["weight"], step["attrs"]["stacked"]) for program in plan["programs"] for step in steps(plan, "border", program["name"]) if "stacked" in step["attrs"]}
+                self.assertEqual(len(stacked), 1 if sums == "joined" else 0) # q, k and v of the layer whose input has a gradient
+                self.assertEqual({step["attrs"]["weight"] for program in plan["programs"] for step in steps(plan, "border", program["name"]) if step["attrs"]["weight"] in dict(stacked)}, set(dict(stacked)))
+                values[sums] = subject.inspect(rows, init)
+                worst[sums] = compare(values[sums], subject.inspect(rows, init, emulated=False), 1)
+            self.assertEqual([apart - joined for joined, apart in zip(counts["joined"], counts["apart"])].count(2), 1) # of train_step
+            apart = compare(values["joined"], values["apart"], 1e-5 if precision == "fp32" else 0.2)
+            print(f"{precision}: {worst['joined']:.1e} joined, {worst['apart']:.1e} apart, {apart:.1e} from each other", flush=True)
+            self.assertLess(worst["joined"], 1.2 * worst["apart"] + 1e-5)
+
     def test_bf16(self):
         """What is rounded where differs between the layouts, and how far gradients are off by it does not."""
         worst = {}
         for layout in ("bordered", "added"):
             subject = Emulated(self.folder / layout, self.folder / "even", self.program(EVERYWHERE.format(""), layout, "bf16"), TARGET)
-            self.assertEqual(len(steps(gpu_plan(subject.bundle), "beside")), 20 if layout == "bordered" else 0)
+            self.assertEqual(len(steps(gpu_plan(subject.bundle), "beside")), 19 if layout == "bordered" else 0)
             rows, init = self.rows(LENGTHS), self.started(subject)
             worst[layout] = compare(subject.inspect(rows, init), subject.inspect(rows, init, emulated=False), 1)
         print(f"bf16: {worst['bordered']:.1e} bordered, {worst['added']:.1e} added", flush=True)

@@ -61,8 +61,8 @@ private:
   /// What lies beside another value has its slot, which both keep for as long as either is read.
   void findTables() {
     for (auto beside : program.getBody().front().getOps<BesideOp>())
-      for (Value guest : beside.getGuests()) {
-        Value host = rootOf(beside.getHost());
+      for (Value inside : beside.getGuests()) {
+        Value guest = rootOf(inside), host = rootOf(beside.getHost());
         hostOf[guest] = host;
         lastUse[host] = std::max(lastUse[host], lastUse[guest]);
       }

@@ -11,8 +11,6 @@ namespace {
 constexpr int64_t kLine = 128, kAccess = 16; ///< bytes: where a table's rows begin, and where a value in it may
 
 PackedType typeOf(Value value) { return cast<PackedType>(value.getType()); }
-/// So many columns that rows begin where they should.
-int64_t paddedColumns(int64_t columns, Value like) { return llvm::alignTo(columns, kLine / widthOf(typeOf(like))); }
 
 /// Whether a kernel has the operand or result as rows that it finds at any pitch: as whole rows, or as what attention's products read and make.
 bool hasRows(KernelOp kernel, Value inside) {
@@ -62,14 +60,6 @@ std::string whyNoTable(Value value) {
   return whyDense(value);
 }
 
-/// The value and everything that sees it in another shape.
-void putInTable(Value value, int64_t pitch, int64_t column) {
-  value.setType(typeOf(value).inTable(pitch, column));
-  for (Operation *reader : value.getUsers())
-    if (auto alias = dyn_cast<AliasOp>(reader))
-      putInTable(alias.getResult(), pitch, column);
-}
-
 /// A table times a parameter, of which the result's columns are rows; nothing beside it.
 std::optional<TableProduct> factorOf(StepOp step) {
   if (!step || step.getKind() != "gemm" || hasBranch(step) || addendOf(step) >= 0)
@@ -87,6 +77,15 @@ bool areAlike(Value one, Value other) {
 
 StringRef nameOfWeight(Value weight) { return cast<StringAttr>(weight.getDefiningOp<StepOp>().getHow().get("name")).getValue(); }
 } // namespace
+
+int64_t mlir::plan::paddedColumns(int64_t columns, Value like) { return llvm::alignTo(columns, kLine / widthOf(typeOf(like))); }
+
+void mlir::plan::putInTable(Value value, int64_t pitch, int64_t column) {
+  value.setType(typeOf(value).inTable(pitch, column));
+  for (Operation *reader : value.getUsers())
+    if (auto alias = dyn_cast<AliasOp>(reader))
+      putInTable(alias.getResult(), pitch, column);
+}
 
 std::optional<TableProduct> mlir::plan::tableProductOf(StringRef equation, Value x, Value y) {
   auto [inputs, out] = equation.split("->");

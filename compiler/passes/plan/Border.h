@@ -17,6 +17,11 @@ struct TableProduct {
 };
 std::optional<TableProduct> tableProductOf(StringRef equation, Value x, Value y);
 
+/// So many columns that a table's rows begin where they should.
+int64_t paddedColumns(int64_t columns, Value like);
+/// The value, and everything that sees it in another shape, lies in a table.
+void putInTable(Value value, int64_t pitch, int64_t column);
+
 /// `x W + h U`, by which `[x | h] [W; U]` would be one product: x and h lie in one table, W and U in one matrix.
 struct BranchedProduct {
   StepOp step;

@@ -54,7 +54,7 @@ int64_t movedBytes(ModuleOp gpu) {
       for (Operation *user : step.getResult().getUsers()) {
         auto border = dyn_cast<BorderOp>(user);
         auto reader = dyn_cast<StepOp>(user);
-        if (border && border.getWeight() == step.getResult() && step.getHow().get("frozen") && cast<PackedType>(border.getResult().getType()).getElement() == type.getElement())
+        if (border && (border.getWeight() == step.getResult() || llvm::is_contained(border.getParts().take_front(border.getStacked()), step.getResult())) && step.getHow().get("frozen") && cast<PackedType>(border.getResult().getType()).getElement() == type.getElement())
           moved[name] = type.getDims()[0].constant * type.getDims()[1].constant * widthOf(type);
         else if (!border && !(reader && reader.getKind() == "gemm"))
           dense.insert(name);

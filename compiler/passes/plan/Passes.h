@@ -20,6 +20,8 @@ inline constexpr StringLiteral kLayout = "plan.layout";
 inline constexpr StringLiteral kLayoutNote = "plan.layout_note";
 /// Where a low-rank product of what a kernel has made is made, if the program says: `fused`, in that kernel; `apart`; else where it is quicker.
 inline constexpr StringLiteral kBranches = "plan.branches";
+/// Whether a sum of products with frozen weights is one product, if the program says: `joined`, `apart`; else it is where it can be.
+inline constexpr StringLiteral kSums = "plan.sums";
 /// On such a product, and on a kernel that makes some: a list of what was weighed.
 inline constexpr StringLiteral kBranchNote = "plan.branch_note";
 /// Who does attention, if the program says: `library`, `generated`; else the quicker one.
@@ -45,6 +47,7 @@ LogicalResult dropPlaces(ModuleOp module);    ///< DropPlaces.cpp
 LogicalResult chooseAttention(ModuleOp module); ///< ChooseAttention.cpp
 LogicalResult foldScales(ModuleOp module);    ///< FoldScales.cpp
 LogicalResult chooseLayout(ModuleOp module);  ///< ChooseLayout.cpp
+LogicalResult stackWeights(ModuleOp module);  ///< StackWeights.cpp
 LogicalResult roundWeights(ModuleOp module);  ///< RoundWeights.cpp
 LogicalResult fuseBranches(ModuleOp module);  ///< FuseBranches.cpp
 LogicalResult hoistSteps(ModuleOp module);    ///< HoistSteps.cpp

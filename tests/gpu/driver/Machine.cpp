@@ -147,6 +147,7 @@ void Machine::run(const Function &function, const emulator::Launch &launch) {
   try {
     emulator::Statistics statistics;
     emulator::run(memory_, *function.program, launch, statistics);
+    pass(statistics.instructions);
     std::ofstream(folder_ + "/ran.txt", std::ios::app) << function.name << " " << launch.grid.all() << " " << launch.block.all() << " " << statistics.instructions << "\n";
   } catch (const emulator::Fault &fault) {
     std::fprintf(stderr, "emulator: %s: %s\n", function.name.c_str(), fault.what());

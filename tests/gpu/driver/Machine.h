@@ -70,7 +70,7 @@ public:
   /// Everything that was asked for.
   Status synchronize();
   Status callHost(HostFunction function, void *argument);
-  /// Time, of the work that the stream does just now.
+  /// Time, of the work that the stream does just now; an instruction of a kernel takes a nanosecond.
   void pass(uint64_t nanoseconds) { clock_ += nanoseconds; }
   Status createEvent(Event *event);
   Status destroyEvent(Event event);

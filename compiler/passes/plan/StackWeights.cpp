@@ -1,0 +1,295 @@
+// StackWeights (plan-stack-weights): a sum of products with frozen weights is one product: dq Wq + dk Wk + dv Wv is [dq | dk | dv] [Wq; Wk; Wv].
+//
+// In     plan.programs without places, of a device, with bordered weights; on the module `plan.sums`, if not joined where that can be
+// Out    products that add to each other are one, of a table in which what they multiply lies side by side, and behind it what multiplies their borders; their weights lie below each other
+//        in one plan.border, with what stood below each behind the last. Whoever multiplies one of them reads some rows of that
+// Errs   none
+// Why here  behind plan-choose-layout, whose matrices are stacked; before plan-round-weights, as that
+//
+// Why  each product that adds reads and writes all of the sum, which is rounded each time: of q, k and v four passes over it. Weights are stacked only if all programs can read them so, for
+// they are there once: a product by itself sees a weight's rows, but not those below it too.
+#include "compiler/passes/plan/Begin.h"
+#include "compiler/passes/plan/Border.h"
+#include "compiler/passes/plan/Passes.h"
+#include "llvm/ADT/StringMap.h"
+#include <map>
+#include <set>
+
+using namespace mlir;
+using namespace mlir::plan;
+
+namespace {
+PackedType typeOf(Value value) { return cast<PackedType>(value.getType()); }
+int64_t rowsOf(Value matrix) { return typeOf(matrix).getDims()[0].constant; }
+int64_t columnsOf(Value matrix) { return typeOf(matrix).getDims()[1].constant; }
+StringRef nameOf(Value weight) { return cast<StringAttr>(weight.getDefiningOp<StepOp>().getHow().get("name")).getValue(); }
+constexpr int64_t kAccess = 16; ///< bytes: where a value in a table may begin
+
+/// A product of a sum: of a table's columns, the last of which are `guests`, with a weight and what is below it.
+struct Term {
+  StepOp step;
+  BesideOp table;
+  BorderOp border;
+
+  std::string name() { return nameOf(border.getWeight()).str(); }
+  int64_t depth() { return rowsOf(border.getWeight()); }
+  int64_t below() { return rowsOf(border.getResult()) - depth(); }
+  bool isBefore(Term &other) {
+    auto a = cast<OpResult>(rootOf(table.getHost())), b = cast<OpResult>(rootOf(other.table.getHost()));
+    return a.getOwner() == b.getOwner() ? a.getResultNumber() < b.getResultNumber() : a.getOwner()->isBeforeInBlock(b.getOwner());
+  }
+};
+struct Sum {
+  SmallVector<Term> terms; ///< in the order in which what they multiply is made
+  StepOp last;
+  Value addend; ///< of the first that is done, or null
+};
+using Stack = std::vector<std::string>; ///< names of weights, from above
+
+/// Whether the value is some op's result and lies in no other table.
+bool isOwn(Value value, BesideOp table) {
+  Value root = rootOf(value);
+  return isa<OpResult>(root) && sourceOf(root) == Value() && !isa<WindowOp>(root.getDefiningOp()) && llvm::all_of(table->getBlock()->getOps<BesideOp>(), [&](BesideOp other) {
+           return other == table || llvm::none_of(other.getOperands(), [&](Value inside) { return rootOf(inside) == root; });
+         });
+}
+
+std::optional<Term> termOf(StepOp step) {
+  if (!step || step.getKind() != "gemm" || hasBranch(step) || step.getHow().get("alpha"))
+    return std::nullopt;
+  auto form = tableProductOf(cast<StringAttr>(step.getHow().get("equation")).getValue(), step.getInputs()[0], step.getInputs()[1]);
+  auto table = form ? form->table.getDefiningOp<BesideOp>() : BesideOp();
+  auto window = form ? form->matrix.getDefiningOp<WindowOp>() : WindowOp();
+  auto border = window ? window.getSource().getDefiningOp<BorderOp>() : BorderOp();
+  if (!table || !border || form->overColumns || !form->tableIsFirst || rowsOf(form->matrix) != rowsOf(border.getResult()))
+    return std::nullopt;
+  Term term{step, table, border};
+  const int64_t aligned = kAccess / widthOf(typeOf(table.getHost()));
+  int64_t behind = 0;
+  for (Value guest : table.getGuests())
+    behind += typeOf(guest).columns();
+  if (behind != term.below() || term.depth() % aligned != 0 || behind % aligned != 0 || !llvm::all_of(table.getOperands(), [&](Value inside) { return isOwn(inside, table); }))
+    return std::nullopt;
+  return term;
+}
+
+/// The longest sum that ends with the step.
+Sum sumBehind(StepOp last) {
+  Sum sum{{}, last, {}};
+  for (StepOp step = last; step;) {
+    auto term = termOf(step);
+    if (!term || (!sum.terms.empty() && (step.getResult().getType() != last.getResult().getType() || !step.getResult().hasOneUse() || columnsOf(term->border.getResult()) != columnsOf(sum.terms[0].border.getResult()))))
+      break;
+    sum.terms.push_back(*term);
+    const int addend = addendOf(step);
+    sum.addend = addend < 0 ? Value() : step.getInputs()[addend];
+    step = sum.addend ? sum.addend.getDefiningOp<StepOp>() : StepOp();
+  }
+  llvm::sort(sum.terms, [](const Term &a, const Term &b) { return Term(a).isBefore(const_cast<Term &>(b)); });
+  return sum;
+}
+
+/// Where a weight lies in its stack: its first row, and that of what is below it.
+struct Place {
+  const Stack *stack = nullptr;
+  int64_t row = 0, below = 0;
+};
+/// The whole of one.
+struct Shape {
+  int64_t rows = 0, columns = 0;
+};
+
+class Stacking {
+public:
+  explicit Stacking(ModuleOp module) : module(module) {}
+
+  void run() {
+    for (ProgramOp program : module.getOps<ProgramOp>())
+      find(program);
+    for (Sum &sum : sums)
+      agree(sum);
+    module.walk([&](BorderOp border) { refuseOthers(border); });
+    for (Sum &sum : sums)
+      if (!isRefused(sum.terms[0].name()))
+        join(sum);
+    for (ProgramOp program : module.getOps<ProgramOp>())
+      replaceIn(program.getBody().front());
+  }
+
+private:
+  void find(ProgramOp program) {
+    llvm::DenseSet<Operation *> taken;
+    const SmallVector<StepOp> steps = llvm::to_vector(program.getBody().front().getOps<StepOp>());
+    for (StepOp step : llvm::reverse(steps)) {
+      if (taken.contains(step))
+        continue;
+      Sum sum = sumBehind(step);
+      if (sum.terms.size() < 2)
+        continue;
+      for (Term &term : sum.terms)
+        taken.insert(term.step);
+      sums.push_back(sum);
+    }
+  }
+
+  /// All sums with a weight have the same ones, in the same order.
+  void agree(Sum &sum) {
+    Stack names;
+    for (Term &term : sum.terms)
+      names.push_back(term.name());
+    const Stack &stack = *stacks.insert(names).first;
+    int64_t row = 0, below = 0;
+    for (Term &term : sum.terms)
+      below += term.depth();
+    for (Term &term : sum.terms) {
+      members.insert(term.step);
+      auto [found, isNew] = places.try_emplace(term.name(), Place{&stack, row, below});
+      if (!isNew && found->second.stack != &stack)
+        refuse(found->second.stack), refuse(&stack);
+      row += term.depth(), below += term.below();
+    }
+    shapes[&stack] = {below, columnsOf(sum.terms[0].border.getResult())};
+  }
+
+  bool isRefused(StringRef name) const { return refused.contains(places.find(name)->second.stack); }
+  void refuse(const Stack *stack) { refused.insert(stack); }
+
+  /// Whoever reads the matrix of a weight reads the weight's rows, or all of it in a sum.
+  void refuseOthers(BorderOp border) {
+    const auto found = places.find(nameOf(border.getWeight()));
+    if (found == places.end())
+      return;
+    const int64_t depth = rowsOf(border.getWeight());
+    const bool isFine = !border.getWeightTurned() && border.getWeight().getDefiningOp<StepOp>().getHow().get("frozen") && llvm::all_of(border.getResult().getUsers(), [&](Operation *user) {
+      auto window = dyn_cast<WindowOp>(user);
+      return window && (rowsOf(window.getResult()) <= depth || llvm::all_of(window.getResult().getUsers(), [&](Operation *reader) { return members.contains(reader); }));
+    });
+    if (!isFine)
+      refuse(found->second.stack);
+  }
+
+  /// The stack in the block, with what stands in the borders there; made where it is first asked for.
+  BorderOp stackIn(Block &block, const Stack &stack) {
+    BorderOp &made = stackOf[{&block, &stack}];
+    if (made)
+      return made;
+    llvm::StringMap<BorderOp> there;
+    for (auto border : block.getOps<BorderOp>())
+      there.try_emplace(nameOf(border.getWeight()), border);
+    SmallVector<Value> weights, parts;
+    SmallVector<int64_t> at;
+    SmallVector<bool> turned;
+    for (const std::string &name : stack) {
+      const Place &place = places.find(name)->second;
+      weights.push_back(weightIn(block, name));
+      if (weights.size() > 1)
+        at.append({place.row, 0}), turned.push_back(false);
+    }
+    for (const std::string &name : stack)
+      if (BorderOp border = there.lookup(name))
+        for (auto [index, part] : llvm::enumerate(border.getParts())) {
+          const Place &place = places.find(name)->second;
+          const int64_t row = border.getPlaces()[2 * index], depth = rowsOf(border.getWeight());
+          parts.push_back(part);
+          at.append({row >= depth ? place.below + row - depth : place.row + row, border.getPlaces()[2 * index + 1]});
+          turned.push_back(border.getTurned()[index]);
+        }
+    SmallVector<Value> given(weights);
+    given.append(parts);
+    OpBuilder begin = atBegin(block, given);
+    const Shape shape = shapes.lookup(&stack);
+    BorderOp any = there.lookup(*llvm::find_if(stack, [&](const std::string &name) { return there.contains(name); })); // whose reader asks for it
+    auto type = PackedType::get(module.getContext(), false, {plan::Dim{shape.rows, 0}, {shape.columns, 0}}, typeOf(any.getResult()).getElement());
+    SmallVector<Value> all(weights.begin() + 1, weights.end());
+    all.append(parts);
+    return made = BorderOp::create(begin, weights[0].getLoc(), type, weights[0], all, at, turned, /*weightTurned=*/false, static_cast<int64_t>(weights.size()) - 1);
+  }
+
+  /// The weight in the block: a program that does not read one has it with the others all the same.
+  Value weightIn(Block &block, StringRef name) {
+    auto isIt = [&](StepOp step) { return isParameter(step) && cast<StringAttr>(step.getHow().get("name")).getValue() == name; };
+    for (auto step : block.getOps<StepOp>())
+      if (isIt(step))
+        return step.getResult();
+    Value made;
+    module.walk([&](StepOp step) {
+      if (isIt(step))
+        made = OpBuilder(&block, block.begin()).clone(*step)->getResult(0);
+      return made ? WalkResult::interrupt() : WalkResult::advance();
+    });
+    return made;
+  }
+
+  void join(Sum &sum) {
+    Block &block = *sum.last->getBlock();
+    const Stack &stack = *places.find(sum.terms[0].name())->second.stack;
+    const int64_t depth = shapes.lookup(&stack).rows, pitch = paddedColumns(depth, sum.terms[0].table.getHost());
+    SmallVector<Value> hosts, guests;
+    for (Term &term : sum.terms) {
+      const Place &place = places.find(term.name())->second;
+      for (Value guest : term.table.getGuests()) {
+        putInTable(rootOf(guest), pitch, place.below + typeOf(guest).getColumn() - term.depth());
+        guests.push_back(guest);
+      }
+      putInTable(rootOf(term.table.getHost()), pitch, place.row);
+      hosts.push_back(term.table.getHost());
+    }
+    OpBuilder builder(sum.last);
+    const Location loc = sum.last.getLoc();
+    auto host = typeOf(hosts[0]);
+    SmallVector<Value> beside(hosts.begin() + 1, hosts.end());
+    beside.append(guests);
+    Value table = BesideOp::create(builder, loc, PackedType::get(module.getContext(), true, {host.getDims()[0], plan::Dim{depth, 0}}, host.getElement(), pitch, 0), hosts[0], beside);
+    auto read = typeOf(sum.terms[0].step.getInputs()[1]);
+    Value matrix = WindowOp::create(builder, loc, PackedType::get(module.getContext(), false, {plan::Dim{depth, 0}, read.getDims()[1]}, read.getElement(), read.getPitch(), 0), stackIn(block, stack).getResult());
+    SmallVector<Value> inputs = {table, matrix};
+    if (sum.addend)
+      inputs.push_back(sum.addend);
+    SmallVector<Operation *> old;
+    for (Term &term : sum.terms) {
+      old.push_back(term.table);
+      if (term.step != sum.last)
+        old.push_back(term.step);
+    }
+    sum.last.getInputsMutable().assign(inputs);
+    for (Operation *op : old)
+      op->dropAllReferences();
+    for (Operation *op : old)
+      op->erase();
+  }
+
+  /// Whoever read a weight's rows reads them in its stack.
+  void replaceIn(Block &block) {
+    for (BorderOp border : llvm::make_early_inc_range(block.getOps<BorderOp>())) {
+      const auto found = places.find(nameOf(border.getWeight()));
+      if (found == places.end() || border.getStacked() || refused.contains(found->second.stack))
+        continue;
+      for (Operation *user : llvm::make_early_inc_range(border.getResult().getUsers())) {
+        if (!user->use_empty()) {
+          OpBuilder builder(user);
+          user->getResult(0).replaceAllUsesWith(WindowOp::create(builder, user->getLoc(), user->getResult(0).getType(), stackIn(block, *found->second.stack).getResult(), found->second.row));
+        }
+        user->erase();
+      }
+    }
+    for (BorderOp border : llvm::make_early_inc_range(block.getOps<BorderOp>()))
+      if (border.getResult().use_empty() && places.count(nameOf(border.getWeight())))
+        border.erase();
+  }
+
+  ModuleOp module;
+  std::vector<Sum> sums;
+  std::set<Stack> stacks;
+  llvm::StringMap<Place> places; ///< by weight
+  llvm::DenseMap<const Stack *, Shape> shapes;
+  llvm::DenseSet<const Stack *> refused;
+  llvm::DenseSet<Operation *> members; ///< steps of sums
+  std::map<std::pair<Block *, const Stack *>, BorderOp> stackOf;
+};
+} // namespace
+
+LogicalResult mlir::plan::stackWeights(ModuleOp module) {
+  if (auto word = module->getAttrOfType<StringAttr>(kSums); !word || word.getValue() != "apart")
+    Stacking(module).run();
+  return success();
+}
