@@ -2,6 +2,7 @@
 //
 // Why  such a product has few columns or little depth, and the other of both is a text's length: pieces of its result are too few for a block of threads, or the
 // keys would be turned for one row. So threads share the keys: a key's dot is one thread's, and a sum over keys is of parts, which lie in shared memory.
+#include "compiler/conversion/Kernel.h"
 #include "compiler/conversion/Product.h"
 
 using namespace mlir;
@@ -30,6 +31,19 @@ struct Shares {
 };
 
 } // namespace
+
+bool haveWholeRows(plan::KernelOp op) {
+  auto isWhole = [](Value value, Value outside) {
+    auto type = cast<nn::NNType>(value.getType());
+    if (!type.getExample() || type.rank() != 3 || plan::isQuadratic(type) || plan::isRowOfTiles(type))
+      return true;
+    const int64_t ofAccess = isHalf(value) ? 8 : 4, size = type.getDims()[2].constant; // elements of 16 bytes
+    return size % ofAccess == 0 && plan::pitchOf(outside) % ofAccess == 0;
+  };
+  Block &body = op.getBody().front();
+  return llvm::all_of(llvm::zip_equal(body.getArguments(), op.getInputs()), [&](auto pair) { return isWhole(std::get<0>(pair), std::get<1>(pair)); }) &&
+         llvm::all_of(llvm::zip_equal(body.getTerminator()->getOperands(), op.getResults()), [&](auto pair) { return isWhole(std::get<0>(pair), std::get<1>(pair)); });
+}
 
 void emitDots(Code &outer, const Matrix &c, const Matrix &a, const Matrix &b, Value columns, int64_t depth, bool whole) {
   Code code(outer.b, outer.loc, {lanesFor(outer, b, whole), outer.pairs});

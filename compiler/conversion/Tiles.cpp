@@ -473,19 +473,6 @@ int64_t headsPerTask(plan::KernelOp op) {
   return together;
 }
 
-bool haveWholeRows(plan::KernelOp op) {
-  auto isWhole = [](Value value, Value outside) {
-    auto type = typeOf(value);
-    if (!type.getExample() || type.rank() != 3 || plan::isQuadratic(type) || plan::isRowOfTiles(type))
-      return true;
-    const int64_t ofAccess = isHalf(value) ? 8 : 4, size = sizeOf(value); // elements of 16 bytes
-    return size % ofAccess == 0 && plan::pitchOf(outside) % ofAccess == 0;
-  };
-  Block &body = op.getBody().front();
-  return llvm::all_of(llvm::zip_equal(body.getArguments(), op.getInputs()), [&](auto pair) { return isWhole(std::get<0>(pair), std::get<1>(pair)); }) &&
-         llvm::all_of(llvm::zip_equal(body.getTerminator()->getOperands(), op.getResults()), [&](auto pair) { return isWhole(std::get<0>(pair), std::get<1>(pair)); });
-}
-
 void emitTiles(Kernel &kernel) { Tiles(kernel).emit(); }
 
 ScratchSize tilesScratch(plan::KernelOp op, unsigned lanes) {

@@ -78,6 +78,8 @@ bool areAlike(Value one, Value other) {
 StringRef nameOfWeight(Value weight) { return cast<StringAttr>(weight.getDefiningOp<StepOp>().getHow().get("name")).getValue(); }
 } // namespace
 
+bool mlir::plan::mayLieInTable(Value value) { return whyNoTable(value).empty(); }
+
 int64_t mlir::plan::paddedColumns(int64_t columns, Value like) { return llvm::alignTo(columns, kLine / widthOf(typeOf(like))); }
 
 void mlir::plan::putInTable(Value value, int64_t pitch, int64_t column) {

@@ -22,6 +22,9 @@ int64_t paddedColumns(int64_t columns, Value like);
 /// The value, and everything that sees it in another shape, lies in a table.
 void putInTable(Value value, int64_t pitch, int64_t column);
 
+/// Whether it may: whoever makes it can put its rows there, and whoever reads it finds them at any pitch.
+bool mayLieInTable(Value value);
+
 /// `x W + h U`, by which `[x | h] [W; U]` would be one product: x and h lie in one table, W and U in one matrix.
 struct BranchedProduct {
   StepOp step;

@@ -36,11 +36,12 @@ void hoist(Block &block) {
     hoisted.insert(&op);
     order.push_back(&op);
   }
-  auto first = llvm::find_if(block, [](Operation &op) { return !isParameter(&op); });
+  const auto behindParameters = [&](Block::iterator from) { return std::find_if(from, block.end(), [](Operation &op) { return !isParameter(&op); }); };
+  auto first = behindParameters(block.begin());
   for (Operation *op : order) {
     moveParametersBefore(&*first, op->getOperands());
     if (op == &*first)
-      ++first;
+      first = behindParameters(std::next(first));
     else
       op->moveBefore(&*first);
   }

@@ -28,14 +28,15 @@ constexpr int64_t kAccess = 16; ///< bytes: where a value in a table may begin
 /// A product of a sum: of a table's columns, the last of which are `guests`, with a weight and what is below it.
 struct Term {
   StepOp step;
-  BesideOp table;
-  BorderOp border;
+  Value host; ///< of the table: as it is read
+  SmallVector<Value> guests;
+  Value weight, matrix; ///< the parameter, and that or its border
 
-  std::string name() { return nameOf(border.getWeight()).str(); }
-  int64_t depth() { return rowsOf(border.getWeight()); }
-  int64_t below() { return rowsOf(border.getResult()) - depth(); }
-  bool isBefore(Term &other) {
-    auto a = cast<OpResult>(rootOf(table.getHost())), b = cast<OpResult>(rootOf(other.table.getHost()));
+  std::string name() const { return nameOf(weight).str(); }
+  int64_t depth() const { return rowsOf(weight); }
+  int64_t below() const { return rowsOf(matrix) - depth(); }
+  bool isBefore(const Term &other) const {
+    auto a = cast<OpResult>(rootOf(host)), b = cast<OpResult>(rootOf(other.host));
     return a.getOwner() == b.getOwner() ? a.getResultNumber() < b.getResultNumber() : a.getOwner()->isBeforeInBlock(b.getOwner());
   }
 };
@@ -46,10 +47,10 @@ struct Sum {
 };
 using Stack = std::vector<std::string>; ///< names of weights, from above
 
-/// Whether the value is some op's result and lies in no other table.
-bool isOwn(Value value, BesideOp table) {
+/// Whether the value is some op's result and lies in no table but that.
+bool isOwn(Value value, Block *block, BesideOp table) {
   Value root = rootOf(value);
-  return isa<OpResult>(root) && sourceOf(root) == Value() && !isa<WindowOp>(root.getDefiningOp()) && llvm::all_of(table->getBlock()->getOps<BesideOp>(), [&](BesideOp other) {
+  return isa<OpResult>(root) && llvm::all_of(block->getOps<BesideOp>(), [&](BesideOp other) {
            return other == table || llvm::none_of(other.getOperands(), [&](Value inside) { return rootOf(inside) == root; });
          });
 }
@@ -58,19 +59,43 @@ std::optional<Term> termOf(StepOp step) {
   if (!step || step.getKind() != "gemm" || hasBranch(step) || step.getHow().get("alpha"))
     return std::nullopt;
   auto form = tableProductOf(cast<StringAttr>(step.getHow().get("equation")).getValue(), step.getInputs()[0], step.getInputs()[1]);
-  auto table = form ? form->table.getDefiningOp<BesideOp>() : BesideOp();
-  auto window = form ? form->matrix.getDefiningOp<WindowOp>() : WindowOp();
-  auto border = window ? window.getSource().getDefiningOp<BorderOp>() : BorderOp();
-  if (!table || !border || form->overColumns || !form->tableIsFirst || rowsOf(form->matrix) != rowsOf(border.getResult()))
+  if (!form || form->overColumns || !form->tableIsFirst)
     return std::nullopt;
-  Term term{step, table, border};
-  const int64_t aligned = kAccess / widthOf(typeOf(table.getHost()));
+  auto table = form->table.getDefiningOp<BesideOp>();
+  auto window = form->matrix.getDefiningOp<WindowOp>();
+  auto border = window ? window.getSource().getDefiningOp<BorderOp>() : BorderOp();
+  if (static_cast<bool>(table) != static_cast<bool>(border))
+    return std::nullopt;
+  Term term{step, table ? table.getHost() : form->table, {}, border ? border.getWeight() : form->matrix, border ? border.getResult() : form->matrix};
+  if (table)
+    term.guests.assign(table.getGuests().begin(), table.getGuests().end());
+  auto parameter = term.weight.getDefiningOp<StepOp>();
+  const int64_t aligned = kAccess / widthOf(typeOf(term.host));
   int64_t behind = 0;
-  for (Value guest : table.getGuests())
+  for (Value guest : term.guests)
     behind += typeOf(guest).columns();
-  if (behind != term.below() || term.depth() % aligned != 0 || behind % aligned != 0 || !llvm::all_of(table.getOperands(), [&](Value inside) { return isOwn(inside, table); }))
+  if (!isParameter(parameter) || !parameter.getHow().get("frozen") || rowsOf(form->matrix) != rowsOf(term.matrix) || behind != term.below() || term.depth() % aligned != 0 || behind % aligned != 0)
+    return std::nullopt;
+  SmallVector<Value> inside(term.guests);
+  inside.push_back(term.host);
+  if (!llvm::all_of(inside, [&](Value value) { return isOwn(value, step->getBlock(), table); }) || (!table && !mayLieInTable(rootOf(term.host))))
     return std::nullopt;
   return term;
+}
+
+/// Columns of their weights' matrices, if all with a border have as many; that is what else a product with any of them sees.
+std::optional<int64_t> columnsOf(ArrayRef<Term> terms) {
+  std::optional<int64_t> columns;
+  int64_t most = 0;
+  for (const Term &term : terms) {
+    most = std::max(most, columnsOf(term.matrix));
+    if (term.matrix == term.weight)
+      continue;
+    if (columns && *columns != columnsOf(term.matrix))
+      return std::nullopt;
+    columns = columnsOf(term.matrix);
+  }
+  return columns && most > *columns ? std::nullopt : std::optional(most);
 }
 
 /// The longest sum that ends with the step.
@@ -78,14 +103,18 @@ Sum sumBehind(StepOp last) {
   Sum sum{{}, last, {}};
   for (StepOp step = last; step;) {
     auto term = termOf(step);
-    if (!term || (!sum.terms.empty() && (step.getResult().getType() != last.getResult().getType() || !step.getResult().hasOneUse() || columnsOf(term->border.getResult()) != columnsOf(sum.terms[0].border.getResult()))))
+    if (!term || (!sum.terms.empty() && (step.getResult().getType() != last.getResult().getType() || !step.getResult().hasOneUse())))
       break;
     sum.terms.push_back(*term);
+    if (!columnsOf(sum.terms)) {
+      sum.terms.pop_back();
+      break;
+    }
     const int addend = addendOf(step);
     sum.addend = addend < 0 ? Value() : step.getInputs()[addend];
     step = sum.addend ? sum.addend.getDefiningOp<StepOp>() : StepOp();
   }
-  llvm::sort(sum.terms, [](const Term &a, const Term &b) { return Term(a).isBefore(const_cast<Term &>(b)); });
+  llvm::sort(sum.terms, [](const Term &a, const Term &b) { return a.isBefore(b); });
   return sum;
 }
 
@@ -97,6 +126,7 @@ struct Place {
 /// The whole of one.
 struct Shape {
   int64_t rows = 0, columns = 0;
+  Type element;
 };
 
 class Stacking {
@@ -108,12 +138,16 @@ public:
       find(program);
     for (Sum &sum : sums)
       agree(sum);
-    module.walk([&](BorderOp border) { refuseOthers(border); });
+    module.walk([&](StepOp step) {
+      if (isParameter(step) && !step->getParentOfType<ProgramOp>().getStreamed())
+        refuseOthers(step);
+    });
     for (Sum &sum : sums)
       if (!isRefused(sum.terms[0].name()))
         join(sum);
     for (ProgramOp program : module.getOps<ProgramOp>())
-      replaceIn(program.getBody().front());
+      if (!program.getStreamed()) // which reads a weight once
+        replaceIn(program.getBody().front());
   }
 
 private:
@@ -148,23 +182,35 @@ private:
         refuse(found->second.stack), refuse(&stack);
       row += term.depth(), below += term.below();
     }
-    shapes[&stack] = {below, columnsOf(sum.terms[0].border.getResult())};
+    shapes[&stack] = {below, *columnsOf(sum.terms), typeOf(sum.terms[0].host).getElement()};
   }
 
   bool isRefused(StringRef name) const { return refused.contains(places.find(name)->second.stack); }
   void refuse(const Stack *stack) { refused.insert(stack); }
 
-  /// Whoever reads the matrix of a weight reads the weight's rows, or all of it in a sum.
-  void refuseOthers(BorderOp border) {
-    const auto found = places.find(nameOf(border.getWeight()));
+  /// Whoever reads a weight or its border reads the weight's rows, or all of it in a sum.
+  void refuseOthers(StepOp parameter) {
+    const auto found = places.find(nameOf(parameter.getResult()));
     if (found == places.end())
       return;
-    const int64_t depth = rowsOf(border.getWeight());
-    const bool isFine = !border.getWeightTurned() && border.getWeight().getDefiningOp<StepOp>().getHow().get("frozen") && llvm::all_of(border.getResult().getUsers(), [&](Operation *user) {
-      auto window = dyn_cast<WindowOp>(user);
-      return window && (rowsOf(window.getResult()) <= depth || llvm::all_of(window.getResult().getUsers(), [&](Operation *reader) { return members.contains(reader); }));
-    });
-    if (!isFine)
+    const int64_t depth = rowsOf(parameter.getResult());
+    auto isProduct = [&](Operation *reader, Value matrix) {
+      auto step = dyn_cast<StepOp>(reader);
+      if (!step || members.contains(step))
+        return static_cast<bool>(step);
+      auto form = step.getKind() == "gemm" ? tableProductOf(cast<StringAttr>(step.getHow().get("equation")).getValue(), step.getInputs()[0], step.getInputs()[1]) : std::nullopt;
+      return form && form->matrix == matrix && rowsOf(matrix) <= depth && llvm::count(step.getInputs(), matrix) == 1;
+    };
+    auto isFine = [&](Operation *reader) {
+      auto border = dyn_cast<BorderOp>(reader);
+      if (!border)
+        return isProduct(reader, parameter.getResult());
+      return border.getWeight() == parameter.getResult() && !border.getWeightTurned() && columnsOf(border.getResult()) == shapes.lookup(found->second.stack).columns && llvm::all_of(border.getResult().getUsers(), [&](Operation *user) {
+               auto window = dyn_cast<WindowOp>(user);
+               return window && llvm::all_of(window.getResult().getUsers(), [&](Operation *product) { return isProduct(product, window.getResult()); });
+             });
+    };
+    if (!llvm::all_of(parameter.getResult().getUsers(), isFine))
       refuse(found->second.stack);
   }
 
@@ -198,8 +244,7 @@ private:
     given.append(parts);
     OpBuilder begin = atBegin(block, given);
     const Shape shape = shapes.lookup(&stack);
-    BorderOp any = there.lookup(*llvm::find_if(stack, [&](const std::string &name) { return there.contains(name); })); // whose reader asks for it
-    auto type = PackedType::get(module.getContext(), false, {plan::Dim{shape.rows, 0}, {shape.columns, 0}}, typeOf(any.getResult()).getElement());
+    auto type = PackedType::get(module.getContext(), false, {plan::Dim{shape.rows, 0}, {shape.columns, 0}}, shape.element);
     SmallVector<Value> all(weights.begin() + 1, weights.end());
     all.append(parts);
     return made = BorderOp::create(begin, weights[0].getLoc(), type, weights[0], all, at, turned, /*weightTurned=*/false, static_cast<int64_t>(weights.size()) - 1);
@@ -223,34 +268,34 @@ private:
   void join(Sum &sum) {
     Block &block = *sum.last->getBlock();
     const Stack &stack = *places.find(sum.terms[0].name())->second.stack;
-    const int64_t depth = shapes.lookup(&stack).rows, pitch = paddedColumns(depth, sum.terms[0].table.getHost());
+    const Shape shape = shapes.lookup(&stack);
+    const int64_t pitch = paddedColumns(shape.rows, sum.terms[0].host);
     SmallVector<Value> hosts, guests;
+    SmallVector<Operation *> old;
     for (Term &term : sum.terms) {
       const Place &place = places.find(term.name())->second;
-      for (Value guest : term.table.getGuests()) {
+      for (Value guest : term.guests) {
         putInTable(rootOf(guest), pitch, place.below + typeOf(guest).getColumn() - term.depth());
         guests.push_back(guest);
       }
-      putInTable(rootOf(term.table.getHost()), pitch, place.row);
-      hosts.push_back(term.table.getHost());
+      putInTable(rootOf(term.host), pitch, place.row);
+      hosts.push_back(term.host);
+      if (auto table = term.step.getInputs()[0].getDefiningOp<BesideOp>())
+        old.push_back(table);
+      if (term.step != sum.last)
+        old.push_back(term.step);
     }
     OpBuilder builder(sum.last);
     const Location loc = sum.last.getLoc();
     auto host = typeOf(hosts[0]);
     SmallVector<Value> beside(hosts.begin() + 1, hosts.end());
     beside.append(guests);
-    Value table = BesideOp::create(builder, loc, PackedType::get(module.getContext(), true, {host.getDims()[0], plan::Dim{depth, 0}}, host.getElement(), pitch, 0), hosts[0], beside);
-    auto read = typeOf(sum.terms[0].step.getInputs()[1]);
-    Value matrix = WindowOp::create(builder, loc, PackedType::get(module.getContext(), false, {plan::Dim{depth, 0}, read.getDims()[1]}, read.getElement(), read.getPitch(), 0), stackIn(block, stack).getResult());
+    Value table = BesideOp::create(builder, loc, PackedType::get(module.getContext(), true, {host.getDims()[0], plan::Dim{shape.rows, 0}}, host.getElement(), pitch, 0), hosts[0], beside);
+    auto result = typeOf(sum.last.getResult());
+    Value matrix = WindowOp::create(builder, loc, PackedType::get(module.getContext(), false, {plan::Dim{shape.rows, 0}, {result.columns(), 0}}, shape.element, shape.columns, 0), stackIn(block, stack).getResult());
     SmallVector<Value> inputs = {table, matrix};
     if (sum.addend)
       inputs.push_back(sum.addend);
-    SmallVector<Operation *> old;
-    for (Term &term : sum.terms) {
-      old.push_back(term.table);
-      if (term.step != sum.last)
-        old.push_back(term.step);
-    }
     sum.last.getInputsMutable().assign(inputs);
     for (Operation *op : old)
       op->dropAllReferences();
@@ -260,21 +305,33 @@ private:
 
   /// Whoever read a weight's rows reads them in its stack.
   void replaceIn(Block &block) {
-    for (BorderOp border : llvm::make_early_inc_range(block.getOps<BorderOp>())) {
-      const auto found = places.find(nameOf(border.getWeight()));
-      if (found == places.end() || border.getStacked() || refused.contains(found->second.stack))
+    const SmallVector<StepOp> steps = llvm::filter_to_vector(block.getOps<StepOp>(), [](StepOp step) { return isParameter(step); });
+    for (StepOp parameter : steps) {
+      const auto found = places.find(nameOf(parameter.getResult()));
+      if (found == places.end() || refused.contains(found->second.stack))
         continue;
-      for (Operation *user : llvm::make_early_inc_range(border.getResult().getUsers())) {
-        if (!user->use_empty()) {
-          OpBuilder builder(user);
-          user->getResult(0).replaceAllUsesWith(WindowOp::create(builder, user->getLoc(), user->getResult(0).getType(), stackIn(block, *found->second.stack).getResult(), found->second.row));
+      const SmallVector<Operation *> readers(parameter.getResult().getUsers());
+      for (Operation *reader : readers)
+        if (auto border = dyn_cast<BorderOp>(reader); border && !border.getStacked()) {
+          const SmallVector<Operation *> windows(border.getResult().getUsers());
+          for (Operation *window : windows) {
+            if (!window->use_empty())
+              window->getResult(0).replaceAllUsesWith(rowsIn(window, typeOf(window->getResult(0)), found->second));
+            window->erase();
+          }
+          border.erase();
+        } else if (auto step = dyn_cast<StepOp>(reader)) {
+          auto weight = typeOf(parameter.getResult());
+          const Shape shape = shapes.lookup(found->second.stack);
+          step->replaceUsesOfWith(parameter.getResult(), rowsIn(step, PackedType::get(module.getContext(), false, weight.getDims(), shape.element, shape.columns, 0), found->second));
         }
-        user->erase();
-      }
     }
-    for (BorderOp border : llvm::make_early_inc_range(block.getOps<BorderOp>()))
-      if (border.getResult().use_empty() && places.count(nameOf(border.getWeight())))
-        border.erase();
+  }
+
+  /// A weight's rows, before the reader.
+  Value rowsIn(Operation *reader, PackedType type, const Place &place) {
+    OpBuilder builder(reader);
+    return WindowOp::create(builder, reader->getLoc(), type, stackIn(*reader->getBlock(), *place.stack).getResult(), place.row);
   }
 
   ModuleOp module;

@@ -19,6 +19,7 @@ import tiny_bert  # noqa: E402
 PEFTC = pathlib.Path(os.environ["PEFT_BUILD"]) / "bin/peftc"
 HIDDEN, FF = 64, 128
 ON_LLAMA = {"mixlora": "use peft.methods.{mixlora}\nattach mixlora(silu, n = 3, r = 2) to layers[*].ffn"}
+NOT_ON_LLAMA = {"bitfit", "hiwi", "info_prompt", "late_prompt", "prompt_ensemble", "trainable_tokens"}  # biases, a row more in each text, or BERT's names of sites
 NEEDS_FILES = {"attempt_prompt", "lorahub", "ipt", "ipt_space", "spot"}  # tests/oracle/test_trained.py has them
 ELEMENTWISE = set("neg exp log sqrt rsqrt tanh erf sin cos abs sign floor not cast add sub mul div max min lt le eq ne gt ge and or select pow".split())
 LOOKED_AT = ELEMENTWISE | {"reduce", "broadcast", "random"}
@@ -142,6 +143,22 @@ class Library(unittest.TestCase):
 
     def test_all_of_the_library(self):
         self.assertEqual(set(self.plans) | NEEDS_FILES, {file.stem for file in (ROOT / "stdlib/methods").glob("*.peft")})
+
+    def test_for_a_gpu(self):
+        """Every method, in bf16, for a GPU, whose passes are others; on a decoder too, where the method can be there."""
+        def compiled(subject):
+            name, model = subject
+            use, rest = self.programs[name][1].split("\n", 1)
+            spec = self.here / f"{name}-{model}-gpu.peft"
+            spec.write_text(f"{use}\nmodel base = {model}\n" + ("task classify(labels = 3)\n" if model == "bert" or name in ON_LLAMA else "task causal_lm()\n") + f"{rest}\n" + ("train head\n" if model == "bert" or name in ON_LLAMA else "") + "optimize adamw(lr = 1e-3)\nrun { precision = bf16 }\n")
+            return subject, subprocess.run([PEFTC, spec, "--model", self.here / model, "--target", "sm_90a", "--emit=plan"], capture_output=True, text=True, cwd=self.here)
+
+        subjects = [(name, model) for name, (own, _) in self.programs.items() for model in ({own} | ({"llama"} - {"llama" if name in NOT_ON_LLAMA else ""}))]
+        with ThreadPoolExecutor(2) as pool:
+            for (name, model), done in pool.map(compiled, subjects):
+                with self.subTest(name, model=model):
+                    self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertGreater(len(subjects), 100)
 
     def test_reasons(self):
         count, reasons = Counter(), set()

@@ -27,4 +27,23 @@ module {
     %r = plan.step "aten" "cast"(%seen) with {} : (!plan.packed<example, [1], i64>) -> !plan.packed<example, [1], f32>
     plan.return %wide, %t, %r : !x, !x, !plan.packed<example, [1], f32>
   }
+  // What stands first already stays, and parameters behind it come before what reads them.
+  // CHECK: plan.program @derived
+  // CHECK: %[[V:.*]] = plan.step "aten" "param"() with {name = "v"}
+  // CHECK: %[[TWO:.*]] = plan.step "aten" "constant"
+  // CHECK: %[[S:.*]] = plan.step "aten" "param"() with {name = "s"}
+  // CHECK-NEXT: plan.step "aten" "mul"(%[[S]], %[[TWO]])
+  // CHECK: plan.step "aten" "mul"(%[[V]], %[[TWO]])
+  // CHECK-NEXT: plan.step "gemm"
+  plan.program @derived inputs ["x"] results ["y", "s", "v"] {
+  ^bb0(%x: !x):
+    %v = plan.step "aten" "param"() with {name = "v"} : () -> !plan.packed<[64], f32>
+    %two = plan.step "aten" "constant"() with {value = 2.0 : f64} : () -> !plan.packed<[], f32>
+    %s = plan.step "aten" "param"() with {name = "s"} : () -> !plan.packed<[64], f32>
+    %twice = plan.step "aten" "mul"(%s, %two) with {} : (!plan.packed<[64], f32>, !plan.packed<[], f32>) -> !plan.packed<[64], f32>
+    %w = plan.step "aten" "param"() with {frozen = true, name = "W"} : () -> !plan.packed<[64, 64], f32>
+    %y = plan.step "gemm" "contract"(%x, %w) with {equation = "ay,zy->az", over_examples = false} : (!x, !plan.packed<[64, 64], f32>) -> !x
+    %also = plan.step "aten" "mul"(%v, %two) with {} : (!plan.packed<[64], f32>, !plan.packed<[], f32>) -> !plan.packed<[64], f32>
+    plan.return %y, %twice, %also : !x, !plan.packed<[64], f32>, !plan.packed<[64], f32>
+  }
 }

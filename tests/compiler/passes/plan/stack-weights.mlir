@@ -160,3 +160,46 @@ module {
     plan.return %y : !plan.packed<example, [seq, 24], bf16>
   }
 }
+
+// -----
+// A weight without a border is stacked too, and a product of it alone reads its rows.
+module {
+  // CHECK: plan.program @train_step
+  // CHECK: %[[S:.*]] = plan.border %{{.*}} with {{.*}} at [16, 0, 16, 32, 32, 0] turned [false, false, false] {stacked = 1 : i64} : {{.*}} -> !plan.packed<[40, 64], bf16>
+  // CHECK: -> !plan.packed<example, [seq, 16], bf16, pitch = 64, column = 0>
+  // CHECK: -> !plan.packed<example, [seq, 16], bf16, pitch = 64, column = 16>
+  // CHECK: -> !plan.packed<example, [seq, 8], bf16, pitch = 64, column = 32>
+  // CHECK: %[[T:.*]] = plan.beside %{{.*}}, %{{.*}}, %{{.*}} : {{.*}} -> !plan.packed<example, [seq, 40], bf16, pitch = 64, column = 0>
+  // CHECK: %[[W:.*]] = plan.window %[[S]] : (!plan.packed<[40, 64], bf16>) -> !plan.packed<[40, 32], bf16, pitch = 64, column = 0>
+  // CHECK: %[[Y:.*]] = plan.step "gemm" "contract"(%[[T]], %[[W]]) with
+  // CHECK: %[[V:.*]] = plan.window %[[S]] : (!plan.packed<[40, 64], bf16>) -> !plan.packed<[16, 32], bf16, pitch = 64, column = 0>
+  // CHECK: "contract"(%[[Y]], %[[V]])
+  plan.program @train_step inputs ["in"] results ["y"] {
+  ^bb0(%in: !plan.packed<example, [seq, 16], f32>):
+    %W1 = plan.step "aten" "param"() with {frozen = true, name = "W1"} : () -> !plan.packed<[16, 32], bf16>
+    %A1 = plan.step "aten" "param"() with {name = "A1"} : () -> !plan.packed<[8, 32], f32>
+    %B1 = plan.step "aten" "param"() with {name = "B1"} : () -> !plan.packed<[16, 8], f32>
+    %m1 = plan.border %W1 with %B1, %A1 at [0, 32, 16, 0] turned [false, false] : (!plan.packed<[16, 32], bf16>, !plan.packed<[16, 8], f32>, !plan.packed<[8, 32], f32>) -> !plan.packed<[24, 64], bf16>
+    %W2 = plan.step "aten" "param"() with {frozen = true, name = "W2"} : () -> !plan.packed<[16, 32], bf16>
+    %d2 = plan.kernel "rows"(%in) sites [] {
+    ^bb0(%r: !nn.tensor<example, [seq, 16], f32>):
+      %1 = nn.exp %r : (!nn.tensor<example, [seq, 16], f32>) -> !nn.tensor<example, [seq, 16], f32>
+      %2 = nn.cast %1 to bf16 : (!nn.tensor<example, [seq, 16], f32>) -> !nn.tensor<example, [seq, 16], bf16>
+      plan.yield %2 : !nn.tensor<example, [seq, 16], bf16>
+    } : (!plan.packed<example, [seq, 16], f32>) -> !plan.packed<example, [seq, 16], bf16>
+    %d1 = plan.kernel "rows"(%in) sites [] {
+    ^bb0(%r: !nn.tensor<example, [seq, 16], f32>):
+      %1 = nn.exp %r : (!nn.tensor<example, [seq, 16], f32>) -> !nn.tensor<example, [seq, 16], f32>
+      %2 = nn.cast %1 to bf16 : (!nn.tensor<example, [seq, 16], f32>) -> !nn.tensor<example, [seq, 16], bf16>
+      plan.yield %2 : !nn.tensor<example, [seq, 16], bf16>
+    } : (!plan.packed<example, [seq, 16], f32>) -> !plan.packed<example, [seq, 16], bf16, pitch = 64, column = 0>
+    %b1 = plan.step "aten" "cast"(%B1) with {} : (!plan.packed<[16, 8], f32>) -> !plan.packed<[16, 8], bf16>
+    %g1 = plan.step "gemm" "contract"(%d1, %b1) with {equation = "az,zy->ay", over_examples = false} : (!plan.packed<example, [seq, 16], bf16, pitch = 64, column = 0>, !plan.packed<[16, 8], bf16>) -> !plan.packed<example, [seq, 8], bf16, pitch = 64, column = 16>
+    %t1 = plan.beside %d1, %g1 : (!plan.packed<example, [seq, 16], bf16, pitch = 64, column = 0>, !plan.packed<example, [seq, 8], bf16, pitch = 64, column = 16>) -> !plan.packed<example, [seq, 24], bf16, pitch = 64, column = 0>
+    %w1 = plan.window %m1 : (!plan.packed<[24, 64], bf16>) -> !plan.packed<[24, 32], bf16, pitch = 64, column = 0>
+    %one = plan.step "gemm" "contract"(%t1, %w1) with {equation = "az,zy->ay", over_examples = false} : (!plan.packed<example, [seq, 24], bf16, pitch = 64, column = 0>, !plan.packed<[24, 32], bf16, pitch = 64, column = 0>) -> !plan.packed<example, [seq, 32], bf16>
+    %two = plan.step "gemm" "contract"(%d2, %W2, %one) with {equation = "az,zy->ay", over_examples = false} : (!plan.packed<example, [seq, 16], bf16>, !plan.packed<[16, 32], bf16>, !plan.packed<example, [seq, 32], bf16>) -> !plan.packed<example, [seq, 32], bf16>
+    %again = plan.step "gemm" "contract"(%two, %W2) with {equation = "ay,zy->az", over_examples = false} : (!plan.packed<example, [seq, 32], bf16>, !plan.packed<[16, 32], bf16>) -> !plan.packed<example, [seq, 16], bf16>
+    plan.return %again : !plan.packed<example, [seq, 16], bf16>
+  }
+}
