@@ -21,14 +21,13 @@ struct Machine {
   bool pairs = false; ///< instructions of AVX512_BF16: products of pairs of bf16, and rounding to bf16
   unsigned team = 1;  ///< of a GPU: how many threads do a row together, a power of two
   bool whole = false; ///< operands and results of rows begin where a whole vector may
-  unsigned warps = 1; ///< that a team's threads lie in, neighbours in each; beside them there lie other teams' in the same warps
-
+  unsigned warps = 1; ///< that a team's threads lie in, as many neighbours in each; beside them there lie other teams' in the same warps
   unsigned dealt = 1; ///< teams that share the parts of one row
 
-  unsigned ofRow() const { return team * dealt; } ///< threads
-  unsigned ofWarp() const { return team / warps; }           ///< a team's threads
-  unsigned together() const { return kWarp / ofWarp(); }     ///< teams whose threads lie in the same warps
   static constexpr unsigned kWarp = 32;
+  unsigned ofRow() const { return team * dealt; }        ///< threads
+  unsigned ofWarp() const { return team / warps; }       ///< a team's threads
+  unsigned together() const { return kWarp / ofWarp(); } ///< teams whose threads lie in the same warps
 };
 
 class Code {

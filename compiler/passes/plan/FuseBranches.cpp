@@ -19,8 +19,8 @@ using namespace mlir;
 using namespace mlir::plan;
 
 namespace {
-constexpr double kLaunch = 3e-6;      ///< seconds from one small kernel's end to the next one's
-constexpr double kCache = 1.6;        ///< how much more the second-level cache gives than memory, at least: measured by others on an H100, 5.5 of 3.35 TB/s; more on what came before and after
+constexpr double kLaunch = 3e-6; ///< seconds from one small kernel's end to the next one's
+constexpr double kCache = 1.6;   ///< how much more the second-level cache gives than memory, at least: measured by others on an H100, 5.5 of 3.35 TB/s
 
 PackedType typeOf(Value value) { return cast<PackedType>(value.getType()); }
 StringRef nameOf(BorderOp border) { return cast<StringAttr>(border.getWeight().getDefiningOp<StepOp>().getHow().get("name")).getValue(); }
@@ -30,7 +30,7 @@ struct Branch {
   StepOp step;
   KernelOp kernel;
   Value rows, matrix;
-  bool turned;         ///< the matrix lies with its columns along the rows
+  bool turned;               ///< the matrix lies with its columns along the rows
   double inKernel, byItself; ///< seconds
 
   int64_t columns() const { return typeOf(StepOp(step).getResult()).columns(); } // ops are handles

@@ -47,15 +47,17 @@ struct Sum {
 };
 using Stack = std::vector<std::string>; ///< names of weights, from above
 
-/// Whether the value is some op's result and lies in no table but that.
-bool isOwn(Value value, Block *block, BesideOp table) {
-  Value root = rootOf(value);
-  return isa<OpResult>(root) && llvm::all_of(block->getOps<BesideOp>(), [&](BesideOp other) {
-           return other == table || llvm::none_of(other.getOperands(), [&](Value inside) { return rootOf(inside) == root; });
-         });
+/// By root: in how many tables of a program it lies.
+using Tables = llvm::DenseMap<Value, int64_t>;
+Tables tablesIn(Block &block) {
+  Tables tables;
+  for (auto table : block.getOps<BesideOp>())
+    for (Value inside : table.getOperands())
+      ++tables[rootOf(inside)];
+  return tables;
 }
 
-std::optional<Term> termOf(StepOp step) {
+std::optional<Term> termOf(StepOp step, const Tables &tables) {
   if (!step || step.getKind() != "gemm" || hasBranch(step) || step.getHow().get("alpha"))
     return std::nullopt;
   auto form = tableProductOf(cast<StringAttr>(step.getHow().get("equation")).getValue(), step.getInputs()[0], step.getInputs()[1]);
@@ -78,7 +80,7 @@ std::optional<Term> termOf(StepOp step) {
     return std::nullopt;
   SmallVector<Value> inside(term.guests);
   inside.push_back(term.host);
-  if (!llvm::all_of(inside, [&](Value value) { return isOwn(value, step->getBlock(), table); }) || (!table && !mayLieInTable(rootOf(term.host))))
+  if (!llvm::all_of(inside, [&](Value value) { return isa<OpResult>(rootOf(value)) && tables.lookup(rootOf(value)) == (table ? 1 : 0); }) || (!table && !mayLieInTable(rootOf(term.host))))
     return std::nullopt;
   return term;
 }
@@ -99,11 +101,11 @@ std::optional<int64_t> columnsOf(ArrayRef<Term> terms) {
 }
 
 /// The longest sum that ends with the step.
-Sum sumBehind(StepOp last) {
+Sum sumBehind(StepOp last, const Tables &tables) {
   Sum sum{{}, last, {}};
   for (StepOp step = last; step;) {
-    auto term = termOf(step);
-    if (!term || (!sum.terms.empty() && (step.getResult().getType() != last.getResult().getType() || !step.getResult().hasOneUse())))
+    auto term = termOf(step, tables);
+    if (!term || llvm::any_of(sum.terms, [&](const Term &other) { return rootOf(other.host) == rootOf(term->host) || other.weight == term->weight; }) || (!sum.terms.empty() && (step.getResult().getType() != last.getResult().getType() || !step.getResult().hasOneUse())))
       break;
     sum.terms.push_back(*term);
     if (!columnsOf(sum.terms)) {
@@ -153,15 +155,19 @@ public:
 private:
   void find(ProgramOp program) {
     llvm::DenseSet<Operation *> taken;
+    llvm::DenseSet<Value> hosts; // which lie in one table
+    const Tables tables = tablesIn(program.getBody().front());
     const SmallVector<StepOp> steps = llvm::to_vector(program.getBody().front().getOps<StepOp>());
     for (StepOp step : llvm::reverse(steps)) {
       if (taken.contains(step))
         continue;
-      Sum sum = sumBehind(step);
-      if (sum.terms.size() < 2)
+      Sum sum = sumBehind(step, tables);
+      if (sum.terms.size() < 2 || llvm::any_of(sum.terms, [&](const Term &term) { return hosts.contains(rootOf(term.host)); }))
         continue;
-      for (Term &term : sum.terms)
+      for (Term &term : sum.terms) {
         taken.insert(term.step);
+        hosts.insert(rootOf(term.host));
+      }
       sums.push_back(sum);
     }
   }
