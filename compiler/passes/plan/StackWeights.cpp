@@ -2,7 +2,8 @@
 //
 // In     plan.programs without places, of a device, with bordered weights; on the module `plan.sums`, if not joined where that can be
 // Out    products that add to each other are one, of a table in which what they multiply lies side by side, and behind it what multiplies their borders; their weights lie below each other
-//        in one plan.border, with what stood below each behind the last. Whoever multiplies one of them reads some rows of that
+//        in one plan.border, with what stood below each behind the last. Whoever multiplies one of them reads some rows of that; products of one table with weights that follow each other
+//        there are one, whose columns they are, if none of them is kept much longer than the others
 // Errs   none
 // Why here  behind plan-choose-layout, whose matrices are stacked; before plan-round-weights, as that
 //
@@ -11,6 +12,7 @@
 #include "compiler/passes/plan/Begin.h"
 #include "compiler/passes/plan/Border.h"
 #include "compiler/passes/plan/Passes.h"
+#include "llvm/ADT/MapVector.h"
 #include "llvm/ADT/StringMap.h"
 #include <map>
 #include <set>
@@ -23,7 +25,8 @@ PackedType typeOf(Value value) { return cast<PackedType>(value.getType()); }
 int64_t rowsOf(Value matrix) { return typeOf(matrix).getDims()[0].constant; }
 int64_t columnsOf(Value matrix) { return typeOf(matrix).getDims()[1].constant; }
 StringRef nameOf(Value weight) { return cast<StringAttr>(weight.getDefiningOp<StepOp>().getHow().get("name")).getValue(); }
-constexpr int64_t kAccess = 16; ///< bytes: where a value in a table may begin
+constexpr int64_t kAccess = 16;   ///< bytes: where a value in a table may begin
+constexpr size_t kLongLife = 64;  ///< steps
 
 /// A product of a sum: of a table's columns, the last of which are `guests`, with a weight and what is below it.
 struct Term {
@@ -148,8 +151,10 @@ public:
       if (!isRefused(sum.terms[0].name()))
         join(sum);
     for (ProgramOp program : module.getOps<ProgramOp>())
-      if (!program.getStreamed()) // which reads a weight once
+      if (!program.getStreamed()) { // which reads a weight once
         replaceIn(program.getBody().front());
+        joinMade(program.getBody().front());
+      }
   }
 
 private:
@@ -205,7 +210,7 @@ private:
       if (!step || members.contains(step))
         return static_cast<bool>(step);
       auto form = step.getKind() == "gemm" ? tableProductOf(cast<StringAttr>(step.getHow().get("equation")).getValue(), step.getInputs()[0], step.getInputs()[1]) : std::nullopt;
-      return form && form->matrix == matrix && rowsOf(matrix) <= depth && llvm::count(step.getInputs(), matrix) == 1;
+      return form && form->matrix == matrix && rowsOf(matrix) <= depth && llvm::count(step.getInputs(), matrix) == 1 && typeOf(form->table).getElement() == shapes.lookup(found->second.stack).element;
     };
     auto isFine = [&](Operation *reader) {
       auto border = dyn_cast<BorderOp>(reader);
@@ -338,6 +343,95 @@ private:
   Value rowsIn(Operation *reader, PackedType type, const Place &place) {
     OpBuilder builder(reader);
     return WindowOp::create(builder, reader->getLoc(), type, stackIn(*reader->getBlock(), *place.stack).getResult(), place.row);
+  }
+
+  // ---- products of one table with weights that follow each other in a stack ----
+  /// `y`: some columns of x Sᵀ, by the stack's rows from `row` on.
+  struct Made {
+    StepOp step;
+    BorderOp stack;
+    int64_t row, columns, depth; ///< depth: of x and what lies beside it
+    size_t lastUse;
+  };
+
+  std::optional<Made> madeOf(StepOp step, const llvm::DenseMap<Value, size_t> &lastUses) {
+    if (step.getKind() != "gemm" || hasBranch(step) || addendOf(step) >= 0 || step.getHow().get("alpha"))
+      return std::nullopt;
+    auto form = tableProductOf(cast<StringAttr>(step.getHow().get("equation")).getValue(), step.getInputs()[0], step.getInputs()[1]);
+    auto window = form ? form->matrix.getDefiningOp<WindowOp>() : WindowOp();
+    auto stack = window ? window.getSource().getDefiningOp<BorderOp>() : BorderOp();
+    if (!stack || stack.getStacked() == 0 || !form->overColumns || !form->tableIsFirst || typeOf(step.getResult()).getPitch() != 0 || !mayLieInTable(step.getResult()))
+      return std::nullopt;
+    return Made{step, stack, static_cast<int64_t>(window.getRow()), rowsOf(form->matrix), columnsOf(form->matrix), lastUses.lookup(step.getResult())};
+  }
+
+  /// Whether two with the same rows and stack are columns of one product: of weights that follow each other, and not one of them kept much longer than the other, which it would keep.
+  static bool areOneProduct(const Made &upper, const Made &lower) {
+    const size_t apart = upper.lastUse > lower.lastUse ? upper.lastUse - lower.lastUse : lower.lastUse - upper.lastUse;
+    StepOp one = upper.step, other = lower.step;
+    return upper.row + upper.columns == lower.row && apart <= kLongLife && one.getHow() == other.getHow() && typeOf(one.getResult()).getDims()[0] == typeOf(other.getResult()).getDims()[0] && typeOf(one.getResult()).getElement() == typeOf(other.getResult()).getElement();
+  }
+
+  void joinMade(Block &block) {
+    llvm::DenseMap<Value, size_t> lastUses;
+    for (auto [at, op] : llvm::enumerate(block))
+      for (Value operand : op.getOperands())
+        lastUses[rootOf(operand)] = at;
+    llvm::MapVector<std::pair<Value, Value>, std::vector<Made>> byTable; // and stack
+    for (auto step : block.getOps<StepOp>())
+      if (auto made = madeOf(step, lastUses))
+        byTable[{rootOf(step.getInputs()[0]), made->stack.getResult()}].push_back(*made);
+    for (auto &[table, all] : byTable) {
+      std::stable_sort(all.begin(), all.end(), [](const Made &a, const Made &b) { return a.row < b.row; });
+      for (size_t begin = 0, end = 0; begin < all.size(); begin = end) {
+        for (end = begin + 1; end < all.size() && areOneProduct(all[end - 1], all[end]);)
+          ++end;
+        if (end - begin > 1)
+          makeOne(ArrayRef(all).slice(begin, end - begin));
+      }
+    }
+  }
+
+  void makeOne(ArrayRef<Made> parts) {
+    StepOp first = parts[0].step, deepest = parts[0].step;
+    int64_t columns = 0, depth = 0;
+    for (const Made &part : parts) {
+      StepOp step = part.step;
+      if (step->isBeforeInBlock(first))
+        first = step;
+      if (part.depth > depth)
+        depth = part.depth, deepest = step;
+      columns += part.columns;
+    }
+    Value table = deepest.getInputs()[0];
+    OpBuilder builder(first);
+    if (auto beside = table.getDefiningOp<BesideOp>()) {
+      if (!llvm::all_of(beside.getOperands(), [&](Value inside) { return !inside.getDefiningOp() || inside.getDefiningOp()->isBeforeInBlock(first); }))
+        return;
+      table = builder.clone(*beside)->getResult(0);
+    }
+    const Location loc = first.getLoc();
+    auto made = typeOf(first.getResult());
+    const Shape shape{rowsOf(BorderOp(parts[0].stack).getResult()), columnsOf(BorderOp(parts[0].stack).getResult()), typeOf(BorderOp(parts[0].stack).getResult()).getElement()};
+    Value matrix = WindowOp::create(builder, loc, PackedType::get(module.getContext(), false, {plan::Dim{columns, 0}, {depth, 0}}, shape.element, shape.columns, 0), BorderOp(parts[0].stack).getResult(), parts[0].row);
+    const int64_t pitch = paddedColumns(columns, first.getResult());
+    auto type = PackedType::get(module.getContext(), true, {made.getDims()[0], plan::Dim{columns, 0}}, made.getElement(), pitch, 0);
+    Value whole = StepOp::create(builder, loc, type, first.getKindAttr(), first.getOpAttr(), ValueRange{table, matrix}, IntegerAttr(), first.getHowAttr());
+    whole.getDefiningOp()->setDiscardableAttrs(first->getDiscardableAttrDictionary());
+    SmallVector<Operation *> old;
+    for (const Made &part : parts) {
+      StepOp step = part.step;
+      putInTable(step.getResult(), pitch, part.row - parts[0].row);
+      step.getResult().replaceAllUsesWith(WindowOp::create(builder, loc, step.getResult().getType(), whole));
+      old.push_back(step);
+    }
+    for (Operation *step : old) { // at the end: the first is where new ones stand
+      const SmallVector<Value> inputs(step->getOperands());
+      step->erase();
+      for (Value input : inputs)
+        if (isa_and_nonnull<BesideOp, WindowOp>(input.getDefiningOp()) && input.use_empty())
+          input.getDefiningOp()->erase();
+    }
   }
 
   ModuleOp module;
