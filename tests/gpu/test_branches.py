@@ -83,6 +83,15 @@ class Branches(test_training.Training):
                 with self.assertRaisesRegex(AssertionError, found):
                     compare(subject.inspect(rows, init), fine, 0.2)
 
+    def test_operands_that_lie_anywhere(self):
+        """The other body, which reads an element at a time, gives the same numbers: no address is said to be whole."""
+        subject = self.subject("anywhere", LORA.format(24, ""), "auto", "sm_90a", "fused")
+        init = self.started(subject)
+        rows = self.rows(LENGTHS[0])
+        fine = subject.inspect(rows, init)
+        subject.change(lambda text: self.replaced(r"(or\.b64\s+(%rd\d+), %rd\d+, %rd\d+;\s*and\.b64\s+%rd\d+, \2), 15;", r"\1, -1;", text))
+        self.assertEqual(compare(subject.inspect(rows, init), fine, 1e-6), 0)
+
     def explained(self, options):
         spec = self.folder / "explained.peft"
         spec.write_text(f"{USES}model base = bert\ntask classify(labels = {LABELS})\n{LORA.format(8, '')}\ntrain head\noptimize adamw(lr = 1e-3)\nrun {{ precision = bf16, max_length = 512, tokens_per_batch = 8192{options} }}\n")
