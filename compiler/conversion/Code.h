@@ -137,8 +137,9 @@ public:
   bool whole;
   Machine machine;
 
+  static constexpr unsigned kAccess = 16; ///< bytes that a GPU's thread reads at once
+
 private:
-  static constexpr unsigned kAccess = 16; ///< bytes that a thread reads at once; no target asks for more
   unsigned alignmentOf(unsigned element, bool whole) const { return whole ? std::min(kAccess, element * lanes) : element; } ///< bytes
   Value teamMask();
   Value blockWarp();

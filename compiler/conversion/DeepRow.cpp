@@ -10,13 +10,12 @@ using namespace mlir;
 namespace peftc::conversion {
 namespace {
 
-constexpr unsigned kAccess = 16;      ///< bytes
-constexpr int64_t kInFlight = 4;      ///< rows of B that a thread asks for before it waits for the first
+constexpr int64_t kInFlight = 4; ///< rows of B that a thread asks for before it waits for the first
 
 Type elementOf(Code &code, const Matrix &matrix) { return matrix.isHalf ? code.half() : code.f32(); }
 Value vectorAt(Code &code, const Matrix &matrix, Value pointer, Value mask, bool whole) { return matrix.isHalf ? code.loadHalves(pointer, mask, whole) : code.loadVector(pointer, mask, whole); }
 /// A GPU's accesses are of 16 bytes, whatever they hold.
-unsigned lanesFor(const Code &code, const Matrix &matrix, bool whole) { return code.team > 1 && whole && matrix.isHalf ? kAccess / 2 : code.lanes; }
+unsigned lanesFor(const Code &code, const Matrix &matrix, bool whole) { return code.team > 1 && whole && matrix.isHalf ? Code::kAccess / 2 : code.lanes; }
 Value multiplied(Code &code, Value x, Value y, Value sum) { return vector::FMAOp::create(code.b, code.loc, x, y, sum); }
 
 /// A number at the pointer, rounded where the matrix is bf16.
@@ -62,7 +61,7 @@ void emitDots(Code &outer, const Matrix &c, const Matrix &a, const Matrix &b, Va
 }
 
 bool hasDeepRow(const Code &code, int64_t columns, bool whole) {
-  const unsigned widest = kAccess / 2;
+  const unsigned widest = Code::kAccess / 2;
   return code.machine.warps > 1 && code.machine.together() == 1 && whole && columns % widest == 0 && Shares(columns, code.lanes).rows > 0;
 }
 

@@ -10,7 +10,6 @@ namespace {
 
 constexpr unsigned kGlobal = 1;  ///< address space
 constexpr int64_t kOfAnyRegisters = 256; ///< threads of a block that has enough of them whatever a thread uses: of more the assembler must know
-constexpr int64_t kAccess = 16;  ///< bytes that a thread reads at once
 
 /// A field of what was given. That a pointer is to global memory LLVM does not see by itself, since it was itself read from there.
 Value fieldOf(Code &code, Value given, CallField field) {
@@ -41,7 +40,7 @@ Value areWhole(Code &code, Value call, int64_t pointers) {
   Value bits = code.integer(0);
   for (int64_t index = 0; index < pointers; ++index)
     bits = arith::OrIOp::create(code.b, code.loc, bits, LLVM::PtrToIntOp::create(code.b, code.loc, code.i64(), code.dataPointer(call, index)));
-  Value behind = arith::AndIOp::create(code.b, code.loc, bits, code.integer(kAccess - 1));
+  Value behind = arith::AndIOp::create(code.b, code.loc, bits, code.integer(Code::kAccess - 1));
   return arith::CmpIOp::create(code.b, code.loc, arith::CmpIPredicate::eq, behind, code.integer(0));
 }
 

@@ -62,9 +62,9 @@ std::string whyNoTable(Value value) {
 
 /// A table times a parameter, of which the result's columns are rows; nothing beside it.
 std::optional<TableProduct> factorOf(StepOp step) {
-  if (!step || step.getKind() != "gemm" || hasBranch(step) || addendOf(step) >= 0)
+  if (!step || hasBranch(step) || addendOf(step) >= 0)
     return std::nullopt;
-  auto form = tableProductOf(cast<StringAttr>(step.getHow().get("equation")).getValue(), step.getInputs()[0], step.getInputs()[1]);
+  auto form = tableProductOf(step);
   return form && form->overColumns && isParameter(form->matrix.getDefiningOp()) ? form : std::nullopt;
 }
 
@@ -74,9 +74,9 @@ bool areAlike(Value one, Value other) {
   auto first = factorOf(a), second = factorOf(b);
   return first && second && a.getHow() == b.getHow() && first->table == second->table && first->tableIsFirst == second->tableIsFirst && first->matrix.getType() == second->matrix.getType();
 }
-
-StringRef nameOfWeight(Value weight) { return cast<StringAttr>(weight.getDefiningOp<StepOp>().getHow().get("name")).getValue(); }
 } // namespace
+
+StringRef mlir::plan::nameOfWeight(Value weight) { return cast<StringAttr>(weight.getDefiningOp<StepOp>().getHow().get("name")).getValue(); }
 
 bool mlir::plan::mayLieInTable(Value value) { return whyNoTable(value).empty(); }
 
@@ -102,6 +102,10 @@ std::optional<TableProduct> mlir::plan::tableProductOf(StringRef equation, Value
   if (b[1] == a[1] && b[0] == out[1])
     return TableProduct{x, y, tableIsFirst, true};
   return b[0] == a[1] && b[1] == out[1] ? std::optional(TableProduct{x, y, tableIsFirst, false}) : std::nullopt;
+}
+
+std::optional<TableProduct> mlir::plan::tableProductOf(StepOp step) {
+  return step.getKind() == "gemm" ? tableProductOf(cast<StringAttr>(step.getHow().get("equation")).getValue(), step.getInputs()[0], step.getInputs()[1]) : std::nullopt;
 }
 
 std::optional<BranchedProduct> mlir::plan::branchedProductOf(StepOp step, std::string &why) {

@@ -16,6 +16,10 @@ struct TableProduct {
   bool tableIsFirst, overColumns; ///< overColumns: the letter that is summed is the matrix's second
 };
 std::optional<TableProduct> tableProductOf(StringRef equation, Value x, Value y);
+/// Of a product's first two factors; nothing of other steps.
+std::optional<TableProduct> tableProductOf(StepOp step);
+/// Of a parameter.
+StringRef nameOfWeight(Value weight);
 
 /// So many columns that a table's rows begin where they should.
 int64_t paddedColumns(int64_t columns, Value like);

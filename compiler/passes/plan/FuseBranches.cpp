@@ -23,7 +23,7 @@ constexpr double kLaunch = 3e-6; ///< seconds from one small kernel's end to the
 constexpr double kCache = 1.6;   ///< how much more the second-level cache gives than memory, at least: measured by others on an H100, 5.5 of 3.35 TB/s
 
 PackedType typeOf(Value value) { return cast<PackedType>(value.getType()); }
-StringRef nameOf(BorderOp border) { return cast<StringAttr>(border.getWeight().getDefiningOp<StepOp>().getHow().get("name")).getValue(); }
+StringRef nameOf(BorderOp border) { return nameOfWeight(border.getWeight()); }
 
 /// A product that its input's kernel could make.
 struct Branch {
@@ -71,9 +71,9 @@ bool canMultiply(KernelOp kernel, unsigned result) {
 
 /// Everything but what it takes and what the other programs say of its matrix.
 std::optional<Branch> branchOf(StepOp step) {
-  if (step.getKind() != "gemm" || hasBranch(step) || addendOf(step) >= 0)
+  if (hasBranch(step) || addendOf(step) >= 0)
     return std::nullopt;
-  auto form = tableProductOf(cast<StringAttr>(step.getHow().get("equation")).getValue(), step.getInputs()[0], step.getInputs()[1]);
+  auto form = tableProductOf(step);
   auto kernel = form ? form->table.getDefiningOp<KernelOp>() : KernelOp();
   auto matrix = form ? form->matrix.getDefiningOp<BorderOp>() : BorderOp();
   if (!kernel || !matrix || typeOf(step.getResult()).columns() > kMostColumns || !typeOf(step.getResult()).getElement().isBF16() || !typeOf(form->matrix).getElement().isBF16())

@@ -24,7 +24,6 @@ namespace {
 PackedType typeOf(Value value) { return cast<PackedType>(value.getType()); }
 int64_t rowsOf(Value matrix) { return typeOf(matrix).getDims()[0].constant; }
 int64_t columnsOf(Value matrix) { return typeOf(matrix).getDims()[1].constant; }
-StringRef nameOf(Value weight) { return cast<StringAttr>(weight.getDefiningOp<StepOp>().getHow().get("name")).getValue(); }
 constexpr int64_t kAccess = 16;   ///< bytes: where a value in a table may begin
 constexpr size_t kLongLife = 64;  ///< steps
 
@@ -35,7 +34,7 @@ struct Term {
   SmallVector<Value> guests;
   Value weight, matrix; ///< the parameter, and that or its border
 
-  std::string name() const { return nameOf(weight).str(); }
+  std::string name() const { return nameOfWeight(weight).str(); }
   int64_t depth() const { return rowsOf(weight); }
   int64_t below() const { return rowsOf(matrix) - depth(); }
   bool isBefore(const Term &other) const {
@@ -61,9 +60,9 @@ Tables tablesIn(Block &block) {
 }
 
 std::optional<Term> termOf(StepOp step, const Tables &tables) {
-  if (!step || step.getKind() != "gemm" || hasBranch(step) || step.getHow().get("alpha"))
+  if (!step || hasBranch(step) || step.getHow().get("alpha"))
     return std::nullopt;
-  auto form = tableProductOf(cast<StringAttr>(step.getHow().get("equation")).getValue(), step.getInputs()[0], step.getInputs()[1]);
+  auto form = tableProductOf(step);
   if (!form || form->overColumns || !form->tableIsFirst)
     return std::nullopt;
   auto table = form->table.getDefiningOp<BesideOp>();
@@ -201,7 +200,7 @@ private:
 
   /// Whoever reads a weight or its border reads the weight's rows, or all of it in a sum.
   void refuseOthers(StepOp parameter) {
-    const auto found = places.find(nameOf(parameter.getResult()));
+    const auto found = places.find(nameOfWeight(parameter.getResult()));
     if (found == places.end())
       return;
     const int64_t depth = rowsOf(parameter.getResult());
@@ -209,7 +208,7 @@ private:
       auto step = dyn_cast<StepOp>(reader);
       if (!step || members.contains(step))
         return static_cast<bool>(step);
-      auto form = step.getKind() == "gemm" ? tableProductOf(cast<StringAttr>(step.getHow().get("equation")).getValue(), step.getInputs()[0], step.getInputs()[1]) : std::nullopt;
+      auto form = tableProductOf(step);
       return form && form->matrix == matrix && rowsOf(matrix) <= depth && llvm::count(step.getInputs(), matrix) == 1 && typeOf(form->table).getElement() == shapes.lookup(found->second.stack).element;
     };
     auto isFine = [&](Operation *reader) {
@@ -232,7 +231,7 @@ private:
       return made;
     llvm::StringMap<BorderOp> there;
     for (auto border : block.getOps<BorderOp>())
-      there.try_emplace(nameOf(border.getWeight()), border);
+      there.try_emplace(nameOfWeight(border.getWeight()), border);
     SmallVector<Value> weights, parts;
     SmallVector<int64_t> at;
     SmallVector<bool> turned;
@@ -318,7 +317,7 @@ private:
   void replaceIn(Block &block) {
     const SmallVector<StepOp> steps = llvm::filter_to_vector(block.getOps<StepOp>(), [](StepOp step) { return isParameter(step); });
     for (StepOp parameter : steps) {
-      const auto found = places.find(nameOf(parameter.getResult()));
+      const auto found = places.find(nameOfWeight(parameter.getResult()));
       if (found == places.end() || refused.contains(found->second.stack))
         continue;
       const SmallVector<Operation *> readers(parameter.getResult().getUsers());
@@ -355,9 +354,9 @@ private:
   };
 
   std::optional<Made> madeOf(StepOp step, const llvm::DenseMap<Value, size_t> &lastUses) {
-    if (step.getKind() != "gemm" || hasBranch(step) || addendOf(step) >= 0 || step.getHow().get("alpha"))
+    if (hasBranch(step) || addendOf(step) >= 0 || step.getHow().get("alpha"))
       return std::nullopt;
-    auto form = tableProductOf(cast<StringAttr>(step.getHow().get("equation")).getValue(), step.getInputs()[0], step.getInputs()[1]);
+    auto form = tableProductOf(step);
     auto window = form ? form->matrix.getDefiningOp<WindowOp>() : WindowOp();
     auto stack = window ? window.getSource().getDefiningOp<BorderOp>() : BorderOp();
     if (!stack || stack.getStacked() == 0 || !form->overColumns || !form->tableIsFirst || typeOf(step.getResult()).getPitch() != 0 || !mayLieInTable(step.getResult()))
